@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against the honest baseline, measured in one run. ``python -m benchmarks [--quick]`` runs them all."""

@@ -1,0 +1,1 @@
+"""Many members as one program: stacked parameters, trained and run side by side."""

@@ -1,0 +1,79 @@
+"""From stored pixels to network input, as pure functions that run inside the compiled step.
+
+Axis legend: stored faces are uint8 ``[face, H, W]`` gray or ``[face, H, W, 3]``; network inputs are float
+``[face, S, S, 3]``. The steps are separate because corruptions belong between them: ``to_network_size`` gives [0, 1]
+pictures at the network's size, which may be corrupted, then ``normalise``.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "bilinear_matrix", "mirror", "normalise", "resize", "to_network_size"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def bilinear_matrix(source: int, target: int) -> np.ndarray:
+    """Bilinear interpolation with half-pixel centres and no antialias as a matrix ``[target, source]``.
+
+    The convention of PyTorch's ``interpolate(mode="bilinear", align_corners=False)``; rows sum to 1.
+
+    >>> bilinear_matrix(2, 4)[1].tolist()
+    [0.75, 0.25]
+    """
+    if source < 1 or target < 1:
+        raise ValueError(f"sizes must be at least 1 pixel, got {source} -> {target}")
+    centre = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    low = np.floor(centre).astype(int)
+    high = np.minimum(low + 1, source - 1)
+    matrix = np.zeros((target, source))
+    np.add.at(matrix, (np.arange(target), low), 1 - (centre - low))
+    np.add.at(matrix, (np.arange(target), high), centre - low)
+    return matrix.astype(np.float32)
+
+
+def resize(images: jax.Array, size: int) -> jax.Array:
+    """Resizes ``[..., H, W, C]`` to ``[..., size, size, C]``, bilinear, half-pixel centres, no antialias."""
+    height, width = images.shape[-3:-1]
+    if (height, width) == (size, size):
+        return images
+    rows, columns = bilinear_matrix(height, size), bilinear_matrix(width, size)
+    return jnp.einsum("ih,...hwc,jw->...ijc", rows, images, columns)
+
+
+def to_network_size(images: jax.Array, size: int) -> jax.Array:
+    """Stored pixels to [0, 1] pictures at network size.
+
+    Args:
+      images: uint8 ``[..., H, W]`` gray or ``[..., H, W, 3]`` colour. A gray face becomes three equal channels.
+      size: side S of the network input, pixels.
+
+    Returns:
+      float32 ``[..., S, S, 3]`` in [0, 1].
+
+    Raises:
+      ValueError: if ``images`` is not uint8.
+
+    >>> to_network_size(jnp.full((1, 4, 4), 255, jnp.uint8), 8).shape
+    (1, 8, 8, 3)
+    """
+    if images.dtype != jnp.uint8:
+        raise ValueError(f"stored images must be uint8 0..255, got {images.dtype}")
+    if images.shape[-1] != 3 or images.ndim < 3:
+        images = images[..., None]
+    resized = resize(images.astype(jnp.float32) / 255.0, size)
+    return jnp.broadcast_to(resized, (*resized.shape[:-1], 3))
+
+
+def normalise(images: jax.Array) -> jax.Array:
+    """Subtracts the ImageNet mean and divides by its standard deviation, per channel of ``[..., 3]``."""
+    mean, std = (jnp.array(c).reshape(*[1] * (images.ndim - 1), 3) for c in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images - mean) / std
+
+
+def mirror(images: jax.Array, flips: jax.Array) -> jax.Array:
+    """Mirrors left to right those stored faces ``[face, H, W]`` (or ``[face, H, W, 3]``) whose ``flips [face]`` is true."""
+    flips = flips.reshape(-1, *[1] * (images.ndim - 1))
+    return jnp.where(flips, images[:, :, ::-1], images)

@@ -1,0 +1,1 @@
+"""Networks: one Vision Transformer, as two pure functions."""

@@ -1,0 +1,170 @@
+"""Weights in and out, from the forms people have them in, recognised by content. No pickle is ever executed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors.flax import load_file
+from safetensors.numpy import save
+
+from ferjax.config import ModelConfig
+from ferjax.faces.votes import CLASSES
+from ferjax.models import layouts
+from ferjax.predictions import write_atomically
+
+__all__ = ["load_pretrained", "load_tree", "read_state", "save_tree", "write_hugging_face"]
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        # Through jax, because numpy alone knows no bfloat16.
+        return {name: np.asarray(value) for name, value in load_file(path).items()}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file, or a truncated one: {error}") from error
+
+
+def _read_folder(path: Path) -> dict[str, np.ndarray]:
+    index, single = path / "model.safetensors.index.json", path / "model.safetensors"
+    if index.is_file():
+        shards = json.loads(index.read_text())["weight_map"]
+        absent = sorted({shard for shard in shards.values() if not (path / shard).is_file()})
+        if absent:
+            raise FileNotFoundError(f"{index} names shards that are not there: {', '.join(absent)}")
+        state: dict[str, np.ndarray] = {}
+        for shard in sorted(set(shards.values())):
+            state |= _read_safetensors(path / shard)
+        lost = sorted(set(shards) - set(state))
+        if lost:
+            raise ValueError(f"{index} promises tensors its shards do not hold: {', '.join(lost[:6])}")
+        return state
+    if single.is_file():
+        return _read_safetensors(single)
+    raise FileNotFoundError(f"{path}: neither model.safetensors nor model.safetensors.index.json in this folder")
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError:
+        raise ValueError(
+            f"{path} is a PyTorch file, and reading it safely needs torch. Install the extra (pip install 'ferjax[parity]'), or "
+            "convert it where torch is: from safetensors.torch import save_file; "
+            f"save_file(torch.load('{path.name}', weights_only=True), 'weights.safetensors')") from None
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip and runtime errors for files it will not load
+        raise ValueError(f"{path}: torch's weights-only loader refuses this file: {str(error).splitlines()[0]}") from error
+    for wrapper in ("model", "state_dict", "teacher"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
+    return {name: value.float().numpy() for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+
+
+def _download(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise FileNotFoundError(f"no file or folder {name}; if it is a hub name, install huggingface_hub to fetch it") from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json"]))
+    except Exception as error:  # every kind of network and hub error
+        raise FileNotFoundError(f"no file or folder {name}, and the hub did not give it: {str(error).splitlines()[0]}") from error
+
+
+def read_state(source: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a state dictionary, whatever it is stored as.
+
+    Args:
+      source: a ``.safetensors`` file, a folder with one or with shards and their index, a PyTorch file (needs torch; read
+        with its weights-only loader), or a hub name ``owner/model`` (needs huggingface_hub; the only case that may touch
+        the network, and only if no such path exists).
+
+    Raises:
+      FileNotFoundError: if there is nothing.
+      ValueError: if the file is damaged, of another kind, or would need to execute a pickle.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        hub_name = str(source).count("/") == 1 and not str(source).startswith((".", "/"))
+        if hub_name:
+            return _read_folder(_download(str(source)))
+        raise FileNotFoundError(f"no weights at {path}")
+    with open(path, "rb") as file:
+        magic = file.read(10)
+    # Content decides, not the suffix: safetensors starts with a length and a JSON object, torch files are zips or pickles.
+    if len(magic) == 10 and magic[8:9] == b"{":
+        return _read_safetensors(path)
+    if magic[:2] in (b"PK", b"\x80\x02"):
+        return _read_torch(path)
+    raise ValueError(f"{path}: neither a safetensors nor a PyTorch file (it starts with {magic[:8]!r})")
+
+
+def load_pretrained(source: str | os.PathLike, config: ModelConfig) -> dict[str, Any]:
+    """Backbone parameters for an architecture (no head) from any weights :func:`read_state` reads.
+
+    Raises:
+      FileNotFoundError: if there are none.
+      ValueError: naming the source and every tensor that does not fit.
+    """
+    try:
+        return layouts.from_state(read_state(source), config)
+    except ValueError as error:
+        message = str(error)
+        raise ValueError(message if message.startswith(str(source)) else f"{source}: {message}") from error
+
+
+def write_hugging_face(params: Any, config: ModelConfig, folder: str | os.PathLike) -> Path:
+    """Writes one member as a folder that ``Dinov2(WithRegisters)ForImageClassification.from_pretrained`` opens.
+
+    Args:
+      params: one member's whole parameters (trunk included), head too.
+      config: its architecture.
+      folder: created if need be.
+
+    Raises:
+      ValueError: if the folder already holds weights.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "model.safetensors").exists():
+        raise ValueError(f"{folder} already holds model.safetensors")
+    kind = "Dinov2WithRegisters" if config.registers else "Dinov2"
+    described = {
+        "architectures": [f"{kind}ForImageClassification"],
+        "model_type": "dinov2_with_registers" if config.registers else "dinov2",
+        "hidden_size": config.dim, "num_hidden_layers": config.depth, "num_attention_heads": config.heads,
+        "mlp_ratio": int(config.mlp_ratio) if config.mlp_ratio == int(config.mlp_ratio) else config.mlp_ratio,
+        "image_size": config.image_size, "patch_size": config.patch_size, "use_swiglu_ffn": config.mlp == "swiglu",
+        "layer_norm_eps": 1e-6, "layerscale_value": 1.0, "qkv_bias": True, "hidden_act": "gelu",
+        **({"num_register_tokens": config.registers} if config.registers else {}),
+        "id2label": dict(enumerate(CLASSES)), "label2id": {name: i for i, name in enumerate(CLASSES)},
+        "head": config.head,
+    }
+    write_atomically(folder / "config.json", (json.dumps(described, indent=2) + "\n").encode())
+    write_atomically(folder / "model.safetensors", save(layouts.to_state(params, config), metadata={"format": "pt"}))
+    return folder / "model.safetensors"
+
+
+def save_tree(tree: Any, path: str | os.PathLike) -> None:
+    """Writes a parameter tree under its own names (``block_0/mlp/up/kernel``), in one piece."""
+    write_atomically(path, save({name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(tree, sep="/").items()}))
+
+
+def load_tree(path: str | os.PathLike) -> Any:
+    """Reads what :func:`save_tree` wrote.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if it is not a safetensors file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no weights at {path}")
+    return unflatten_dict(_read_safetensors(Path(path)), sep="/")

@@ -1,0 +1,132 @@
+"""The file between the ensemble and everything after it: member log-probabilities of one condition.
+
+A ``.npz`` file, one per condition (the clean test split, one corruption at one severity, a folder of strangers), readable
+with numpy alone and writable from any framework:
+
+===============  =====================  =========================================================================
+name             shape, dtype           meaning
+===============  =====================  =========================================================================
+``log_probs``    [member, face, class]  float32 natural-log probabilities, normalised over classes
+``ids``          [face] int64           the same face has the same id in every condition
+``votes``        [face, 10] (optional)  whole crowd votes: eight classes, unknown, NF
+``truth``        [face, class] (opt.)   the true p(y | face), where the data are drawn
+``meta``         JSON text              ``condition``, and ``corruption``/``severity`` where it is one; free otherwise
+``features_*``   [..., face, width]     optional features for density scores, by name
+===============  =====================  =========================================================================
+"""
+
+import dataclasses
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["Predictions", "write_atomically"]
+
+
+def write_atomically(path: str | os.PathLike, data: bytes) -> None:
+    """Writes a file that is either the old one or the new one, whole, whatever happens in between."""
+    path = Path(path)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(scratch, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """Member log-probabilities of one condition; see the module's table for shapes."""
+
+    log_probs: np.ndarray
+    ids: np.ndarray
+    votes: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    condition: str = "test"
+    corruption: str | None = None
+    severity: int | None = None
+    features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.log_probs.ndim != 3:
+            raise ValueError(f"log_probs must be [member, face, class], got shape {self.log_probs.shape}")
+        faces = self.log_probs.shape[1]
+        if self.ids.shape != (faces,):
+            raise ValueError(f"ids must be [face] ({faces},), got {self.ids.shape}")
+        for name in ("votes", "truth"):
+            value = getattr(self, name)
+            if value is not None and (value.ndim != 2 or len(value) != faces):
+                raise ValueError(f"{name} must have one row for each of {faces} faces, got {value.shape}")
+        for name, value in self.features.items():
+            if value.ndim < 2 or value.shape[-2] != faces:
+                raise ValueError(f"features {name!r} must be [..., face, width] with {faces} faces, got {value.shape}")
+        sums = np.exp(self.log_probs.astype(np.float64)).sum(-1)
+        bad = ~(np.abs(sums - 1) < 1e-3)
+        if bad.any():
+            member, face = np.argwhere(bad)[0]
+            raise ValueError(f"log_probs of member {member}, face {face} sum to {sums[member, face]:.4g} after exp, "
+                             "expected 1: these are not log-probabilities")
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the file in one piece; a kill leaves the old file or none."""
+        import io
+
+        meta = {"condition": self.condition, "corruption": self.corruption, "severity": self.severity}
+        arrays = {
+            "log_probs": self.log_probs.astype(np.float32),
+            "ids": self.ids.astype(np.int64),
+            "meta": np.array(json.dumps(meta)),
+            **{f"features_{name}": value for name, value in self.features.items()},
+        }
+        for name in ("votes", "truth"):
+            if getattr(self, name) is not None:
+                arrays[name] = getattr(self, name)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Predictions":
+        """Reads a file that :meth:`save` or another framework wrote.
+
+        Raises:
+          FileNotFoundError: if there is none.
+          ValueError: naming the file, if it is not such a file or its arrays do not fit together.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no predictions at {path}")
+        try:
+            with open(path, "rb") as file:
+                loaded = np.load(file, allow_pickle=False)
+                if not isinstance(loaded, np.lib.npyio.NpzFile):
+                    raise ValueError("one bare array; save it by name, np.savez(path, log_probs=...)")
+                arrays = {name: loaded[name] for name in loaded.files}
+            meta = json.loads(str(arrays.get("meta", "{}")))
+            if not isinstance(meta, dict):
+                raise ValueError(f"meta must be a JSON object, got {meta!r}")
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path}: not a predictions file (.npz): {error}") from error
+        if "log_probs" not in arrays:
+            raise ValueError(f"{path}: no array log_probs; found {', '.join(arrays) or 'nothing'}")
+        try:
+            return cls(
+                log_probs=arrays["log_probs"],
+                ids=arrays.get("ids", np.arange(arrays["log_probs"].shape[1] if arrays["log_probs"].ndim == 3 else 0)),
+                votes=arrays.get("votes"),
+                truth=arrays.get("truth"),
+                condition=meta.get("condition", path.stem),
+                corruption=meta.get("corruption"),
+                severity=meta.get("severity"),
+                features={n.removeprefix("features_"): v for n, v in arrays.items() if n.startswith("features_")},
+            )
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,92 @@
+"""One strict session: eight fake CPU devices, no silent promotion of ranks, and one tiny run shared by every module."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+TINY = Config(
+    data=DataConfig(synthetic_faces=200),
+    model=ModelConfig(patch_size=16, dim=16, depth=1, heads=2),
+    train=TrainConfig(seeds=(1, 2, 3), epochs=2),
+    evaluate=EvaluateConfig(corruptions=("gnoise",), severities=(1, 5), resamples=50, batch_size=64),
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Fails what was skipped although FERJAX_MUST_RUN names its marker: where data lie ready, they must be used."""
+    report = yield
+    must = set(os.environ.get("FERJAX_MUST_RUN", "").split(",")) & {mark.name for mark in item.iter_markers()}
+    if report.skipped and must and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped, but FERJAX_MUST_RUN names {', '.join(must)}: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Config:
+    """The smallest configuration that still goes the whole road."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data that are no part of the repository; tests that need them are marked `rehearsal`."""
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("FERJAX_SHARED", beside)) / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}; set FERJAX_SHARED")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_faces():
+    """The faces the tiny run is trained on."""
+    from ferjax.faces import dataset
+
+    return dataset.load(TINY.data)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained and evaluated run, made by the command line once for all workers. Read it; copy it to change it."""
+    from ferjax.cli import main
+
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, finished = base / "tiny_run", base / "tiny_run.json"
+    try:
+        (base / "tiny_run.claimed").mkdir()
+    except FileExistsError:
+        deadline = time.monotonic() + 300
+        while not finished.exists():
+            if time.monotonic() > deadline:
+                pytest.fail("the worker that builds the shared run did not finish it")
+            time.sleep(0.2)
+        return folder
+    config = base / "tiny.json"
+    config.write_text(TINY.to_json())
+    for command in (["train", str(config), "--out", str(folder)], ["evaluate", str(folder)]):
+        with pytest.raises(SystemExit) as exit:
+            main(command)
+        assert exit.value.code == 0, f"ferjax {' '.join(command)} failed"
+    config.rename(finished)
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Fresh, and the same in every test."""
+    return np.random.default_rng(0)

@@ -1,0 +1,100 @@
+"""A run's predictions: the loop over members, one corrupted picture for all of them, any batch size."""
+
+import dataclasses
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax.ensemble import prediction
+from ferjax.faces.corruptions import corrupt
+from ferjax.faces.images import normalise, to_network_size
+from ferjax.models import vit
+from ferjax.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def trained(run):
+    return prediction.load_run(run)
+
+
+@pytest.fixture(scope="module")
+def compiled(trained):
+    return {name: prediction.predictor(trained, name) for name in (None, "gnoise")}
+
+
+@pytest.mark.parametrize("corruption, severity", [(None, 1), ("gnoise", 1), ("gnoise", 5)])
+def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, corruption, severity):
+    """And all members see the same corrupted picture: the one that its face's id names."""
+    images, ids = tiny_faces["test"].images[:8], tiny_faces["test"].ids[:8]
+    got = prediction.predict(compiled[corruption], images, ids, 8, severity)
+    pictures = to_network_size(jnp.asarray(images), trained.config.model.image_size)
+    if corruption:
+        pictures = corrupt(corruption, pictures, severity, jnp.asarray(ids), seed=trained.config.evaluate.seed)
+    apply = jax.jit(vit.vit(trained.config.model).apply)
+    for member in range(3):
+        expected = apply(prediction.one_member(trained, member), normalise(pictures)).log_probs
+        np.testing.assert_allclose(got[member], expected, atol=1e-4)
+
+
+def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
+    images, ids = tiny_faces["test"].images[:19], tiny_faces["test"].ids[:19]
+    whole = prediction.predict(compiled["gnoise"], images, ids, 8, 3)
+    assert whole.shape == (3, 19, 8)
+    some = np.array([17, 3, 11])
+    np.testing.assert_allclose(prediction.predict(compiled["gnoise"], images[some], ids[some], 8, 3), whole[:, some], atol=1e-5)
+
+
+def test_severity_is_an_argument_of_one_compiled_program(compiled, tiny_faces):
+    images, ids = tiny_faces["test"].images[:8], tiny_faces["test"].ids[:8]
+    predictions = [prediction.predict(compiled["gnoise"], images, ids, 8, severity) for severity in (1, 5)]
+    assert np.abs(predictions[0] - predictions[1]).max() > 1e-3
+
+
+def test_every_condition_is_on_disk_with_the_same_faces(run, tiny_faces):
+    files = {path.stem: Predictions.load(path) for path in (run / "predictions").iterdir()}
+    assert set(files) == {"valid", "test", "not_a_face", "unknown", "gnoise_1", "gnoise_5"}
+    for name, p in files.items():
+        faces = tiny_faces["test" if p.corruption else name]
+        assert p.condition == name
+        np.testing.assert_array_equal(p.ids, faces.ids)
+        np.testing.assert_array_equal(p.votes, faces.votes)
+        assert p.log_probs.shape == (3, len(faces.ids), 8)
+    assert (files["gnoise_5"].corruption, files["gnoise_5"].severity) == ("gnoise", 5)
+
+
+def test_best_parameters_are_the_ones_that_predict(run, trained, tiny_faces):
+    p = Predictions.load(run / "predictions" / "valid.npz")
+    accuracy = (p.log_probs.argmax(-1) == tiny_faces["valid"].q.argmax(-1)).mean(-1)
+    np.testing.assert_allclose(accuracy, trained.best_accuracy, atol=1e-6)
+
+
+def test_one_member_is_a_whole_network(trained):
+    with pytest.raises(ValueError, match=r"no member 3: this run has members 0\.\.2"):
+        prediction.one_member(trained, 3)
+
+
+def test_an_unknown_corruption_is_refused(trained, tiny_faces):
+    with pytest.raises(ValueError, match="unknown corruption 'rain'"):
+        prediction.predict(prediction.predictor(trained, "rain"), tiny_faces["test"].images[:4], np.arange(4), 4)
+
+
+def test_what_is_no_trained_run_is_refused(run, tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a run: it holds no config.json"):
+        prediction.load_run(tmp_path)
+    shutil.copy(run / "config.json", tmp_path)
+    with pytest.raises(FileNotFoundError, match="holds no checkpoints; was it trained"):
+        prediction.load_run(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+        prediction.load_run(tmp_path)
+
+
+def test_a_split_without_strangers_is_left_out(trained, tiny_faces, tmp_path):
+    empty = tiny_faces["unknown"].take(np.zeros(0, int))
+    settings = dataclasses.replace(trained.config.evaluate, corruptions=())
+    quiet = trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
+    names = [p.condition for p in prediction.predict_conditions(quiet, {**tiny_faces, "unknown": empty}, tmp_path)]
+    assert names == ["valid", "test", "not_a_face"]

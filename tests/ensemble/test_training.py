@@ -1,0 +1,168 @@
+"""A run as a folder: resumed is uninterrupted, nothing recompiles, a frozen trunk is shared, and wrong starts are refused."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax.ensemble import members, prediction, training
+from ferjax.faces.images import normalise, to_network_size
+from ferjax.models import vit
+from ferjax.models.pretrained import load_tree
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_clock(figures):
+    return [{k: v for k, v in line.items() if k not in ("seconds", "member_faces_per_second")} for line in figures]
+
+
+def assert_same(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def counted(tiny, tiny_faces, tmp_path_factory):
+    """A whole run of three epochs, with every tracing of the network noted as ``training`` or ``validating``."""
+    config = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, epochs=3, keep_checkpoints=3))
+    traces = []
+
+    def members_model(config, real=vit.members_model):
+        model = real(config)
+
+        def apply(params, inputs, key=None):
+            traces.append("validating" if key is None else "training")
+            return model.apply(params, inputs, key)
+
+        return model._replace(apply=apply)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.vit, "members_model", members_model)
+        run = training.train(config, tiny_faces, tmp_path_factory.mktemp("counted") / "run")
+    return config, run, traces
+
+
+@pytest.mark.slow
+def test_nothing_is_traced_twice_in_a_whole_run(counted):
+    assert sorted(counted[2]) == ["training", "validating"]
+
+
+def test_a_run_is_a_folder_that_says_how_it_went(counted, tiny_faces):
+    config, run, _ = counted
+    assert {"config.json", "checkpoints", "metrics.jsonl"} == {path.name for path in run.folder.iterdir()}
+    assert (run.folder / "config.json").read_text() == config.to_json()
+    figures = lines(run.folder)
+    steps = len(tiny_faces["train"].ids) // config.train.batch_size
+    assert [(line["epoch"], line["step"]) for line in figures] == [(i, i * steps) for i in (1, 2, 3)]
+    assert figures[-1] == run.figures
+    assert all(len(line["loss"]) == len(line["valid_accuracy"]) == 3 for line in figures)
+    assert np.mean(figures[-1]["loss"]) < np.mean(figures[0]["loss"])
+    best = np.max([line["valid_accuracy"] for line in figures], axis=0)
+    np.testing.assert_allclose(run.state.best_accuracy, best, atol=1e-5)
+    np.testing.assert_array_equal(run.state.step, 3 * steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_last_bit(counted, tiny_faces, tmp_path, lost):
+    config, run, _ = counted
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    for newest in sorted((folder / "checkpoints").iterdir(), key=lambda path: int(path.name))[-lost:]:
+        shutil.rmtree(newest)
+    resumed = training.train(config, tiny_faces, folder, resume=True)
+    assert_same(resumed.state, run.state)
+    assert without_clock(lines(folder)) == without_clock(lines(run.folder))
+
+
+@pytest.mark.slow
+def test_resuming_a_finished_run_changes_nothing_but_how_it_is_evaluated(counted, tiny_faces, tmp_path):
+    config, run, _ = counted
+    shutil.copytree(run.folder, tmp_path / "run")
+    other = dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, resamples=77))
+    again = training.train(other, tiny_faces, tmp_path / "run", resume=True)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["evaluate"]["resamples"] == 77
+    assert_same(again.state, run.state)
+    assert again.figures == run.figures
+    assert lines(tmp_path / "run") == lines(run.folder)
+
+
+def test_wrong_starts_are_refused_and_leave_nothing(counted, tiny_faces, tmp_path):
+    config, run, _ = counted
+
+    def changed(**changes):
+        return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+
+    with pytest.raises(FileExistsError, match="not empty; continue it with --resume"):
+        training.train(config, tiny_faces, run.folder)
+    with pytest.raises(ValueError, match=r"another configuration: train.learning_rate 0.003 -> 0.1"):
+        training.train(changed(learning_rate=0.1), tiny_faces, run.folder, resume=True)
+    with pytest.raises(FileNotFoundError, match="holds no config.json"):
+        training.train(config, tiny_faces, tmp_path / "run", resume=True)
+    with pytest.raises(ValueError, match="batch_size 512 is more than the"):
+        training.train(changed(batch_size=512), tiny_faces, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path, blocks):
+    model = dataclasses.replace(tiny.model, depth=2, trainable_blocks=blocks)
+    config = dataclasses.replace(tiny, model=model, train=dataclasses.replace(tiny.train, epochs=1, warmup_epochs=0))
+    run = training.train(config, tiny_faces, tmp_path / "run")
+    trunk = load_tree(run.folder / "trunk.safetensors")
+    assert set(trunk) == {"embed", "block_0", "block_1"} - ({"block_1"} if blocks else set())
+    assert not set(trunk) & set(run.state.params)
+    assert_same(trunk, training.starting_point(config)[0])
+    # What a run predicts is what each member's whole network, put together again, predicts.
+    trained = prediction.load_run(run.folder)
+    images, ids = tiny_faces["test"].images[:9], tiny_faces["test"].ids[:9]
+    got = prediction.predict(prediction.predictor(trained), images, ids, 16)
+    whole = jax.jit(vit.vit(dataclasses.replace(model, trainable_blocks=None)).apply)
+    inputs = normalise(to_network_size(jnp.asarray(images), model.image_size))
+    for member in range(3):
+        expected = whole(prediction.one_member(trained, member), inputs).log_probs
+        np.testing.assert_allclose(got[member], expected, atol=1e-4)
+
+
+def test_cached_tokens_are_the_trunks_of_the_face_and_its_mirror(tiny, rng):
+    config = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, depth=2, trainable_blocks=1),
+                                 evaluate=dataclasses.replace(tiny.evaluate, batch_size=4))
+    params, _ = training.starting_point(config)
+    images = rng.integers(0, 256, (6, 48, 48), np.uint8)
+    tokens = training.cache_tokens(config, params, images, mirrored=True)
+    trunk = jax.jit(vit.trunk_model(config.model).apply)
+    for view, pictures in enumerate((images, images[:, :, ::-1])):
+        expected = trunk(params, normalise(to_network_size(jnp.asarray(pictures), 48)))
+        np.testing.assert_allclose(tokens[:, view], expected, atol=1e-5)
+
+
+def test_batches_have_one_shape_and_lose_no_face():
+    got = training.batches(np.arange(10), 4)
+    assert got.shape == (3, 4)
+    np.testing.assert_array_equal(got.ravel()[:10], np.arange(10))
+    np.testing.assert_array_equal(training.batches(np.arange(2), 5).ravel(), [0, 1, 0, 1, 0])
+
+
+def test_hard_labels_train_towards_the_most_voted_class(tiny_faces):
+    hard = training._targets(tiny_faces["valid"], "hard")
+    np.testing.assert_array_equal(hard.argmax(-1), tiny_faces["valid"].q.argmax(-1))
+    assert set(np.unique(hard)) == {0.0, 1.0}
+    np.testing.assert_array_equal(training._targets(tiny_faces["valid"], "soft"), tiny_faces["valid"].q)
+
+
+def test_the_order_of_faces_is_what_members_say(tiny, tiny_faces):
+    """Every member sees its own order, and no face twice in an epoch."""
+    keys = jax.vmap(jax.random.key)(jnp.asarray(tiny.train.seeds, jnp.uint32))
+    faces = len(tiny_faces["train"].ids)
+    orders = jax.vmap(lambda key: members.epoch_order(key, jnp.int32(0), faces=faces, batch_size=32))(keys)
+    assert len({tuple(np.ravel(order)) for order in np.asarray(orders)}) == 3

@@ -1,0 +1,98 @@
+"""Resampling as weights: counts, groups, pairs, scipy's interval, and one sort however many resamples."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from ferjax import bootstrap, metrics
+
+FACES, RESAMPLES = 80, 2000
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return bootstrap.resample_weights(jax.random.key(0), FACES, RESAMPLES)
+
+
+def test_every_resample_draws_as_many_faces_as_there_are(weights):
+    assert weights.shape == (RESAMPLES, FACES)
+    assert int(weights.min()) == 0
+    np.testing.assert_array_equal(weights.sum(1), FACES)
+    np.testing.assert_allclose(weights.mean(0), 1, atol=0.12)  # 5 standard errors
+    assert float((weights == 0).mean()) == pytest.approx((1 - 1 / FACES) ** FACES, abs=0.01)
+
+
+def test_a_key_is_a_resample(weights):
+    again = bootstrap.resample_weights(jax.random.key(0), FACES, RESAMPLES)
+    np.testing.assert_array_equal(again, weights)
+    assert (bootstrap.resample_weights(jax.random.key(1), FACES, RESAMPLES) != weights).any()
+
+
+def test_groups_are_drawn_together():
+    groups = jnp.array([0, 0, 1, 2, 2, 2, 3])
+    drawn = bootstrap.resample_weights(jax.random.key(0), 7, 50, groups)
+    for group in range(4):
+        inside = drawn[:, groups == group]
+        np.testing.assert_array_equal(inside, np.repeat(inside[:, :1], inside.shape[1], axis=1))
+    np.testing.assert_array_equal(drawn[:, jnp.array([0, 2, 3, 6])].sum(1), 4)
+    with pytest.raises(ValueError, match="groups must be"):
+        bootstrap.resample_weights(jax.random.key(0), 6, 50, groups)
+
+
+def test_interval_ignores_undefined_resamples(rng):
+    samples = rng.normal(size=(200, 3))
+    samples[::7, 1] = np.nan
+    low, high = bootstrap.percentile_interval(jnp.asarray(samples, jnp.float32), level=0.9)
+    np.testing.assert_allclose(low, np.nanquantile(samples, 0.05, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(high, np.nanquantile(samples, 0.95, axis=0), rtol=1e-5)
+
+
+def test_interval_is_scipys(rng, weights):
+    x = rng.normal(size=FACES).astype(np.float32)
+    y = (x + rng.normal(size=FACES)).round(1).astype(np.float32)
+    got = jax.jit(lambda w: bootstrap.estimate(lambda row: metrics.spearman(x, y, row), w))(weights)
+    assert float(got.value) == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-6)
+    expected = scipy.stats.bootstrap(
+        (x, y), lambda a, b: scipy.stats.spearmanr(a, b).statistic, paired=True, vectorized=False, method="percentile",
+        n_resamples=RESAMPLES, rng=rng).confidence_interval
+    width = expected.high - expected.low
+    assert abs(float(got.low) - expected.low) < 0.1 * width
+    assert abs(float(got.high) - expected.high) < 0.1 * width
+
+
+def test_statistics_on_the_same_rows_are_paired(rng, weights):
+    x = jnp.asarray(rng.normal(size=FACES), jnp.float32)
+    y = x + 0.1 * jnp.asarray(rng.normal(size=FACES), jnp.float32)
+
+    def mean(values, w):
+        return jnp.sum(w * values) / jnp.sum(w)
+
+    difference = bootstrap.estimate(lambda w: mean(x, w) - mean(y, w), weights)
+    alone = bootstrap.estimate(lambda w: mean(x, w), weights)
+    assert float(difference.high - difference.low) < 0.2 * float(alone.high - alone.low)
+    both = bootstrap.estimate(lambda w: jnp.stack([mean(x, w), mean(y, w)]), weights)
+    np.testing.assert_allclose([both.low[0], both.high[0]], [alone.low, alone.high], rtol=1e-5)
+
+
+def _sorted_shapes(jaxpr):
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "sort":
+            yield equation.invars[0].aval.shape
+        for inner in jax.tree.leaves(equation.params, is_leaf=lambda p: hasattr(p, "eqns")):
+            if hasattr(inner, "eqns"):
+                yield from _sorted_shapes(inner)
+
+
+@pytest.mark.parametrize("statistic, sorts", [
+    (lambda x, y, w: metrics.spearman(x, y, w), 2),
+    (lambda x, y, w: metrics.auroc(x, y > 0, w), 1),
+    (lambda x, y, w: metrics.auroc_between(x, y, w, w), 2),
+    (lambda x, y, w: metrics.aupr(x, y > 0, w), 1),
+    (lambda x, y, w: metrics.fpr_at_tpr(x, y > 0, w), 1),
+], ids=["spearman", "auroc", "auroc_between", "aupr", "fpr_at_tpr"])
+def test_scores_are_sorted_once_whatever_the_number_of_resamples(statistic, sorts):
+    x, w = jnp.zeros(FACES), jnp.ones((7, FACES), int)
+    jaxpr = jax.make_jaxpr(jax.vmap(statistic, (None, None, 0)))(x, x, w)
+    assert list(_sorted_shapes(jaxpr.jaxpr)) == [(FACES,)] * sorts

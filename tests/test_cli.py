@@ -1,0 +1,106 @@
+"""The command line on good and bad input; one tiny run is shared by all tests."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferjax.cli import SOME_FAILED, main
+
+
+def ferjax(*words):
+    """Runs a command line and returns its exit status."""
+    with pytest.raises(SystemExit) as exit:
+        main([str(word) for word in words])
+    return exit.value.code or 0
+
+
+@pytest.fixture
+def pictures(tmp_path, rng):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    gray = rng.integers(0, 255, (60, 50), np.uint8)
+    Image.fromarray(gray).save(folder / "gray.png")
+    Image.fromarray(rng.integers(0, 255, (40, 70, 3), np.uint8)).save(folder / "colour.jpg")
+    Image.fromarray(np.zeros((3000, 4000), np.uint8)).save(folder / "large.png")
+    Image.fromarray(gray[:1, :1]).save(folder / "one_pixel.png")
+    (folder / "text.png").write_text("this is no picture")
+    (folder / "truncated.png").write_bytes((folder / "gray.png").read_bytes()[:600])
+    np.savez(folder / "stack.npz", images=rng.integers(0, 255, (3, 48, 48), np.uint8))
+    return folder
+
+
+@pytest.mark.slow
+def test_every_picture_gets_a_line_and_broken_ones_an_error(run, pictures, tmp_path):
+    assert ferjax("route", run, pictures, "--out", tmp_path / "lines.jsonl") == SOME_FAILED
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    failed = {line["path"].rsplit("/", 1)[-1]: line["error"] for line in lines if "error" in line}
+    assert set(failed) == {"one_pixel.png", "text.png", "truncated.png"}
+    assert "1 x 1" in failed["one_pixel.png"]
+    assert failed["text.png"] == "not an image"
+    routed = [line for line in lines if "error" not in line]
+    assert len(routed) == 6
+    for line in routed:
+        assert line["action"] in ("accept", "defer", "reject")
+        assert line["label"] == max(line["probs"], key=line["probs"].get)
+        assert sum(line["probs"].values()) == pytest.approx(1, abs=1e-3)
+        assert line["aleatoric"] >= 0 <= line["epistemic"]
+        assert line["why"].startswith(line["action"])
+
+
+@pytest.mark.slow
+def test_a_run_holds_everything_later_commands_need(run, tiny):
+    tables = json.loads((run / "evaluation.json").read_text())
+    assert tables["members"] == 3
+    assert set(tables["v2"]["corruptions"]) == {"gnoise"}
+    assert tables["matched"]["random"]["auc"] == 0.5
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    thresholds = json.loads((run / "thresholds.json").read_text())
+    assert {"aleatoric", "epistemic"} <= set(thresholds)
+    for picture in tables["pictures"]:
+        with Image.open(picture) as opened:
+            assert opened.width > 100
+
+
+@pytest.mark.parametrize("words, said", [
+    (("route", "{run}", "{empty}"), "no picture in this folder"),
+    (("route", "{run}", "{empty}/absent.png"), "no such file or folder"),
+    (("route", "{bare}", "{run}/plane.png"), "is not a run"),
+    (("evaluate", "{bare}"), "is not a run"),
+    (("evaluate", "{untrained}"), "holds no checkpoints"),
+    (("train", "{bare}/absent.py", "--out", "{bare}/x"), "no configuration file"),
+    (("train", "{config}", "--out", "{run}"), "exists and is not empty"),
+    (("train", "{config}", "--out", "{bare}/x", "--train.batch-size", "100000"), "more than the"),
+    (("data", "ferplus", "--votes", "{bare}/absent.csv"), "no such file"),
+])
+def test_wrong_input_is_refused_in_words(run, tmp_path, capsys, words, said):
+    empty, bare, untrained = (tmp_path / name for name in ("empty", "bare", "untrained"))
+    for folder in (empty, bare, untrained):
+        folder.mkdir()
+    config = tmp_path / "config.json"
+    shutil.copy(run / "config.json", config)
+    shutil.copy(run / "config.json", untrained)
+    places = {"run": run, "empty": empty, "bare": bare, "untrained": untrained, "config": config}
+    assert ferjax(*(word.format(**places) for word in words)) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (bare / "x").exists()
+
+
+def test_unknown_keys_and_impossible_values_are_refused(run, tmp_path, capsys):
+    config = tmp_path / "config.json"
+    shutil.copy(run / "config.json", config)
+    assert ferjax("train", config, "--out", tmp_path / "x", "--train.epohcs", "3") == 2
+    assert "--train.epochs" in capsys.readouterr().err
+    assert ferjax("train", config, "--out", tmp_path / "x", "--train.seeds") == 2
+    assert "at least one member" in " ".join(capsys.readouterr().err.split())
+    config.write_text(config.read_text().replace("learning_rate", "lerning_rate"))
+    assert ferjax("train", config, "--out", tmp_path / "x") == 2
+    assert "did you mean train.learning_rate" in " ".join(capsys.readouterr().err.split())
+
+
+def test_help_teaches(capsys):
+    assert ferjax("--help") == 0
+    assert "quickstart" in capsys.readouterr().out
