@@ -126,7 +126,7 @@ def _print_table(pixels: np.ndarray, names: Sequence[str], severities: Sequence[
     for name in names:
         cells, ours, theirs = compare(name, pixels, severities, runs)
         suite = "all fifteen" if name in IMAGENET_C else "four extras"
-        totals[suite] = totals.get(suite, np.zeros(2)) + (ours, theirs)
+        totals[suite] = np.add(totals.get(suite, np.zeros(2)), (ours, theirs))
         print(f"| {name} |", " | ".join(cells), f"| {1 / ours:,.0f} | {1 / theirs:,.0f} | {theirs / ours:.1f} |", flush=True)
     for suite, (ours, theirs) in totals.items():
         print(f"| {suite} |", " | ".join("" for _ in severities), f"| {1 / ours:,.1f} | {1 / theirs:,.1f} | {theirs / ours:.1f} |")

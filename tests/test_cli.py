@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.cli import SOME_FAILED, main
+from ferjax.cli import main
+from ferjax.commands.route import SOME_FAILED
 
 
 def ferjax(*words):

@@ -83,8 +83,8 @@ def _overlap(starts: np.ndarray, ends: np.ndarray, lows: np.ndarray, highs: np.n
 def area_matrix(source: int, target: int) -> np.ndarray:
     """Resizing by exact area averages as a matrix ``[target, source]``; rows sum to 1.
 
-    >>> area_matrix(3, 2).round(2).tolist()
-    [[0.67, 0.33, 0.0], [0.0, 0.33, 0.67]]
+    >>> (3 * area_matrix(3, 2)).round().tolist()
+    [[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]
     """
     edges, pixels = np.arange(target + 1) * source / target, np.arange(source)
     return (_overlap(edges[:-1], edges[1:], pixels, pixels + 1) * target / source).astype(np.float32)

@@ -1,0 +1,62 @@
+"""``ferjax data``: a data set from its published files."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from ferjax.commands.console import out
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Build the FER+ data set from its two published CSV files, and print what it holds.
+
+    ferjax data ferplus --fer2013 fer2013.csv --votes fer2013new.csv --out DIR
+
+    The files pair by row. Everything is checked before anything is written. Without --fer2013 and --out only the votes
+    file is read and counted.
+    """
+
+    name: Positional[Literal["ferplus"]]
+    """Which data set."""
+    votes: Path
+    """fer2013new.csv: Usage, Image name, ten vote counts."""
+    fer2013: Path | None = None
+    """fer2013.csv: emotion, pixels, Usage."""
+    out: Path | None = None
+    """Folder to create for the data set."""
+
+    def run(self) -> int:
+        from ferjax.ensemble.training import progress
+        from ferjax.faces import dataset, ferplus
+
+        if (self.fer2013 is None) != (self.out is None):
+            raise ValueError("--fer2013 and --out go together: pixels are needed to build a data set")
+        rows = ferplus.read_votes(self.votes)
+        if self.fer2013 is not None and self.out is not None:
+            with progress("reading pixels") as advance:
+                pixels = ferplus.read_pixels(self.fer2013, lambda _: advance(1 / len(rows.split)))
+            rows = ferplus.pair(pixels, rows, self.fer2013, self.votes)
+        splits = {
+            name: (rows.votes[rows.split == name], None if rows.images is None else rows.images[rows.split == name])
+            for name in ferplus.SPLITS.values()
+        }
+        _print_counts(dataset.count(splits))
+        if self.out is not None:
+            ferplus.build(rows, self.out)
+            out.print(f"wrote {self.out}; train on it with --data.name ferplus --data.path {self.out}", highlight=False)
+        return 0
+
+
+def _print_counts(counts: dict) -> None:
+    from rich.table import Table
+
+    table = Table(title="faces per split (kept under the policies paper, majority, probability)")
+    table.add_column("")
+    for split in counts:
+        table.add_column(split, justify="right")
+    for row in next(iter(counts.values())):
+        table.add_row(row, *(f"{counts[split][row]:,}" for split in counts))
+    out.print(table)
