@@ -12,6 +12,9 @@ name             shape, dtype           meaning
 ``truth``        [face, class] (opt.)   the true p(y | face), where the data are drawn
 ``meta``         JSON text              ``condition``, and ``corruption``/``severity`` where it is one; free otherwise
 ``features_*``   [..., face, width]     optional features for density scores, by name
+``scores_*``     [face]                 optional further scores by name; larger must mean more uncertain
+``groups``       [face] (optional)      whole numbers; equal ones are pictures of one thing (pixel-identical copies, frames
+                                        of one video), which the bootstrap draws together
 ===============  =====================  =========================================================================
 """
 
@@ -54,6 +57,8 @@ class Predictions:
     corruption: str | None = None
     severity: int | None = None
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.log_probs.ndim != 3:
@@ -68,6 +73,12 @@ class Predictions:
         for name, value in self.features.items():
             if value.ndim < 2 or value.shape[-2] != faces:
                 raise ValueError(f"features {name!r} must be [..., face, width] with {faces} faces, got {value.shape}")
+        per_face = {f"scores {name!r}": value for name, value in self.scores.items()}
+        if self.groups is not None:
+            per_face["groups"] = self.groups
+        for name, value in per_face.items():
+            if value.shape != (faces,):
+                raise ValueError(f"{name} must be [face] ({faces},), got {value.shape}")
         sums = np.exp(self.log_probs.astype(np.float64)).sum(-1)
         bad = ~(np.abs(sums - 1) < 1e-3)
         if bad.any():
@@ -85,8 +96,9 @@ class Predictions:
             "ids": self.ids.astype(np.int64),
             "meta": np.array(json.dumps(meta)),
             **{f"features_{name}": value for name, value in self.features.items()},
+            **{f"scores_{name}": value for name, value in self.scores.items()},
         }
-        for name in ("votes", "truth"):
+        for name in ("votes", "truth", "groups"):
             if getattr(self, name) is not None:
                 arrays[name] = getattr(self, name)
         buffer = io.BytesIO()
@@ -127,6 +139,8 @@ class Predictions:
                 corruption=meta.get("corruption"),
                 severity=meta.get("severity"),
                 features={n.removeprefix("features_"): v for n, v in arrays.items() if n.startswith("features_")},
+                scores={n.removeprefix("scores_"): v for n, v in arrays.items() if n.startswith("scores_")},
+                groups=arrays.get("groups"),
             )
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error

@@ -17,7 +17,8 @@ def some(faces=4, **changes):
 def test_round_trip_of_everything(tmp_path):
     given = some(
         votes=np.arange(40).reshape(4, 10), truth=np.eye(8)[:4], condition="gnoise_3", corruption="gnoise", severity=3,
-        features={"trunk": np.ones((4, 5)), "head": np.zeros((2, 4, 3), np.float32)})
+        features={"trunk": np.ones((4, 5)), "head": np.zeros((2, 4, 3), np.float32)},
+        scores={"density": np.arange(4.0)}, groups=np.array([0, 0, 1, 2]))
     given.save(tmp_path / "p.npz")
     got = Predictions.load(tmp_path / "p.npz")
     for name in ("log_probs", "ids", "votes", "truth"):
@@ -25,13 +26,17 @@ def test_round_trip_of_everything(tmp_path):
     assert (got.condition, got.corruption, got.severity) == ("gnoise_3", "gnoise", 3)
     assert got.features.keys() == given.features.keys()
     np.testing.assert_array_equal(got.features["head"], given.features["head"])
+    assert got.scores.keys() == {"density"}
+    np.testing.assert_array_equal(got.scores["density"], given.scores["density"])
+    np.testing.assert_array_equal(got.groups, given.groups)
     assert os.listdir(tmp_path) == ["p.npz"]
 
 
 def test_what_is_absent_stays_absent(tmp_path):
     some(condition="valid").save(tmp_path / "p.npz")
     got = Predictions.load(tmp_path / "p.npz")
-    assert (got.votes, got.truth, got.corruption, got.severity, dict(got.features)) == (None, None, None, None, {})
+    assert (got.votes, got.truth, got.corruption, got.severity, got.groups) == (None, None, None, None, None)
+    assert (dict(got.features), dict(got.scores)) == ({}, {})
 
 
 def test_bare_log_probs_of_another_framework_are_enough(tmp_path):
@@ -55,6 +60,8 @@ def test_impossible_classes_are_log_probabilities_too(tmp_path):
     ({"truth": np.ones(4)}, "truth must have one row"),
     ({"features": {"trunk": np.ones((3, 5))}}, "features 'trunk'"),
     ({"features": {"trunk": np.ones(4)}}, "features 'trunk'"),
+    ({"scores": {"density": np.ones(3)}}, r"scores 'density' must be \[face\] \(4,\), got \(3,\)"),
+    ({"groups": np.zeros((4, 1), int)}, r"groups must be \[face\]"),
 ])
 def test_arrays_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
