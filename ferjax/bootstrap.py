@@ -9,12 +9,12 @@ References:
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Estimate", "estimate", "percentile_interval", "resample_weights"]
+__all__ = ["Estimate", "difference", "estimate", "percentile_interval", "resample_weights", "resampled", "summarise"]
 
 
 class Estimate(NamedTuple):
@@ -59,6 +59,34 @@ def percentile_interval(samples: jax.Array, level: float = 0.95) -> tuple[jax.Ar
     return low, high
 
 
+def resampled(statistic: Callable[[jax.Array], Any], weights: jax.Array, *, batch: int = 64) -> Any:
+    """A statistic on all faces and on every resample: leaves gain a first axis ``1 + R``, all faces first.
+
+    Resamples are worked through in batches, so that memory stays bounded whatever their number; what does not depend on
+    the weights (sorts above all) is the same for a whole batch.
+
+    Args:
+      statistic: maps weights ``[face]`` to an array or a tree of arrays; all ones gives the plain statistic.
+      weights: ``[resample, face]`` from :func:`resample_weights`.
+      batch: resamples per batch (static).
+    """
+    rows = 1 + weights.shape[0]
+    batch = min(batch, rows)
+    ones = jnp.ones((1 + -rows % batch, weights.shape[1]), jnp.float32)  # all faces; the others fill the last batch
+    stacked = jnp.concatenate([ones[:1], weights.astype(jnp.float32), ones[1:]]).reshape(-1, batch, weights.shape[1])
+    samples = jax.lax.map(jax.vmap(statistic), stacked)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:rows], samples)
+
+
+def summarise(samples: jax.Array, *, level: float = 0.95) -> Estimate:
+    """The estimate that ``[1 + resample, ...]`` of :func:`resampled` holds.
+
+    Differences, ratios and means of several statistics' samples, taken row by row, are paired: summarise those.
+    """
+    low, high = percentile_interval(samples[1:], level)
+    return Estimate(samples[0], low, high)
+
+
 def estimate(statistic: Callable[[jax.Array], jax.Array], weights: jax.Array, *, level: float = 0.95) -> Estimate:
     """A statistic on all faces, with its percentile bootstrap interval.
 
@@ -75,6 +103,16 @@ def estimate(statistic: Callable[[jax.Array], jax.Array], weights: jax.Array, *,
     >>> float(e.value), bool(e.low < 3.5 < e.high)
     (3.5, True)
     """
-    samples = jax.vmap(statistic)(weights)
-    low, high = percentile_interval(samples, level)
-    return Estimate(statistic(jnp.ones_like(weights[0])), low, high)
+    return summarise(resampled(statistic, weights), level=level)
+
+
+def difference(first: Callable[[jax.Array], jax.Array], second: Callable[[jax.Array], jax.Array], weights: jax.Array, *,
+               level: float = 0.95) -> Estimate:
+    """How much larger the first statistic is than the second on the same faces: a paired interval.
+
+    >>> x, y = jnp.arange(8.0), jnp.arange(8.0) - 1
+    >>> w = resample_weights(jax.random.key(0), 8, 100)
+    >>> [float(v) for v in difference(lambda w: jnp.sum(w * x) / 8, lambda w: jnp.sum(w * y) / 8, w)]
+    [1.0, 1.0, 1.0]
+    """
+    return estimate(lambda w: first(w) - second(w), weights, level=level)

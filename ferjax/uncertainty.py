@@ -19,6 +19,7 @@ __all__ = [
     "aleatoric_contributions",
     "correct_small_ensemble",
     "decompose",
+    "decompose_subsets",
     "decompose_variance",
     "entropy",
     "epistemic_contributions",
@@ -255,6 +256,36 @@ def decompose_variance(log_probs: jax.Array, *, member_axis: int = 0, axis: int 
     class_axis = _after(axis, member_axis, probs)
     epistemic = jnp.sum(jnp.var(probs, axis=member_axis), axis=class_axis)
     aleatoric = 1.0 - jnp.sum(jnp.mean(probs**2, axis=member_axis), axis=class_axis)
+    return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
+
+
+def decompose_subsets(log_probs: jax.Array, masks: jax.Array) -> Decomposition:
+    """The decomposition of many sub-ensembles at once, to see what depends on which members were trained, and how many.
+
+    Args:
+      log_probs: member log-probabilities ``[member, face..., class]``.
+      masks: ``[subset, member]`` bool; which members a sub-ensemble holds, at least one each.
+
+    Returns:
+      :class:`Decomposition` in nats, each part ``[subset, face...]``; epistemic is exactly 0 for one member.
+
+    Raises:
+      ValueError: if the masks have another number of members.
+
+    >>> differ = jnp.log(jnp.array([[[1.0, 0.0]], [[0.0, 1.0]]]))
+    >>> decompose_subsets(differ, jnp.array([[True, False], [True, True]])).epistemic.round(4).tolist()
+    [[0.0], [0.693...]]
+    """
+    log_probs, masks = _as_float32(log_probs), jnp.asarray(masks, bool)
+    if masks.ndim != 2 or masks.shape[1] != log_probs.shape[0]:
+        raise ValueError(f"masks must be [subset, member] (.., {log_probs.shape[0]}), got {masks.shape}")
+    shares = masks / jnp.sum(masks, -1, keepdims=True, dtype=jnp.float32)
+    exact = jax.lax.Precision.HIGHEST
+    aleatoric = jnp.tensordot(shares, entropy(log_probs), 1, precision=exact)
+    probs = jnp.tensordot(shares, jnp.exp(log_probs), 1, precision=exact)
+    total = jnp.sum(jax.scipy.special.entr(probs), -1)
+    single = (jnp.sum(masks, -1) == 1).reshape(-1, *[1] * (total.ndim - 1))
+    epistemic = jnp.where(single, 0.0, jnp.maximum(total - aleatoric, 0.0))
     return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
 
 

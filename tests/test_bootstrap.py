@@ -76,6 +76,21 @@ def test_statistics_on_the_same_rows_are_paired(rng, weights):
     np.testing.assert_allclose([both.low[0], both.high[0]], [alone.low, alone.high], rtol=1e-5)
 
 
+def test_a_difference_is_that_of_the_pairs(rng, weights):
+    x = jnp.asarray(rng.normal(size=FACES), jnp.float32)
+    y, labels = x + 0.1, x > 0.3
+    got = bootstrap.difference(lambda w: metrics.auroc(x, labels, w), lambda w: metrics.auroc(y, labels, w), weights[:50])
+    assert tuple(map(float, got)) == (0.0, 0.0, 0.0)
+
+
+def test_batches_change_nothing_and_all_faces_come_first(rng, weights):
+    x = jnp.asarray(rng.normal(size=FACES), jnp.float32)
+    whole, parts = (bootstrap.resampled(lambda w: {"sum": jnp.sum(w * x)}, weights[:10], batch=b)["sum"] for b in (11, 3))
+    np.testing.assert_allclose(whole, parts, rtol=1e-5)
+    np.testing.assert_allclose(whole, [x.sum(), *(weights[:10] @ x)], rtol=1e-4, atol=1e-5)
+    assert float(bootstrap.summarise(whole).value) == float(whole[0])
+
+
 def _sorted_shapes(jaxpr):
     for equation in jaxpr.eqns:
         if equation.primitive.name == "sort":
@@ -88,7 +103,7 @@ def _sorted_shapes(jaxpr):
 @pytest.mark.parametrize("statistic, sorts", [
     (lambda x, y, w: metrics.spearman(x, y, w), 2),
     (lambda x, y, w: metrics.auroc(x, y > 0, w), 1),
-    (lambda x, y, w: metrics.auroc_between(x, y, w, w), 2),
+    (lambda x, y, w: metrics.auroc_between(x, y, w, w), 1),
     (lambda x, y, w: metrics.aupr(x, y > 0, w), 1),
     (lambda x, y, w: metrics.fpr_at_tpr(x, y > 0, w), 1),
 ], ids=["spearman", "auroc", "auroc_between", "aupr", "fpr_at_tpr"])

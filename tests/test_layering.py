@@ -12,7 +12,8 @@ import ferjax
 
 PACKAGE = Path(ferjax.__file__).parent
 FILES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
-HALL = [name for name in ("uncertainty.py", "density.py", "routing.py", "metrics.py", "bootstrap.py") if name in FILES]
+HALL = [name for name in ("uncertainty.py", "density.py", "routing.py", "metrics.py", "ranking.py", "calibration.py", "selective.py",
+                          "weighting.py", "bootstrap.py", "posterior.py", "mmd.py") if name in FILES]
 
 
 def _is_module(dotted):

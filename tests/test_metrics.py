@@ -56,6 +56,13 @@ def test_spearman_and_kendall_are_scipys(tied):
     close(jitted["kendall"](x, y), scipy.stats.kendalltau(x, y).statistic)
 
 
+def test_kendall_counts_a_face_as_often_as_it_weighs(tied, weights):
+    x, y, _ = tied
+    repeated = np.repeat(np.arange(FACES), weights)
+    expected = scipy.stats.kendalltau(np.asarray(x)[repeated], np.asarray(y)[repeated]).statistic
+    close(jitted["kendall"](x, y, weights), expected)
+
+
 def test_ranking_metrics_are_scikit_learns(tied, weights):
     x, _, labels = tied
     for w in (None, weights):
@@ -228,6 +235,16 @@ def test_risk_curves_are_the_slow_ones(tied):
     risk, coverage = (kept * loss).sum(1) / kept.sum(1), kept.mean(1)
     close(jitted["aurc"](x, loss), risk.mean())
     close(jitted["augrc"](x, loss), (risk * coverage).mean())
+
+
+@pytest.mark.parametrize("coverage", [0.1, 0.8, 1.0])
+def test_risk_at_coverage_is_the_mean_over_orders_of_the_tied(tied, coverage):
+    x, _, labels = (np.asarray(part, np.float64) for part in tied)
+    cut = np.sort(x)[int(coverage * FACES) - 1]
+    below, at = x < cut, x == cut
+    share = (coverage * FACES - below.sum()) / at.sum()
+    expected = (labels[below].sum() + share * labels[at].sum()) / (coverage * FACES)
+    close(metrics.risk_at_coverage(x, labels, coverage=coverage), expected)
 
 
 @pytest.mark.parametrize("whole_loss", [True, False])

@@ -187,3 +187,16 @@ def test_a_broken_member_makes_its_face_undefined_and_no_other(log_probs, functi
 def test_refusals(log_probs, call):
     with pytest.raises(ValueError, match=r"got|same axis"):
         call(log_probs)
+
+
+def test_sub_ensembles_are_what_their_members_decompose_to(log_probs, with_zeros):
+    masks = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 1, 0, 1], [1, 1, 1, 1]], bool)
+    for given in (log_probs, with_zeros):
+        got = uncertainty.decompose_subsets(given, masks)
+        for row, mask in enumerate(masks):
+            expected = uncertainty.decompose(given[np.flatnonzero(mask)])
+            for part, whole in zip(got, expected):
+                np.testing.assert_allclose(part[row], whole, atol=2e-6)
+        assert (got.epistemic[0] == 0).all()
+    with pytest.raises(ValueError, match=r"masks must be \[subset, member\]"):
+        uncertainty.decompose_subsets(log_probs, masks[:, :3])
