@@ -70,8 +70,14 @@ def one_member(trained: Trained, member: int) -> Any:
     return {**(trained.trunk or {}), **jax.tree.map(lambda leaf: leaf[member], trained.params)}
 
 
-def predictor(trained: Trained, corruption: str | None = None) -> Callable[[np.ndarray, np.ndarray, int], jax.Array]:
+def predictor(trained: Trained, corruption: str | None = None,
+              layout: parallel.Layout | None = None) -> Callable[[np.ndarray, np.ndarray, int], jax.Array]:
     """Compiles the forward pass of all members for one corruption.
+
+    Args:
+      trained: an opened run.
+      corruption: what is done to the pictures; nothing by default.
+      layout: where the members live; on all local devices by default.
 
     Returns:
       ``(images uint8 [face, H, W], ids [face], severity) -> log_probs [member, face, class]``, one compilation per
@@ -94,7 +100,7 @@ def predictor(trained: Trained, corruption: str | None = None) -> Callable[[np.n
             inputs = trunk.apply(trunk_params, inputs)
         return model.apply(params, inputs).log_probs
 
-    layout = parallel.lay_out(len(config.train.seeds))
+    layout = parallel.lay_out(len(config.train.seeds)) if layout is None else layout
     mapped = parallel.map_members(layout, one_member, (0, None, None, None, None))
     params, trunk_params = parallel.scatter(layout, trained.params), parallel.replicate(layout, trained.trunk)
 

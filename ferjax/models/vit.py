@@ -68,10 +68,10 @@ class Embed(nn.Module):
         small = nn.initializers.truncated_normal(0.02)
         cls = self.param("cls", small, (1, 1, c.dim))
         position = self.param("position", small, (1, 1 + grid * grid, c.dim))
-        tokens = jnp.concatenate([jnp.broadcast_to(cls, (len(tokens), 1, c.dim)), tokens], axis=1) + position
+        tokens = jnp.concatenate([jnp.broadcast_to(cls, (tokens.shape[0], 1, c.dim)), tokens], axis=1) + position
         if c.registers:
             registers = self.param("registers", small, (1, c.registers, c.dim))
-            registers = jnp.broadcast_to(registers, (len(tokens), c.registers, c.dim))
+            registers = jnp.broadcast_to(registers, (tokens.shape[0], c.registers, c.dim))
             tokens = jnp.concatenate([tokens[:, :1], registers, tokens[:, 1:]], axis=1)
         return tokens.astype(c.dtype)
 
