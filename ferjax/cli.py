@@ -10,6 +10,7 @@ from tyro.conf import subcommand
 from ferjax.commands.console import err
 from ferjax.commands.data import Data
 from ferjax.commands.evaluate import Evaluate
+from ferjax.commands.export import Export
 from ferjax.commands.quickstart import Quickstart
 from ferjax.commands.route import Route
 from ferjax.commands.train import Train
@@ -34,6 +35,7 @@ def _commands(train_default: Config, config_file: Path | None) -> Any:
         ]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Route, subcommand("route")]
+        | Annotated[Export, subcommand("export")]
         | Annotated[Quickstart, subcommand("quickstart")]
     )
 

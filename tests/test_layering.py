@@ -91,7 +91,8 @@ def test_imports_run_downward(wing, above):
     ("tensorflow_datasets", {"faces/ferplus.py"}),
     ("matplotlib", {"analysis/plots.py"}),
     ("tyro", {"cli.py", *inside("commands")} - {"commands/__init__.py", "commands/console.py"}),
-    ("PIL", {"serving/files.py"}),
+    ("PIL", {"serving/pictures.py"}),
+    ("cv2", {"serving/detection.py"}),
 ])
 def test_each_outside_thing_has_one_owner(module, owners):
     assert users(module) == owners

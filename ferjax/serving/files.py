@@ -1,133 +1,165 @@
-"""Files and folders in, JSON lines out: one line per picture, whatever happens to any of them."""
+"""Pictures in, lines out: every picture gets its line or lines, in order, whatever happens to any of them.
 
-import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, TextIO
+Three things run at once: a thread walks the sources, a pool decodes ahead, and the model judges full batches while the
+lines of the one before are written. What is in flight is bounded, so memory does not grow with the number of pictures.
+"""
+
+import collections
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ferjax.faces.ferplus import SIDE
-from ferjax.serving.router import Router
+from ferjax.serving.lines import Lines, Record
+from ferjax.serving.pictures import Finder
+from ferjax.serving.router import Decision, Router
+from ferjax.serving.sources import Item
 
-__all__ = ["SUFFIXES", "find", "read_picture", "route_files"]
+__all__ = ["Routed", "route_files"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-SMALLEST = 16
+AHEAD = 4
+"""Batches that are decoded ahead of the model."""
+IDLE = 0.1
+"""Seconds without a new picture after which a batch goes as it is: a live stream should not wait for it to fill."""
 
-
-def to_face(picture: Image.Image) -> np.ndarray:
-    """A picture as the ensemble was trained to see faces: gray, the central square, 48 × 48.
-
-    Raises:
-      ValueError: if the picture is smaller than 16 pixels on a side: what would be judged is the enlargement.
-    """
-    if min(picture.size) < SMALLEST:
-        raise ValueError(f"{picture.width} x {picture.height} pixels; at least {SMALLEST} x {SMALLEST} are needed")
-    if picture.mode in ("I;16", "I", "F"):
-        # Pillow clips these modes to 8 bits; scale them instead.
-        values = np.asarray(picture, np.float64)
-        picture = Image.fromarray((255 * (values - values.min()) / max(np.ptp(values), 1e-9)).astype(np.uint8))
-    gray = ImageOps.exif_transpose(picture).convert("L")
-    return np.asarray(ImageOps.fit(gray, (SIDE, SIDE), Image.Resampling.BILINEAR))
+Row = tuple[Record, np.ndarray | None]
+Watcher = Callable[[Record, np.ndarray | None, Decision | None], None]
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Reads an image file as a face, uint8 ``[48, 48]``.
+class Routed(NamedTuple):
+    """Lines written: faces ``routed``, and pictures that ``failed``."""
 
-    Raises:
-      ValueError: if it is no image, is damaged, or is too small; says which.
-    """
+    routed: int
+    failed: int
+
+
+def _decode(item: Item, find: Finder | None) -> list[Row]:
+    start = {"path": item.path, **({} if item.row is None else {"index": item.row}), "given": item.given}
     try:
-        with Image.open(path) as picture:
-            picture.draft("L", (4 * SIDE, 4 * SIDE))  # JPEGs decode straight to a small size
-            return to_face(picture)
-    except UnidentifiedImageError:
-        raise ValueError("not an image") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"damaged or unreadable image: {error}") from error
+        return [({**start, **said}, face) for said, face in item.load(find)]
+    except ValueError as error:
+        return [({**start, "error": str(error)}, None)]
+    except MemoryError:
+        return [({**start, "error": "not enough memory to decode it"}, None)]
 
 
-def find(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Image files among paths: files as they are, folders searched below for image suffixes and .npz, in order.
-
-    Raises:
-      FileNotFoundError: if a path does not exist, or a folder holds no picture.
-    """
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, ".npz") and p.is_file())
-            if not inside:
-                raise FileNotFoundError(f"{path}: no picture in this folder (looked for {' '.join(SUFFIXES)} .npz)")
-            yield from inside
-        elif path.exists():
-            yield path
-        else:
-            raise FileNotFoundError(f"no such file or folder: {path}")
+def _full(rows: list[Row], size: int) -> int:
+    """How many leading rows make a full batch of ``size`` faces, or are too many to hold back; 0 if they do neither."""
+    faces = 0
+    for count, (_, face) in enumerate(rows, 1):
+        faces += face is not None
+        if faces == size or count == AHEAD * size:
+            return count
+    return 0
 
 
-def _npz_faces(path: Path) -> Iterator[tuple[dict, np.ndarray | None]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            name = next((n for n in ("images", "image", "arr_0") if n in file.files), None)
-            if name is None:
-                raise ValueError(f"no array 'images'; found {', '.join(file.files) or 'nothing'}")
-            images = file[name]
-    except Exception as error:  # numpy raises half a dozen kinds for a file that is no .npz
-        yield {"path": str(path), "error": f"unreadable .npz: {error}"}, None
-        return
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        yield {"path": str(path), "error": f"images must be uint8 [face, H, W] or [face, H, W, 3], got {images.dtype} {images.shape}"}, None
-        return
-    for i, image in enumerate(images):
-        line: dict[str, Any] = {"path": str(path), "index": i}
+class _Feed:
+    """Decodes items ahead, in order: iterate over futures; None stands for a pause of :data:`IDLE` seconds."""
+
+    def __init__(self, items: Iterable[Item], decode: Callable[[Item], list[Row]], ahead: int):
+        self._items, self._decode = items, decode
+        self._waiting: queue.Queue[Future | BaseException | None] = queue.Queue(ahead)
+        self._pool = ThreadPoolExecutor(thread_name_prefix="decode")
+        self._stopped = threading.Event()
+        # A daemon: it may sit in a read of standard input that never returns.
+        threading.Thread(target=self._walk, daemon=True, name="walk").start()
+
+    def _put(self, value: Future | BaseException | None) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                return self._waiting.put(value, timeout=IDLE)
+
+    def _walk(self) -> None:
         try:
-            yield line, to_face(Image.fromarray(image))
-        except (ValueError, TypeError) as error:
-            yield {**line, "error": str(error)}, None
+            for item in self._items:
+                if self._stopped.is_set():
+                    return
+                self._put(self._pool.submit(self._decode, item))
+            self._put(None)
+        except BaseException as error:  # it is raised where the lines are written
+            self._put(error)
+
+    def __iter__(self):
+        while True:
+            try:
+                value = self._waiting.get(timeout=IDLE)
+            except queue.Empty:
+                yield None
+                continue
+            if value is None:
+                return
+            if isinstance(value, BaseException):
+                raise value
+            yield value
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _faces(paths: Iterable[Path]) -> Iterator[tuple[dict, np.ndarray | None]]:
-    for path in paths:
-        if path.suffix.lower() == ".npz":
-            yield from _npz_faces(path)
-            continue
-        try:
-            yield {"path": str(path)}, read_picture(path)
-        except ValueError as error:
-            yield {"path": str(path), "error": str(error)}, None
-
-
-def route_files(router: Router, paths: Iterable[str | Path], out: TextIO) -> tuple[int, int]:
-    """Writes one JSON line per picture, in order; a picture that cannot be read gets its own line with ``error``.
+def route_files(router: Router, items: Iterable[Item], lines: Lines, out: BinaryIO, *, find: Finder | None = None,
+                watch: Watcher = lambda *_: None) -> Routed:
+    """Writes one line per face, in order; a picture that cannot be read gets one line with ``error``.
 
     Args:
       router: the router.
-      paths: files, folders, .npz files with ``images``.
-      out: where the lines go.
+      items: the pictures, see :mod:`ferjax.serving.sources`.
+      lines: the format.
+      out: where the lines go, in whole lines and flushed with every batch.
+      find: finds faces in a picture; without it every picture is one face.
+      watch: called for every line once it is written, with its record, face and decision (None where it failed).
 
     Returns:
-      (pictures routed, pictures that failed).
+      How many lines of either kind were written.
     """
-    waiting: list[tuple[dict, np.ndarray | None]] = []
-    routed = failed = 0
+    size, routed, failed = router.batch_size, 0, 0
+    waiting: list[Row] = []
+    judging: collections.deque[tuple[list[Row], Future]] = collections.deque()
 
-    def flush() -> None:
+    def judge(rows: list[Row]) -> list[Decision]:
+        faces = [face for _, face in rows if face is not None]
+        return router(np.stack(faces)) if faces else []
+
+    def land() -> None:
         nonlocal routed, failed
-        faces = [face for _, face in waiting if face is not None]
-        decided = iter(router(np.stack(faces)) if faces else [])
-        for line, face in waiting:
-            if face is not None:
-                line = {**line, **next(decided)._asdict()}
-            print(json.dumps(line), file=out)
-            routed, failed = routed + (face is not None), failed + (face is None)
+        rows, future = judging.popleft()
+        decisions = iter(future.result())
+        landed: list[tuple[Record, Any, Decision | None]] = []
+        for record, face in rows:
+            decision = None if face is None else next(decisions)
+            landed.append((record if decision is None else {**record, **decision.fields()}, face, decision))
+        out.write(b"".join(lines.encode(record) for record, _, _ in landed))
         out.flush()
-        waiting.clear()
+        for entry in landed:
+            routed, failed = routed + (entry[2] is not None), failed + (entry[2] is None)
+            watch(*entry)
 
-    for item in _faces(find(paths)):
-        waiting.append(item)
-        if len(waiting) == router.batch_size:
-            flush()
-    flush()
-    return routed, failed
+    def launch(count: int) -> None:
+        nonlocal waiting
+        rows, waiting = waiting[:count], waiting[count:]
+        if rows:
+            judging.append((rows, model.submit(judge, rows)))
+
+    feed = _Feed(items, lambda item: _decode(item, find), AHEAD * size)
+    model = ThreadPoolExecutor(1, thread_name_prefix="model")
+    try:
+        for future in feed:
+            if future is not None:
+                waiting += future.result()
+            while full := _full(waiting, size):
+                launch(full)
+            if future is None:
+                launch(len(waiting))
+            while len(judging) > (future is not None):
+                land()
+        launch(len(waiting))
+        while judging:
+            land()
+    finally:
+        feed.close()
+        model.shutdown(wait=False, cancel_futures=True)
+    return Routed(routed, failed)

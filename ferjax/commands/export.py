@@ -1,0 +1,40 @@
+"""``ferjax export``: a run as one file."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from ferjax.commands.console import out
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Write a run as one file that routes anywhere JAX runs, without the training code.
+
+    ferjax export RUN --out FILE, then: ferjax route FILE photos/, or from Python: Router(FILE)(images).
+
+    The file holds preprocessing, all members, the decomposition and the routers as StableHLO for any batch size, with
+    thresholds, class names and provenance. The exported program is held to the run on sample faces before anything is
+    written; a difference is an error.
+    """
+
+    run_folder: Positional[Path]
+    """An evaluated run (it brings the thresholds)."""
+    file: Annotated[Path, arg(name="out")]
+    """The file to write."""
+    platforms: tuple[str, ...] = ("cpu", "cuda")
+    """Where it shall run: some of cpu, cuda, rocm, tpu."""
+
+    def run(self) -> int:
+        from ferjax.serving import export
+        from ferjax.serving.program import rules_of
+
+        about = export.export(self.run_folder, self.file, platforms=self.platforms)
+        parity, made = about["parity"], about["provenance"]
+        out.print(
+            f"wrote {self.file}, {self.file.stat().st_size / 1e6:,.1f} MB: {made['members']} members for {', '.join(made['platforms'])}, "
+            f"routers {', '.join(rules_of(about['thresholds']))}\nheld to the run on {parity['faces']} faces: largest difference "
+            f"{parity['largest_difference']:.2g} ({parity['in']})", highlight=False)
+        return 0

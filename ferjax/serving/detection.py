@@ -1,0 +1,53 @@
+"""Where the faces are: OpenCV's Haar cascade for frontal faces. The only file that knows OpenCV (extra: faces)."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferjax.serving.pictures import Finder
+
+__all__ = ["haar_finder"]
+
+CASCADE = "haarcascade_frontalface_default.xml"
+
+
+def haar_finder(smallest: int = 30) -> Finder:
+    """A function that finds frontal faces, to be called from any thread.
+
+    Its boxes are not widened: FER2013's own faces were cut out by OpenCV's detector (Goodfellow et al., 2013), so the bare
+    box is what an ensemble trained on them has seen.
+
+    Args:
+      smallest: side of the smallest face looked for, pixels.
+
+    Returns:
+      ``gray uint8 [H, W] -> [(left, top, width, height), ...]``.
+
+    Raises:
+      ValueError: if OpenCV is missing or comes without the cascade; says how to install it.
+
+    References:
+      Viola & Jones, Rapid Object Detection using a Boosted Cascade of Simple Features, 2001.
+    """
+    try:
+        import cv2
+
+        opencv: Any = cv2
+        file = Path(opencv.data.haarcascades) / CASCADE
+        found = file.is_file() and hasattr(opencv, "CascadeClassifier")
+    except (ImportError, AttributeError):
+        found = False
+    if not found:
+        raise ValueError("finding faces needs OpenCV 4 with its Haar cascades: pip install 'ferjax[faces]' "
+                         "(or pip install 'opencv-python-headless>=4.9,<5')")
+    own = threading.local()  # a classifier keeps buffers: one for each thread
+
+    def find(gray: np.ndarray) -> list[tuple[int, int, int, int]]:
+        if not hasattr(own, "cascade"):
+            own.cascade = opencv.CascadeClassifier(str(file))
+        boxes = own.cascade.detectMultiScale(gray, scaleFactor=1.1, minNeighbors=6, minSize=(smallest, smallest))
+        return [(int(x), int(y), int(w), int(h)) for x, y, w, h in boxes]
+
+    return find
