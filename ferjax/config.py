@@ -148,10 +148,15 @@ class TrainConfig:
     """Learning-rate factor per block counted from the top, e.g. 0.75; 1.0 (the paper's recipe) treats all alike."""
     accumulate: int = 1
     """Split each batch into this many parts and add their gradients: the same step in less memory."""
-    checkpoint_every: int = 1
-    """Epochs between checkpoints."""
+    log_every: int = 50
+    """Steps between lines of metrics.jsonl, about: an epoch is divided evenly, and always ends with a line."""
+    checkpoint_every: float = 5.0
+    """Minutes between checkpoints: what a kill can cost. One is also written at the end, and on SIGTERM or Ctrl-C."""
     keep_checkpoints: int = 2
-    """How many of the newest checkpoints stay on disk."""
+    """How many of the newest checkpoints stay on disk; each holds the best parameters of every member too."""
+    max_bad_steps: int = 5
+    """Steps in a row with a non-finite loss or gradient after which a member returns to its best parameters; a second
+    time it is frozen and left out."""
 
     def __post_init__(self) -> None:
         _require_known_choices(self, "train")
@@ -159,8 +164,9 @@ class TrainConfig:
         twice = sorted({s for s in self.seeds if self.seeds.count(s) > 1})
         _require(not twice, f"train.seeds holds {twice} more than once: members with one seed are one member")
         _require(all(0 <= s < 2**32 for s in self.seeds), f"train.seeds must be in 0..2**32-1, got {self.seeds}")
-        for name in ("epochs", "batch_size", "checkpoint_every", "keep_checkpoints"):
+        for name in ("epochs", "batch_size", "log_every", "keep_checkpoints", "max_bad_steps"):
             _require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
+        _require(self.checkpoint_every >= 0, f"train.checkpoint_every must be 0 or more minutes, got {self.checkpoint_every}")
         _require(0 < self.layer_decay <= 1, f"train.layer_decay must be in (0, 1], got {self.layer_decay}")
         _require(self.accumulate >= 1 and self.batch_size % self.accumulate == 0,
                  f"train.accumulate must divide train.batch_size {self.batch_size}, got {self.accumulate}")

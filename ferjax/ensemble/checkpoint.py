@@ -1,9 +1,12 @@
 """Checkpoints of the stacked state, through Orbax: asynchronous, atomic, newest n kept. The only file that knows Orbax.
 
-What is stored has no device layout in it: every leaf is ``[M, ...]``, so a run trained on eight devices opens on one.
+Every leaf is stored as ``[M, ...]``, behind it whatever padding the layout had, which :func:`read` drops: a run trained on
+eight devices opens on one, and the reverse. Beside the state lies a checksum of every part, so that a checkpoint damaged
+on disk is named and passed over instead of believed. Readers take the parts they need; inference leaves the optimiser be.
 """
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,64 +14,182 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ferjax.ensemble.parallel import one_device
+__all__ = ["Checkpoints", "checksums", "holds", "read", "steps", "without_keys"]
 
-__all__ = ["Checkpoints"]
+Tree = Any
+_ITEM, _SUMS = "default", "checksums"
 
 # Orbax narrates every save through absl; a run's own log says what matters.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
 
-def _without_keys(tree: Any) -> Any:
-    """Typed random keys to their raw data, which is what can be stored."""
-    def raw(leaf):
-        return jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
-    return jax.tree.map(raw, tree)
+
+def without_keys(tree: Tree) -> Tree:
+    """Typed random keys to their raw data, which is what can be stored."""
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _sum(tree: Tree) -> Any:
+    """A checksum of every member, ``[M]`` uint32, of jax or of numpy arrays: 32-bit words added up, whatever they mean."""
+    total: Any = 0
+    for leaf in jax.tree.leaves(tree):
+        words = leaf.view(np.uint32) if leaf.dtype.itemsize == 4 else leaf.astype(np.uint32)
+        total = total * 31 + words.reshape(len(leaf), -1).sum(-1, dtype=np.uint32)
+    return total
+
+
+@jax.jit
+def checksums(parts: dict[str, Tree]) -> dict[str, jax.Array]:
+    """Checksums of the parts of a state, each ``[M]``, computed where the members live."""
+    return {name: _sum(tree) for name, tree in without_keys(parts).items() if jax.tree.leaves(tree)}
 
 
 class Checkpoints:
-    """The checkpoints of one run, by step."""
+    """Writes the checkpoints of one run, by step. In several processes all of them call, and each writes what it holds."""
 
     def __init__(self, folder: Path, keep: int = 2):
-        self._manager = ocp.CheckpointManager(
-            folder.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        )
+        self.folder = folder.absolute()
+        self._manager = ocp.CheckpointManager(self.folder, options=ocp.CheckpointManagerOptions(
+            max_to_keep=keep, create=True, cleanup_tmp_directories=True))
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last save is still on its way to disk."""
+        return self._manager.is_saving_in_progress()
 
     def save(self, step: int, state: Any) -> None:
-        """Starts saving; returns as soon as the arrays are copied. ``state`` is stacked, in ``gather``'s form."""
-        host = jax.tree.map(np.asarray, _without_keys(state))
-        self._manager.save(step, args=ocp.args.StandardSave(host), force=True)
-
-    def latest(self) -> int | None:
-        """The newest complete step, or None."""
-        return self._manager.latest_step()
-
-    def restore(self, like: Any, step: int | None = None) -> Any:
-        """Restores a state.
-
-        Args:
-          like: a state, or its ``jax.eval_shape``, with the structure, shapes and dtypes to expect.
-          step: which one; the newest by default.
+        """Starts saving a NamedTuple of stacked trees; returns as soon as the arrays are copied.
 
         Raises:
-          FileNotFoundError: if there is no checkpoint.
+          OSError: if this or the save before it could not be written, e.g. to a full disk.
         """
-        step = self.latest() if step is None else step
-        if step is None:
-            raise FileNotFoundError(f"no checkpoint in {self._manager.directory}")
-        target = jax.eval_shape(_without_keys, like)
-        device = one_device()
-        target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), target)
-        raw = self._manager.restore(step, args=ocp.args.StandardRestore(target))
+        parts = state._asdict()
+        stored = without_keys({**parts, _SUMS: checksums(parts)})
+        with self._explained():
+            self._manager.save(step, args=ocp.args.PyTreeSave(stored), force=True)
 
-        def typed(leaf, wanted):
-            is_key = jax.dtypes.issubdtype(wanted.dtype, jax.dtypes.prng_key)
-            return jax.random.wrap_key_data(leaf) if is_key else leaf
-
-        return jax.tree.map(typed, raw, like)
+    def wait(self) -> None:
+        """Waits until everything started is on disk; raises OSError if it cannot be."""
+        with self._explained():
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
 
     def close(self) -> None:
-        """Waits until everything started is on disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits, and lets go of the folder."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def discard_after(self, step: int) -> None:
+        """Removes checkpoints newer than a step: they were damaged, or belong to a future that will be written again."""
+        for newer in steps(self.folder):
+            if newer > step:
+                self._manager.delete(newer)
+
+    def _explained(self) -> "_Explained":
+        return _Explained(self.folder)
+
+
+class _Explained:
+    """Turns what storage libraries throw when a disk is full or lost into one OSError that says what still stands."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception):
+            whole = steps(self._folder)
+            raise OSError(f"could not write a checkpoint to {self._folder}: {_last_line(error)}; "
+                          + (f"the newest whole one is of step {whole[-1]}" if whole else "there is none yet")) from error
+
+
+def _last_line(error: BaseException) -> str:
+    """The part of a storage library's message that people can use."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 300 else f"... {text[-300:]}"
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps of the finished checkpoints, oldest first; a half-written one still has its temporary name."""
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
+
+
+def _structure(item: Path) -> dict[str, Any]:
+    with ocp.PyTreeCheckpointer() as reader:
+        return dict(reader.metadata(item).item_metadata.tree)
+
+
+def holds(folder: Path, part: str) -> bool:
+    """Whether any checkpoint stores a part of this name."""
+    for step in steps(folder):
+        try:
+            if part in _structure(folder.absolute() / str(step) / _ITEM):
+                return True
+        except Exception:  # a damaged one says nothing either way
+            continue
+    return False
+
+
+def _host(leaf: Any) -> ocp.RestoreArgs:
+    del leaf
+    return ocp.RestoreArgs(restore_type=np.ndarray)
+
+
+def _read_step(folder: Path, step: int, parts: Iterable[str] | None, like: dict[str, Tree] | None) -> dict[str, Tree]:
+    item = folder.absolute() / str(step) / _ITEM
+    stored = _structure(item)
+    wanted = list(stored) if parts is None else [part for part in (*parts, _SUMS) if part in stored]
+    tree = {name: stored[name] for name in wanted}
+    if like is not None:
+        tree.update(like)
+    with ocp.PyTreeCheckpointer() as reader:
+        got = reader.restore(item, args=ocp.args.PyTreeRestore(
+            item=tree, restore_args=jax.tree.map(_host, tree), partial_restore=parts is not None))
+    for name, expected in got.pop(_SUMS, {}).items():
+        if name in got and not np.array_equal(_sum(got[name]), expected):
+            raise ValueError(f"checksum of {name} does not match")
+    return got
+
+
+def read(folder: Path, members: int, *, parts: Iterable[str] | None = None, like: Any = None, step: int | None = None,
+         report: Any = print) -> tuple[int, Any]:
+    """Reads the newest whole checkpoint into host memory.
+
+    Args:
+      folder: the run's ``checkpoints``.
+      members: M; rows beyond are padding and dropped.
+      parts: top-level parts to read; all by default.
+      like: a state, or its ``jax.eval_shape``, whose type and structure to give back; without it, nested dicts by name.
+      step: which one; by default the newest that is whole.
+      report: called with a sentence about each damaged one that was passed over.
+
+    Returns:
+      The step, and the state ``[M, ...]`` in numpy arrays (typed keys again where ``like`` has them).
+
+    Raises:
+      FileNotFoundError: if there is no checkpoint.
+      ValueError: if there are some and none is whole, or they are of another structure than ``like``.
+    """
+    found = steps(folder) if step is None else [s for s in steps(folder) if s == step]
+    if not found:
+        raise FileNotFoundError(f"no checkpoint in {folder}" + ("" if step is None else f" of step {step}"))
+    shapes = None if like is None else jax.eval_shape(without_keys, like._asdict())
+    for candidate in reversed(found):
+        try:
+            got = _read_step(folder, candidate, parts, shapes)
+        except Exception as error:
+            report(f"checkpoint {folder / str(candidate)} is damaged and was passed over ({_last_line(error)})")
+            continue
+        got = jax.tree.map(lambda leaf: leaf[:members], got)
+        if like is None:
+            return candidate, got
+        state = type(like)(**got)
+        return candidate, jax.tree.map(lambda leaf, wanted: jax.random.wrap_key_data(leaf) if _is_key(wanted) else leaf, state, like)
+    raise ValueError(f"none of the {len(found)} checkpoints in {folder} is whole")

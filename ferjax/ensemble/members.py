@@ -13,17 +13,30 @@ import jax.numpy as jnp
 import optax
 
 from ferjax.config import TrainConfig
+from ferjax.ensemble import health as healths
+from ferjax.ensemble.parallel import ALONE, Split
 from ferjax.faces.images import mirror, normalise, to_network_size
 from ferjax.models.vit import Model, Output
 
-__all__ = ["EnsembleState", "Feed", "StepReport", "epoch_order", "init", "optimizer", "pixel_feed", "token_feed",
-           "train_step", "validate"]
+__all__ = ["EnsembleState", "Feed", "StepReport", "Tally", "begins_interval", "epoch_order", "init", "optimizer", "pixel_feed",
+           "token_feed", "train_step", "validate"]
 
 Params = Any
 
 
+class Tally(NamedTuple):
+    """Sums over the steps that counted since the last line of the log: their number, loss (nats) and accuracy."""
+
+    steps: jax.Array
+    loss: jax.Array
+    accuracy: jax.Array
+
+
 class EnsembleState(NamedTuple):
-    """What is carried from step to step; every leaf ``[member, ...]`` once stacked."""
+    """What is carried from step to step; every leaf ``[member, ...]`` once stacked.
+
+    The tally is carried too, so that a resumed run goes on writing the log it would have written.
+    """
 
     params: Params
     opt_state: optax.OptState
@@ -31,13 +44,18 @@ class EnsembleState(NamedTuple):
     step: jax.Array
     best_params: Params
     best_accuracy: jax.Array
+    health: healths.Health
+    tally: Tally
 
 
 class StepReport(NamedTuple):
-    """What a step tells about itself: mean loss (nats) and accuracy of its batch, each ``[member]`` once stacked."""
+    """What a step tells, each ``[member]`` once stacked: mean loss (nats) and accuracy of its batch, and copies that outlive
+    the state's donated buffers."""
 
     loss: jax.Array
     accuracy: jax.Array
+    health: healths.Health
+    tally: Tally
 
 
 class Feed(NamedTuple):
@@ -113,7 +131,8 @@ def init(model: Model, optimizer: optax.GradientTransformation, seed: jax.Array,
     """
     key = jax.random.key(seed)
     params = {**model.init(jax.random.fold_in(key, 0)), **(pretrained or {})}
-    return EnsembleState(params, optimizer.init(params), key, jnp.int32(0), params, jnp.float32(-1.0))
+    tally = Tally(jnp.int32(0), jnp.float32(0), jnp.float32(0))
+    return EnsembleState(params, optimizer.init(params), key, jnp.int32(0), params, jnp.float32(-1.0), healths.newborn(), tally)
 
 
 def epoch_order(key: jax.Array, epoch: jax.Array, *, faces: int, batch_size: int) -> jax.Array:
@@ -126,8 +145,15 @@ def epoch_order(key: jax.Array, epoch: jax.Array, *, faces: int, batch_size: int
     return shuffled[: steps * batch_size].reshape(steps, batch_size)
 
 
+def begins_interval(step: Any, steps: int, lines: int) -> Any:
+    """Whether a step is the first of an interval of the log, where an epoch of ``steps`` has ``lines`` as even as can be."""
+    position = step % steps
+    return position * lines // steps != (position - 1) * lines // steps
+
+
 def train_step(
-    model: Model, optimizer: optax.GradientTransformation, feed: Feed, *, accumulate: int = 1
+    model: Model, optimizer: optax.GradientTransformation, feed: Feed, *, accumulate: int = 1, lines: int = 1, max_bad: int = 5,
+    split: Split = ALONE,
 ) -> Callable[[EnsembleState, jax.Array, Any, jax.Array], tuple[EnsembleState, StepReport]]:
     """Builds the training step of one member.
 
@@ -136,6 +162,10 @@ def train_step(
       optimizer: its optimiser.
       feed: where batches come from.
       accumulate: parts a batch is split into; their gradients are averaged before the one update.
+      lines: lines of the log in an epoch; the tally starts anew with each.
+      max_bad: bad steps in a row that a member may take, see :mod:`ferjax.ensemble.health`.
+      split: how replicas of a member share a batch. Rows and flips are drawn whole and then shared, so that they do not
+        depend on it.
 
     Returns:
       ``step(state, order, data, targets) -> (state, report)`` with ``order [step, face]`` from :func:`epoch_order`,
@@ -152,35 +182,46 @@ def train_step(
         key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
         flips = jax.random.bernoulli(jax.random.fold_in(key, 0), shape=rows.shape)
 
-        def part(i: jax.Array, rows: jax.Array, flips: jax.Array) -> tuple[Params, StepReport]:
-            drop_key = jax.random.fold_in(key, 1 + i)
+        def part(i: jax.Array, rows: jax.Array, flips: jax.Array) -> tuple[Params, jax.Array, jax.Array]:
+            rows, flips = split.share((rows, flips))
             inputs = feed.draw(data, rows, flips)
-            (loss, right), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params, inputs, targets[rows], drop_key)
-            return gradients, StepReport(loss, right)
+            (loss, right), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+                state.params, inputs, targets[rows], jax.random.fold_in(key, 1 + i))
+            return gradients, loss, right
 
         if accumulate == 1:
-            gradients, report = part(jnp.int32(0), rows, flips)
+            mean = part(jnp.int32(0), rows, flips)
         else:
             pieces = (jnp.arange(accumulate), rows.reshape(accumulate, -1), flips.reshape(accumulate, -1))
 
             def add(total: Any, piece: Any) -> tuple[Any, None]:
                 return jax.tree.map(jnp.add, total, part(*piece)), None
 
-            zeros = jax.tree.map(jnp.zeros_like, (state.params, StepReport(jnp.float32(0), jnp.float32(0))))
+            zeros = jax.tree.map(jnp.zeros_like, (state.params, jnp.float32(0), jnp.float32(0)))
             total, _ = jax.lax.scan(add, zeros, pieces)
-            gradients, report = jax.tree.map(lambda x: x / accumulate, total)
+            mean = jax.tree.map(lambda x: x / accumulate, total)
+        gradients, loss, right = split.mean(mean)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return state._replace(params=params, opt_state=opt_state, step=state.step + 1), report
+        health, counted, (params, opt_state) = healths.settle(
+            state.health, healths.all_finite((loss, gradients)), max_bad, old=(state.params, state.opt_state),
+            new=(optax.apply_updates(state.params, updates), opt_state), best=state.best_params)
+        carried = ~begins_interval(state.step, order.shape[0], lines)
+        tally = Tally(*(jnp.where(carried, before, 0) + jnp.where(counted, now, 0)
+                        for before, now in zip(state.tally, (jnp.int32(1), loss, right))))
+        state = state._replace(params=params, opt_state=opt_state, step=state.step + 1, health=health, tally=tally)
+        return state, StepReport(loss, right, health, tally)
 
     return step
 
 
-def validate(predict: Callable[[Params, Any], Output]) -> Callable[[EnsembleState, Any, jax.Array], tuple[EnsembleState, jax.Array]]:
+def validate(
+    predict: Callable[[Params, Any], Output], split: Split = ALONE
+) -> Callable[[EnsembleState, Any, jax.Array], tuple[EnsembleState, jax.Array]]:
     """Builds the validation of one member: predict the whole split, keep the parameters if they are the best so far.
 
     Args:
-      predict: ``(params, batch) -> Output`` for one batch of whatever the split is stored as.
+      predict: ``(params, batch) -> Output`` for one batch of whatever the faces are stored as.
+      split: how replicas of a member share each batch.
 
     Returns:
       ``validate(state, batches, labels) -> (state, log_probs)``; ``batches`` leads with a batch axis, ``labels [face]``
@@ -188,10 +229,11 @@ def validate(predict: Callable[[Params, Any], Output]) -> Callable[[EnsembleStat
     """
 
     def run(state: EnsembleState, batches: Any, labels: jax.Array) -> tuple[EnsembleState, jax.Array]:
-        log_probs = jax.lax.map(lambda batch: predict(state.params, batch).log_probs, batches)
+        log_probs = jax.lax.map(lambda batch: split.join(predict(state.params, split.share(batch)).log_probs), batches)
         log_probs = log_probs.reshape(-1, log_probs.shape[-1])[: labels.shape[0]]
         accuracy = jnp.mean((jnp.argmax(log_probs, -1) == labels).astype(jnp.float32))
-        better = accuracy > state.best_accuracy
+        # Predictions of NaN would "answer" the first class, and might win with it.
+        better = (accuracy > state.best_accuracy) & ~jnp.any(jnp.isnan(log_probs)) & ~state.health.frozen
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, state.best_params)
         state = state._replace(best_params=best, best_accuracy=jnp.where(better, accuracy, state.best_accuracy))
         return state, log_probs

@@ -3,6 +3,7 @@
 One corrupted picture per (face, corruption, severity) is made inside the compiled step and shared by all members.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.config import Config
-from ferjax.ensemble import members, parallel
-from ferjax.ensemble.checkpoint import Checkpoints
+from ferjax.ensemble import checkpoint, parallel
+from ferjax.ensemble.display import console
 from ferjax.ensemble.training import batches, progress
 from ferjax.faces.corruptions import CORRUPTIONS, corrupt
 from ferjax.faces.dataset import Faces
@@ -36,10 +37,11 @@ class Trained(NamedTuple):
 
 
 def load_run(folder: Path) -> Trained:
-    """Opens a run folder.
+    """Opens a run folder, of a run in progress too; reads the best parameters alone. Members frozen in training are left out.
 
     Raises:
       FileNotFoundError: if the folder is no run, or holds no checkpoint yet.
+      ValueError: if no checkpoint is whole, or every member was frozen.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -47,15 +49,18 @@ def load_run(folder: Path) -> Trained:
     config = Config.from_json((folder / "config.json").read_text())
     if not (folder / "checkpoints").is_dir():
         raise FileNotFoundError(f"{folder} holds no checkpoints; was it trained? (`ferjax train ... --out {folder} --resume`)")
-    checkpoints = Checkpoints(folder / "checkpoints")
-    model = vit.members_model(config.model)
-    optimizer = members.optimizer(config.train, 1, config.model.depth)
-    like = jax.eval_shape(jax.vmap(lambda seed: members.init(model, optimizer, seed)),
-                          jax.ShapeDtypeStruct((len(config.train.seeds),), jnp.uint32))
-    state = checkpoints.restore(like)
-    checkpoints.close()
+    count = len(config.train.seeds)
+    _, state = checkpoint.read(folder / "checkpoints", count, parts=("best_params", "best_accuracy", "health"), report=console.print)
+    sound = np.flatnonzero(~np.asarray(state["health"]["frozen"] if "health" in state else np.zeros(count, bool)))
+    if len(sound) < count:
+        out = [str(seed) for k, seed in enumerate(config.train.seeds) if k not in sound]
+        if not len(sound):
+            raise ValueError(f"{folder}: all {count} members are frozen: their losses or gradients became non-finite")
+        console.print(f"{folder} averages {len(sound)} of {count} members: those with the seeds {', '.join(out)} were frozen in training")
+        seeds = tuple(config.train.seeds[k] for k in sound)
+        config = dataclasses.replace(config, train=dataclasses.replace(config.train, seeds=seeds))
     trunk = load_tree(folder / "trunk.safetensors") if vit.trunk_model(config.model) else None
-    return Trained(config, state.best_params, trunk, np.asarray(state.best_accuracy))
+    return Trained(config, jax.tree.map(lambda leaf: jnp.asarray(leaf[sound]), state["best_params"]), trunk, state["best_accuracy"][sound])
 
 
 def one_member(trained: Trained, member: int) -> Any:

@@ -1,12 +1,14 @@
 """The loop: faces and a configuration in, a run folder out.
 
-A run is a folder: ``config.json``, ``checkpoints/``, ``metrics.jsonl`` (a line per epoch), and ``trunk.safetensors`` where
-a frozen trunk is shared. Everything later commands need is in it.
+A run is a folder: ``config.json``, ``checkpoints/``, ``metrics.jsonl`` (see :mod:`ferjax.ensemble.log`), and
+``trunk.safetensors`` where a frozen trunk is shared. Everything later commands need is in it. A run may be killed at any
+moment: started again with ``resume`` it continues to the last bit as if it never was, since the state carries its keys and
+its step, and the order of faces follows from the two.
 """
 
-import dataclasses
-import json
+import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,26 +16,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ferjax import metrics, uncertainty
 from ferjax.config import Config
-from ferjax.ensemble import members, parallel
-from ferjax.ensemble.checkpoint import Checkpoints
+from ferjax.ensemble import checkpoint, cluster, members, parallel
+from ferjax.ensemble.display import console, members_table, progress, sentence
+from ferjax.ensemble.folder import RunFolder
+from ferjax.ensemble.interruption import Interrupted, Stop
+from ferjax.ensemble.log import Log
 from ferjax.faces.dataset import Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
-from ferjax.models.pretrained import load_pretrained, save_tree
-from ferjax.predictions import write_atomically
+from ferjax.models.pretrained import load_pretrained, load_tree, save_tree
 
-__all__ = ["Run", "batches", "starting_point", "train"]
-
-console = Console(stderr=True)
+__all__ = ["Interrupted", "Run", "batches", "cache_tokens", "progress", "starting_point", "train"]
 
 
 class Run(NamedTuple):
-    """What :func:`train` leaves: the run's folder, the final stacked state, and the last epoch's figures."""
+    """What :func:`train` leaves: the run's folder, the final stacked state, and the last line of its log."""
 
     folder: Path
     state: members.EnsembleState
@@ -56,31 +55,44 @@ def starting_point(config: Config) -> tuple[Any, Any]:
 
 
 class _Programs(NamedTuple):
-    """The compiled functions of a training run."""
+    """The compiled functions of a training run, and what a state looks like, ``[M, ...]``."""
 
     birth: Callable
     order: Callable
     step: Callable
     validate: Callable
+    like: members.EnsembleState
+
+
+def lines_per_epoch(config: Config, steps: int) -> int:
+    """Lines of the log in an epoch of so many steps."""
+    return min(steps, max(1, round(steps / config.train.log_every)))
 
 
 def _compile(config: Config, layout: parallel.Layout, faces: int, start: Any) -> _Programs:
     model, c = vit.members_model(config.model), config.train
-    optimizer = members.optimizer(c, faces // c.batch_size, config.model.depth)
+    steps = faces // c.batch_size
+    optimizer = members.optimizer(c, steps, config.model.depth)
     feed = members.pixel_feed(config.model.image_size) if config.model.trainable_blocks is None else members.token_feed()
+
+    def birth(seed: jax.Array, start: Any) -> members.EnsembleState:
+        return members.init(model, optimizer, seed, start)
 
     def predict(params: Any, batch: jax.Array) -> vit.Output:
         if config.model.trainable_blocks is None:
             batch = normalise(to_network_size(batch, config.model.image_size))
         return model.apply(params, batch)
 
+    step = members.train_step(model, optimizer, feed, accumulate=c.accumulate, lines=lines_per_epoch(config, steps),
+                              max_bad=c.max_bad_steps, split=layout.split)
     return _Programs(
-        birth=jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed, start))),
+        birth=parallel.map_members(layout, birth, (0, None)),
         order=parallel.map_members(
             layout, lambda key, epoch: members.epoch_order(key, epoch, faces=faces, batch_size=c.batch_size), (0, None)
         ),
-        step=parallel.map_members(layout, members.train_step(model, optimizer, feed, accumulate=c.accumulate), (0, 0, None, None), donate=(0,)),
-        validate=parallel.map_members(layout, members.validate(predict), (0, None, None), donate=(0,)),
+        step=parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)),
+        validate=parallel.map_members(layout, members.validate(predict, layout.split), (0, None, None), donate=(0,)),
+        like=jax.eval_shape(jax.vmap(birth, (0, None)), jax.ShapeDtypeStruct((len(c.seeds),), jnp.uint32), start),
     )
 
 
@@ -105,139 +117,156 @@ def cache_tokens(config: Config, trunk_params: Any, images: np.ndarray, mirrored
     return np.stack(views, axis=1)
 
 
-class progress:
-    """A progress bar on standard error in a terminal, and nothing in a pipe. Yields ``advance(share, note="")``."""
-
-    def __init__(self, title: str):
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal, transient=True,
-        )
-        self._task = self._bar.add_task(title, total=1.0, note="")
-
-    def __enter__(self) -> Callable[..., None]:
-        self._bar.start()
-        return lambda share, note="": self._bar.update(self._task, advance=share, note=note)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+def lay_out(config: Config, replicas: int | None = None) -> parallel.Layout:
+    """The layout of a training run over all devices there are."""
+    c = config.train
+    # Stochastic depth draws its masks for a whole batch, so a batch of it stays whole.
+    return parallel.lay_out(len(c.seeds), batch=1 if config.model.drop_path else c.batch_size // c.accumulate, replicas=replicas)
 
 
-def _open_folder(config: Config, folder: Path, resume: bool) -> None:
-    if resume:
-        saved = folder / "config.json"
-        if not saved.is_file():
-            raise FileNotFoundError(f"cannot resume {folder}: it holds no config.json")
-        was = Config.from_json(saved.read_text())
-        for part in ("data", "model", "train"):
-            old, new = dataclasses.asdict(getattr(was, part)), dataclasses.asdict(getattr(config, part))
-            changed = [f"{part}.{k} {old[k]} -> {new[k]}" for k in old if old[k] != new[k]]
-            if changed:
-                raise ValueError(f"cannot resume {folder} with another configuration: {'; '.join(changed)}")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is not empty; continue it with --resume, or choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.json", config.to_json().encode())
-
-
-def train(config: Config, faces: dict[str, Faces], folder: Path, *, resume: bool = False) -> Run:
+def train(config: Config, faces: dict[str, Faces], folder: Path, *, resume: bool = False, replicas: int | None = None,
+          trunk: Any = None) -> Run:
     """Trains an ensemble.
 
     Args:
       config: the run's configuration.
       faces: splits ``train`` and ``valid``.
       folder: where the run goes; created, must be empty unless ``resume``.
-      resume: continue from the newest checkpoint; the continuation is the run that was interrupted.
+      resume: continue from the newest whole checkpoint; the continuation is the run that was interrupted.
+      replicas: devices to a member, see :func:`ferjax.ensemble.parallel.lay_out`.
+      trunk: parameters of the frozen trunk, where it is another run's.
 
     Raises:
-      ValueError: if the training split does not fill one batch, or a resumed run was configured differently.
-      FileExistsError: if the folder already holds something and ``resume`` is off.
+      ValueError: if the training split does not fill one batch, a resumed run was configured differently, or the disk
+        cannot take the run.
+      FileExistsError: if the folder already holds something and ``resume`` is off, or a live process works in it.
+      Interrupted: if SIGTERM or Ctrl-C came; everything up to then is saved.
     """
-    c = config.train
+    c, run, valid = config.train, RunFolder(Path(folder)), faces["valid"]
     steps = len(faces["train"].ids) // c.batch_size
     if steps == 0:
         raise ValueError(f"train.batch_size {c.batch_size} is more than the {len(faces['train'].ids)} training faces")
-    trunk_params, start = starting_point(config)
-    _open_folder(config, folder, resume)
-
-    layout = parallel.lay_out(len(c.seeds))
+    layout = lay_out(config, replicas)
+    frozen, start = starting_point(config)
     programs = _compile(config, layout, len(faces["train"].ids), start)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(checkpoint.without_keys, programs.like)))
+    cluster.first(lambda: run.open(config, resume=resume, needed=size * (c.keep_checkpoints + 1)))
+    try:
+        with Stop() as stop:
+            if frozen is not None:
+                frozen = load_tree(run.trunk) if run.trunk.is_file() else frozen if trunk is None else trunk
+                cluster.first(lambda: None if run.trunk.is_file() else save_tree(frozen, run.trunk))
+            first, state = _restore(run, programs.like) if resume and checkpoint.steps(run.checkpoints) else (0, None)
+            show = _Show(config)
+            log = Log(run.log, layout, valid.q, steps=steps, faces_per_step=c.batch_size * len(c.seeds), writes=cluster.chief(), show=show)
+            if cluster.chief():
+                _say(f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and member"
+                     + (f"; resuming after step {first}" if first else ""))
+            data = _data(config, layout, faces, frozen)
+            if state is None:
+                state = programs.birth(parallel.scatter(layout, np.array(c.seeds, np.uint32)), parallel.replicate(layout, start))
+            else:
+                state = parallel.scatter(layout, state)
+            checkpoints = checkpoint.Checkpoints(run.checkpoints, c.keep_checkpoints)
+            try:
+                checkpoints.discard_after(first)
+                log.rewind(first)
+                state = _loop(config, layout, programs, data, state, first, steps, log, checkpoints, stop, show.bar)
+            finally:
+                checkpoints.close()
+            log.close()
+            return Run(run.path, parallel.gather(layout, state), log.last)
+    finally:
+        run.close()
+
+
+def _restore(run: RunFolder, like: members.EnsembleState) -> tuple[int, members.EnsembleState]:
+    if not checkpoint.holds(run.checkpoints, "health"):
+        raise ValueError(f"cannot resume {run.path}: its checkpoints were written by an earlier ferjax, which can only be evaluated")
+    return checkpoint.read(run.checkpoints, len(like.step), like=like, report=_say)
+
+
+def _data(config: Config, layout: parallel.Layout, faces: dict[str, Faces], frozen: Any) -> tuple[jax.Array, ...]:
+    """What the step and the validation draw from, on every device: train inputs and targets, valid batches and labels."""
     stored = {name: faces[name].images for name in ("train", "valid")}
-    if trunk_params is not None:
-        save_tree(trunk_params, folder / "trunk.safetensors")
-        stored = {name: cache_tokens(config, trunk_params, stored[name], mirrored=name == "train") for name in stored}
+    if frozen is not None:
+        stored = {name: cache_tokens(config, frozen, stored[name], mirrored=name == "train") for name in stored}
         stored["valid"] = stored["valid"][:, 0]
-    data, targets, valid, labels = parallel.replicate(layout, (
-        jnp.asarray(stored["train"]), jnp.asarray(_targets(faces["train"], c.labels)),
-        jnp.asarray(batches(stored["valid"], config.evaluate.batch_size)), jnp.asarray(faces["valid"].q.argmax(-1)),
-    ))
+    size = -(-config.evaluate.batch_size // layout.replicas) * layout.replicas
+    return parallel.replicate(layout, (
+        stored["train"], _targets(faces["train"], config.train.labels), batches(stored["valid"], size), faces["valid"].q.argmax(-1)))
 
-    state = programs.birth(jnp.asarray(c.seeds, jnp.uint32))
-    checkpoints = Checkpoints(folder / "checkpoints", c.keep_checkpoints)
-    log = folder / "metrics.jsonl"
-    first_epoch = 0
-    if resume and checkpoints.latest() is not None:
-        state = checkpoints.restore(state)
-        first_epoch = int(state.step[0]) // steps
-        lines = log.read_text().splitlines() if log.exists() else []
-        write_atomically(log, "".join(f"{line}\n" for line in lines[:first_epoch]).encode())
-    elif resume:
-        write_atomically(log, b"")
-    console.print(f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and member"
-                  + (f"; resuming after epoch {first_epoch}" if first_epoch else ""))
 
-    state = parallel.scatter(layout, state)
-    figures: dict = json.loads(log.read_text().splitlines()[-1]) if first_epoch and log.read_text() else {}
-    with progress("training") as advance:
-        advance(first_epoch / c.epochs)
-        for epoch in range(first_epoch, c.epochs):
-            began = time.perf_counter()
-            order = programs.order(state.key, parallel.replicate(layout, jnp.int32(epoch)))
-            reports = []
-            for _ in range(steps):
-                state, report = programs.step(state, order, data, targets)
-                reports.append(report)
-                # Looking at a step one late keeps the device busy and the bar honest.
-                if len(reports) > 1:
-                    jax.block_until_ready(reports[-2])
-                rate = len(reports) * c.batch_size * len(c.seeds) / (time.perf_counter() - began)
-                advance(1 / (steps * c.epochs), f"epoch {epoch + 1}/{c.epochs}  {rate:,.0f} member-faces/s")
-            jax.block_until_ready(state.step)
-            seconds = time.perf_counter() - began
-            state, log_probs = programs.validate(state, valid, labels)
-            figures = _figures(parallel.gather(layout, reports), parallel.gather(layout, log_probs), faces["valid"])
-            figures = {"epoch": epoch + 1, "step": (epoch + 1) * steps, **figures, "seconds": round(seconds, 3),
-                       "member_faces_per_second": round(steps * c.batch_size * len(c.seeds) / seconds, 1)}
-            if (epoch + 1) % c.checkpoint_every == 0 or epoch + 1 == c.epochs:
-                checkpoints.save((epoch + 1) * steps, parallel.gather(layout, state))
-            with open(log, "a") as file:
-                file.write(json.dumps(figures) + "\n")
-            console.print(
-                f"epoch {epoch + 1:>3}/{c.epochs}  loss {np.mean(figures['loss']):.4f}  valid accuracy: members "
-                f"{' '.join(f'{a:.3f}' for a in figures['valid_accuracy'])}, ensemble {figures['valid_ensemble_accuracy']:.3f}"
-                f"  {figures['member_faces_per_second']:,.0f} member-faces/s", highlight=False)
-    checkpoints.close()
-    return Run(folder, parallel.gather(layout, state), figures)
+class _Show:
+    """Says what a line of the log says: a sentence in a pipe, a table that stays put in a terminal, and any member's trouble."""
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._frozen: set[int] = set()
+        self._skipped = [0] * len(config.train.seeds)
+        self.bar = progress("training")
+
+    def __call__(self, line: dict) -> None:
+        if not cluster.chief():
+            return
+        seeds = self._config.train.seeds
+        self.bar.show(members_table(line, seeds))
+        if not console.is_terminal or "valid_accuracy" in line:
+            _say(sentence(line, self._config.train.epochs))
+        for member, seed in enumerate(seeds):
+            new, frozen = line["skipped"][member] - self._skipped[member], line["frozen"][member]
+            if frozen and member not in self._frozen:
+                self._frozen.add(member)
+                _say(f"member {member} (seed {seed}) is frozen: losses or gradients stayed non-finite; ensembles leave it out")
+            elif new > 0:
+                _say(f"member {member} (seed {seed}): {new} steps skipped for a non-finite loss or gradient")
+            self._skipped[member] += new
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _loop(config: Config, layout: parallel.Layout, programs: _Programs, data: tuple[jax.Array, ...], state: members.EnsembleState,
+          first: int, steps: int, log: Log, checkpoints: checkpoint.Checkpoints, stop: Stop,
+          bar: progress) -> members.EnsembleState:
+    c = config.train
+    inputs, targets, valid, labels = data
+    total, lines = c.epochs * steps, lines_per_epoch(config, steps)
+    order, running = None, deque[jax.Array]()
+    began = saved = time.monotonic()
+    stop.gently = True
+    with bar as advance:
+        advance(first / total)
+        for step in range(first, total):
+            if order is None or step % steps == 0:
+                order = programs.order(state.key, parallel.replicate(layout, np.int32(step // steps)))
+            state, report = programs.step(state, order, inputs, targets)
+            log.flush()
+            # Looking at a step one late keeps the device busy and the bar honest.
+            running.append(report.loss)
+            if len(running) > 1:
+                jax.block_until_ready(running.popleft())
+            done, line_ends = step + 1, bool(members.begins_interval(step + 1, steps, lines))
+            rate = (done - first) * c.batch_size * len(c.seeds) / (time.monotonic() - began)
+            advance(1 / total, f"epoch {step // steps + 1}/{c.epochs}  {rate:,.0f} member-faces/s")
+            if line_ends:
+                log_probs = None
+                if done % steps == 0:
+                    state, log_probs = programs.validate(state, valid, labels)
+                log.hold(done, report, log_probs)
+            stopping, due = stop.asked is not None, time.monotonic() - saved >= 60 * c.checkpoint_every and not checkpoints.busy
+            if not layout.alone:  # several processes must save the same step, and may only wait for each other at a line
+                stopping, due = cluster.agree(stopping, due) if line_ends else (False, False)
+            if stopping or due or done == total:
+                log.flush()
+                checkpoints.save(done, state)
+                saved = time.monotonic()
+            if stopping and done < total:
+                checkpoints.wait()
+                raise Interrupted(stop.asked or signal.SIGTERM, f"saved at step {done} of {total}")
+    return state
 
 
 def _targets(faces: Faces, labels: str) -> np.ndarray:
     return faces.q if labels == "soft" else np.eye(faces.q.shape[1], dtype=np.float32)[faces.q.argmax(-1)]
-
-
-@jax.jit
-def _valid_figures(log_probs: jax.Array, q: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-    mean = uncertainty.mean_log_probs(log_probs)
-    return {
-        "valid_accuracy": jax.vmap(metrics.accuracy, (0, None))(log_probs, labels),
-        "valid_nll": jax.vmap(metrics.nll, (0, None))(log_probs, q),
-        "valid_ensemble_accuracy": metrics.accuracy(mean, labels),
-        "valid_ensemble_nll": metrics.nll(mean, q),
-        "valid_epistemic": jnp.mean(uncertainty.decompose(log_probs).epistemic),
-    }
-
-
-def _figures(reports: list[members.StepReport], log_probs: jax.Array, valid: Faces) -> dict:
-    whole = jax.tree.map(lambda *steps: np.mean([np.asarray(s) for s in steps], axis=0), *reports)
-    figures = _valid_figures(log_probs, valid.q, valid.q.argmax(-1))
-    figures = {"loss": whole.loss, "train_accuracy": whole.accuracy, **figures}
-    return {name: np.round(np.asarray(value, np.float64), 6).tolist() for name, value in figures.items()}

@@ -1,38 +1,94 @@
-"""Stacked states to disk and back, whatever they hold."""
+"""Stacked states to disk and back, whatever they hold; damage is noticed, named and passed over."""
+
+import shutil
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.ensemble.checkpoint import Checkpoints
+from ferjax.ensemble import checkpoint
 
 
-def test_round_trip_with_typed_keys_and_the_newest_kept(tmp_path):
-    def state(step):
-        return {"params": {"w": jnp.arange(6.0).reshape(3, 2) * step}, "key": jax.vmap(jax.random.key)(jnp.arange(3)),
-                "step": jnp.full(3, step, jnp.int32)}
+class State(NamedTuple):
+    params: dict
+    key: jax.Array
+    frozen: jax.Array
 
-    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
+
+def state(step):
+    return State({"w": jnp.arange(6000.0).reshape(3, 2000) * step}, jax.vmap(jax.random.key)(jnp.arange(3)), jnp.arange(3) == 1)
+
+
+LIKE = jax.eval_shape(lambda: state(0))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "checkpoints"
+    checkpoints = checkpoint.Checkpoints(folder, keep=2)
     for step in (10, 20, 30):
         checkpoints.save(step, state(step))
     checkpoints.close()
+    return folder
 
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
-    assert checkpoints.latest() == 30
-    like = jax.eval_shape(lambda: state(0))
-    for got, step in ((checkpoints.restore(like), 30), (checkpoints.restore(like, 20), 20)):
-        np.testing.assert_array_equal(got["params"]["w"], state(step)["params"]["w"])
-        np.testing.assert_array_equal(got["step"], step)
-        np.testing.assert_array_equal(jax.random.bits(got["key"][1]), jax.random.bits(jax.random.key(1)))
-    with pytest.raises(FileNotFoundError):
-        checkpoints.restore(like, 10)
+
+def test_round_trip_with_typed_keys_and_the_newest_kept(written):
+    assert checkpoint.steps(written) == [20, 30]
+    for step, (found, got) in ((30, checkpoint.read(written, 3, like=LIKE)), (20, checkpoint.read(written, 3, like=LIKE, step=20))):
+        assert found == step
+        assert isinstance(got, State)
+        np.testing.assert_array_equal(got.params["w"], state(step).params["w"])
+        np.testing.assert_array_equal(got.frozen, [False, True, False])
+        np.testing.assert_array_equal(jax.random.bits(got.key[1]), jax.random.bits(jax.random.key(1)))
+    with pytest.raises(FileNotFoundError, match="of step 10"):
+        checkpoint.read(written, 3, like=LIKE, step=10)
+
+
+def test_a_part_is_read_by_its_name_and_padding_is_dropped(written):
+    step, got = checkpoint.read(written, 2, parts=("params", "absent"))
+    assert step == 30
+    assert set(got) == {"params"}
+    np.testing.assert_array_equal(got["params"]["w"], state(30).params["w"][:2])
+    assert checkpoint.holds(written, "frozen") and not checkpoint.holds(written, "absent")
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "delete"])
+def test_damage_is_named_and_the_one_before_taken(written, tmp_path, harm):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(written, folder)
+    largest = max((path for path in (folder / "30").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    if harm == "delete":
+        largest.unlink()
+    else:
+        data = bytearray(largest.read_bytes())
+        data[len(data) // 2] ^= 0x10
+        largest.write_bytes(data if harm == "flip" else data[: len(data) // 2])
+    said = []
+    step, got = checkpoint.read(folder, 3, like=LIKE, report=said.append)
+    assert step == 20
+    np.testing.assert_array_equal(got.params["w"], state(20).params["w"])
+    assert len(said) == 1
+    assert f"{folder / '30'} is damaged and was passed over" in said[0]
+    shutil.rmtree(folder / "20")
+    with pytest.raises(ValueError, match="none of the 1 checkpoints in .* is whole"):
+        checkpoint.read(folder, 3, like=LIKE, report=said.append)
+
+
+def test_a_half_written_one_is_none_and_a_newer_future_goes(written, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(written, folder)
+    (folder / "40.orbax-checkpoint-tmp-1").mkdir()
+    assert checkpoint.steps(folder) == [20, 30]
+    checkpoints = checkpoint.Checkpoints(folder)
+    checkpoints.discard_after(20)
+    checkpoints.save(30, state(7))
     checkpoints.close()
+    assert {path.name for path in folder.iterdir()} == {"20", "30"}
+    np.testing.assert_array_equal(checkpoint.read(folder, 3, like=LIKE)[1].params["w"], state(7).params["w"])
 
 
 def test_no_checkpoint_is_refused(tmp_path):
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
-    assert checkpoints.latest() is None
     with pytest.raises(FileNotFoundError, match="no checkpoint in"):
-        checkpoints.restore({"w": jnp.zeros(3)})
-    checkpoints.close()
+        checkpoint.read(tmp_path / "checkpoints", 3)

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from ferjax.config import ModelConfig, TrainConfig
-from ferjax.ensemble import members
+from ferjax.ensemble import health, members
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 
@@ -141,7 +141,8 @@ def test_validation_keeps_the_best_parameters_and_ignores_padding():
     run = members.validate(answer)
     labels = jnp.array([2, 2, 3, 2, 3])  # of five faces in two batches of four
     batches = jnp.zeros((2, 4, 1))
-    state = members.EnsembleState({"answer": jnp.eye(8)[3]}, None, None, jnp.int32(0), {"answer": jnp.zeros(8)}, jnp.float32(-1))
+    state = members.EnsembleState({"answer": jnp.eye(8)[3]}, None, None, jnp.int32(0), {"answer": jnp.zeros(8)}, jnp.float32(-1),
+                                  health.newborn(), None)
     state, log_probs = run(state, batches, labels)
     assert log_probs.shape == (5, 8)
     assert float(state.best_accuracy) == pytest.approx(2 / 5)

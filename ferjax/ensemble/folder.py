@@ -1,0 +1,131 @@
+"""A run's folder: opened once, held by one live process, and never another run's."""
+
+import dataclasses
+import errno
+import fcntl
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from ferjax.config import Config
+from ferjax.predictions import write_atomically
+
+__all__ = ["RunFolder", "changed_settings"]
+
+_LOCK = ".lock"
+
+
+def changed_settings(was: Config, now: Config) -> list[str]:
+    """Settings of data, model and training that differ, as ``train.epochs 3 -> 4``; evaluation is free to change."""
+    changed = []
+    for part in ("data", "model", "train"):
+        old, new = dataclasses.asdict(getattr(was, part)), dataclasses.asdict(getattr(now, part))
+        free = ("checkpoint_every", "keep_checkpoints") if part == "train" else ()
+        changed += [f"{part}.{k} {old[k]} -> {new[k]}" for k in old if old[k] != new[k] and k not in free]
+    return changed
+
+
+class RunFolder:
+    """A run folder in use: ``open`` it, ``close`` it. The lock is the kernel's and dies with the process, however it dies."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock: int | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """The metrics, a JSON line per interval."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def trunk(self) -> Path:
+        """The frozen trunk all members share, if there is one."""
+        return self.path / "trunk.safetensors"
+
+    def open(self, config: Config, *, resume: bool, needed: int = 0) -> None:
+        """Takes the folder for a run.
+
+        Args:
+          config: what will be trained.
+          resume: whether the folder holds this run's beginning; otherwise it must be new or empty.
+          needed: bytes that will be written.
+
+        Raises:
+          FileExistsError: if the folder holds something else, or a live process works in it.
+          FileNotFoundError: if there is nothing to resume.
+          ValueError: if the run was configured differently, or its disk cannot take it.
+          PermissionError: if the folder cannot be written.
+        """
+        self._check(config, resume)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._hold()
+            self._check(config, resume)
+            free = shutil.disk_usage(self.path).free
+            if free < needed:
+                raise ValueError(f"{self.path} needs about {needed / 2**20:,.0f} MiB for checkpoints, "
+                                 f"its disk has {free / 2**20:,.0f} MiB left")
+            for stray in self.path.glob(".*.[0-9]*"):  # of a process killed in the middle of writing a file
+                stray.unlink()
+            write_atomically(self.path / "config.json", config.to_json().encode())
+        except OSError as error:
+            self.close()
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise PermissionError(f"cannot write to {self.path}: {error.strerror}") from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise ValueError(f"cannot write to {self.path}: {error.strerror}") from error
+            raise
+        except ValueError:
+            self.close()
+            raise
+
+    def _check(self, config: Config, resume: bool) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{self.path} is a file; a run needs a folder")
+        inside = {path.name for path in self.path.iterdir() if not path.name.startswith(".")} if self.path.is_dir() else set()
+        if not resume:
+            if inside:
+                raise FileExistsError(f"{self.path} exists and is not empty; continue it with --resume, or choose another folder")
+        elif "config.json" in inside:
+            changed = changed_settings(Config.from_json((self.path / "config.json").read_text()), config)
+            if changed:
+                raise ValueError(f"cannot resume {self.path} with another configuration: {'; '.join(changed)}")
+        elif inside or not self.path.is_dir():  # an empty one is a run that was killed before it wrote anything
+            raise FileNotFoundError(f"cannot resume {self.path}: it holds no config.json")
+
+    def _hold(self) -> None:
+        path = self.path / _LOCK
+        while self._lock is None:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
+                os.close(lock)
+                raise FileExistsError(f"{self.path} is in use by {owner}; let it finish or stop it first") from None
+            except OSError:
+                pass  # a file system without locks: nothing is known of others
+            try:
+                # Whoever held it last removes the file; a lock on a removed file keeps nobody out.
+                still = os.stat(path).st_ino == os.fstat(lock).st_ino
+            except FileNotFoundError:
+                still = False
+            if still:
+                self._lock = lock
+            else:
+                os.close(lock)
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        if self._lock is not None:
+            (self.path / _LOCK).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
