@@ -1,12 +1,13 @@
 """``ferjax train``: an ensemble from a configuration."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.console import out
+from ferjax.commands.console import err, out
 from ferjax.config import Config
 
 
@@ -16,6 +17,12 @@ class Train:
 
     CONFIG comes first and is a Python file that defines `config = Config(...)` (see configs/) or a run's config.json.
     Example: ferjax train configs/ferplus_scratch.py --out runs/a --data.path data/ferplus --train.epochs 4
+
+    It may be killed at any moment: the same command with --resume goes on as if nothing had happened. SIGTERM saves and
+    exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C stops at once. `ferjax watch RUN` shows how it is going.
+
+    On many hosts start the same command everywhere, with one --out on a file system they share: under SLURM, Open MPI,
+    Kubernetes or on TPU pods with --cluster, elsewhere with --coordinator, --processes and --process.
     """
 
     config_file: Positional[Path]
@@ -23,24 +30,48 @@ class Train:
     out: Path
     """Folder of the run; must be new, unless --resume."""
     resume: bool = False
-    """Continue an interrupted run from its newest checkpoint."""
+    """Continue an interrupted run from its newest whole checkpoint, on any number of devices."""
     dry_run: bool = False
     """Print parameters, FLOPs and memory per device, check data and weights, and stop."""
+    replicas: int | None = None
+    """Devices that share the batches of a member. Unset: as many as there are for each; give it where members and devices
+    do not fit, e.g. 8 for 5 members on 8 devices."""
+    cluster: bool = False
+    """Join the other processes that the cluster's environment names."""
+    coordinator: str | None = None
+    """host:port of the first process, where no cluster says it."""
+    processes: int | None = None
+    """How many processes there are (with --coordinator)."""
+    process: int | None = None
+    """Which one this is, from 0 (with --coordinator)."""
     config: Annotated[Config, arg(name="")] = dataclasses.field(default_factory=Config)
 
     def run(self) -> int:
-        from ferjax.ensemble import training
+        from ferjax.ensemble import cluster, training
+        from ferjax.ensemble.interruption import EXIT_STATUS
         from ferjax.faces import dataset
 
+        if self.cluster or any(v is not None for v in (self.coordinator, self.processes, self.process)):
+            cluster.join(self.coordinator, self.processes, self.process)
         if self.dry_run:
-            from ferjax.ensemble import budget, parallel
+            from ferjax.ensemble import budget
 
             faces = dataset.load(self.config.data)
             training.starting_point(self.config)
-            layout = parallel.lay_out(len(self.config.train.seeds))
+            layout = training.lay_out(self.config, self.replicas)
             for line in budget.estimate(self.config, len(faces["train"].ids), len(faces["valid"].ids), layout).lines():
                 out.print(line, highlight=False)
             return 0
-        run = training.train(self.config, dataset.load(self.config.data), self.out, resume=self.resume)
-        out.print(f"trained {len(self.config.train.seeds)} members: {run.folder}\nnext: ferjax evaluate {run.folder}", highlight=False)
+        try:
+            run = training.train(self.config, dataset.load(self.config.data), self.out, resume=self.resume, replicas=self.replicas)
+        except training.Interrupted as interrupted:
+            err.print(f"{interrupted}; continue with --resume", highlight=False, soft_wrap=True)
+            # Whoever runs this command as a part of something longer must stop too.
+            sys.exit(EXIT_STATUS[interrupted.cause])
+        except OSError as error:
+            if isinstance(error, FileExistsError | FileNotFoundError | PermissionError):
+                raise
+            raise ValueError(str(error)) from error
+        if cluster.chief():
+            out.print(f"trained {len(self.config.train.seeds)} members: {run.folder}\nnext: ferjax evaluate {run.folder}", highlight=False)
         return 0

@@ -91,4 +91,4 @@ def estimate(config: Config, train_faces: int, valid_faces: int, layout: paralle
     activations = (c.batch_size // c.accumulate) * (layers * kept + (tokens * (hidden + heads) if m.remat else 0))
     return Budget(
         member, shared, trained + frozen, train, int(layout.per_device * 5 * member * 4 + shared * 4), int(data),
-        int(layout.per_device * activations), str(layout))
+        int(layout.per_device * activations / layout.replicas), str(layout))

@@ -85,6 +85,18 @@ class RunFolder:
             self.close()
             raise
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a live process trains in it."""
+        try:
+            with open(self.path / _LOCK) as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     def _check(self, config: Config, resume: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; a run needs a folder")

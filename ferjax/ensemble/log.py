@@ -77,8 +77,9 @@ def _plain(value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype.kind != "f":
         return array.tolist()
-    rounded = np.round(array.astype(np.float64), 6)
-    return np.asarray(np.where(np.isfinite(rounded), rounded, None)).tolist()
+    rounded = np.atleast_1d(np.round(array.astype(np.float64), 6)).astype(object)
+    rounded[~np.isfinite(np.atleast_1d(array))] = None
+    return rounded.reshape(array.shape).tolist()
 
 
 class _Pending(NamedTuple):

@@ -1,0 +1,110 @@
+"""SIGKILL at random moments of one training run, each followed by ``--resume``, against the run nobody disturbed.
+
+    python -m benchmarks.kills [--lives 25] [--folder DIR]
+
+Prints where every kill hit (before the first step, between checkpoints, or while one was being written) and whether the
+final state, every array of it, and the log but for its clock are identical to the last bit. Exits with 1 if not.
+"""
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig
+from ferjax.ensemble import checkpoint
+from ferjax.ensemble.log import read_log
+
+# Checkpoints follow one another without a pause, so that many kills fall into one.
+CONFIG = Config(
+    data=DataConfig(synthetic_faces=2000),
+    model=ModelConfig(patch_size=16, dim=32, depth=1, heads=2),
+    train=TrainConfig(seeds=(1, 2, 3), epochs=16, checkpoint_every=0.0, log_every=7),
+    evaluate=EvaluateConfig(batch_size=64),
+)
+
+
+def _start(config: Path, folder: Path, *more: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", "from ferjax.cli import main; main()", "train", str(config), "--out", str(folder), *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _newest(folder: Path) -> int:
+    return max(checkpoint.steps(folder / "checkpoints"), default=0)
+
+
+def live_and_die(config: Path, folder: Path, dice: random.Random, startup: float) -> tuple[str, float] | None:
+    """One life: resume, and be killed. None if it finished first, else where the kill hit and how long a life's start took."""
+    before, began = _newest(folder), time.monotonic()
+    run = _start(config, folder, *(["--resume"] if folder.exists() else []))
+    if dice.random() < 0.2:
+        run_for = dice.uniform(0, startup)  # while it imports, compiles, restores
+    else:
+        while run.poll() is None and _newest(folder) <= before:
+            time.sleep(0.005)
+        startup, run_for = time.monotonic() - began, 0.0
+        run_for = startup + dice.uniform(0, 0.8)
+    while run.poll() is None and time.monotonic() - began < run_for:
+        time.sleep(0.001)
+    run.send_signal(signal.SIGKILL)
+    if run.wait() == 0:
+        return None
+    if run.returncode != -signal.SIGKILL:
+        raise SystemExit(f"a life ended by itself, with {run.returncode}")
+    writing = any("tmp" in path.name for path in (folder / "checkpoints").iterdir()) if (folder / "checkpoints").is_dir() else False
+    where = "while a checkpoint was written" if writing else "between checkpoints" if _newest(folder) > before else "before the first step"
+    return where, startup
+
+
+def compare(one: Path, other: Path, members: int) -> list[str]:
+    """What differs between two finished runs."""
+    (step, a), (other_step, b) = (checkpoint.read(run / "checkpoints", members) for run in (one, other))
+    differing = [] if step == other_step else [f"last step {step} and {other_step}"]
+    pairs = zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True)
+    differing += [jax.tree_util.keystr(path) for (path, x), y in pairs if not np.array_equal(x, y)]
+    clockless = [[{k: v for k, v in line.items() if k not in ("seconds", "member_faces_per_second")}
+                  for line in read_log(run / "metrics.jsonl")] for run in (one, other)]
+    return differing + ([] if clockless[0] == clockless[1] else ["metrics.jsonl"])
+
+
+def main(argv: Sequence[str] = ()) -> None:
+    """Runs the experiment."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lives", type=int, default=25)
+    parser.add_argument("--folder", type=Path, default=None, help="an empty folder for both runs; a temporary one by default")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    given = parser.parse_args(argv)
+    base, dice = given.folder or Path(tempfile.mkdtemp()), random.Random(given.seed)
+    config = base / "config.json"
+    config.write_text(CONFIG.to_json())
+    began = time.monotonic()
+    if _start(config, base / "whole").wait() != 0:
+        raise SystemExit("the undisturbed run failed")
+    startup = time.monotonic() - began
+    hits: dict[str, int] = {}
+    for life in range(1, given.lives + 1):
+        died = live_and_die(config, base / "killed", dice, startup)
+        if died is None:
+            print(f"finished before kill {life}; the run is too short for so many")
+            break
+        where, startup = died
+        hits[where] = hits.get(where, 0) + 1
+        print(f"kill {life}: {where}; newest checkpoint: step {_newest(base / 'killed')}", flush=True)
+    if _start(config, base / "killed", "--resume").wait() != 0:
+        raise SystemExit("the last resumed run failed")
+    differing = compare(base / "whole", base / "killed", len(CONFIG.train.seeds))
+    print(json.dumps({"kills": sum(hits.values()), **hits, "differing": differing}))
+    sys.exit(1 if differing else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
