@@ -11,6 +11,7 @@ from ferjax.serving.pictures import Finder
 __all__ = ["haar_finder"]
 
 CASCADE = "haarcascade_frontalface_default.xml"
+_HOW = "pip install 'ferjax[faces]', that is pip install 'opencv-python-headless>=4.9,<5'"
 
 
 def haar_finder(smallest: int = 30) -> Finder:
@@ -26,22 +27,20 @@ def haar_finder(smallest: int = 30) -> Finder:
       ``gray uint8 [H, W] -> [(left, top, width, height), ...]``.
 
     Raises:
-      ValueError: if OpenCV is missing or comes without the cascade; says how to install it.
+      ValueError: if OpenCV is missing, or is version 5, which has no cascades; says how to install it.
 
     References:
       Viola & Jones, Rapid Object Detection using a Boosted Cascade of Simple Features, 2001.
     """
     try:
         import cv2
-
-        opencv: Any = cv2
-        file = Path(opencv.data.haarcascades) / CASCADE
-        found = file.is_file() and hasattr(opencv, "CascadeClassifier")
-    except (ImportError, AttributeError):
-        found = False
-    if not found:
-        raise ValueError("finding faces needs OpenCV 4 with its Haar cascades: pip install 'ferjax[faces]' "
-                         "(or pip install 'opencv-python-headless>=4.9,<5')")
+    except ImportError:
+        raise ValueError(f"finding faces needs OpenCV, which is not installed: {_HOW}") from None
+    opencv: Any = cv2
+    if not hasattr(opencv, "CascadeClassifier"):
+        raise ValueError(f"finding faces needs OpenCV 4; version {opencv.__version__} has no cascades (another package may have "
+                         f"brought it; uninstall every opencv-python first): {_HOW}")
+    file = Path(opencv.data.haarcascades) / CASCADE
     own = threading.local()  # a classifier keeps buffers: one for each thread
 
     def find(gray: np.ndarray) -> list[tuple[int, int, int, int]]:

@@ -1,5 +1,6 @@
 """Pictures to faces: whatever an image file holds becomes gray 48 × 48 faces. The only file that knows Pillow."""
 
+import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -118,14 +119,14 @@ def faces_of_array(image: np.ndarray, find: Finder | None = None) -> list[tuple[
     return faces_of(Image.fromarray(image), find)
 
 
-def read(path: Path, find: Finder | None = None) -> list[tuple[dict[str, Any], np.ndarray]]:
+def read(path: str | Path, find: Finder | None = None) -> list[tuple[dict[str, Any], np.ndarray]]:
     """The faces in an image file, as :func:`faces_of` gives them.
 
     Raises:
       ValueError: if it is no image file, is damaged, or is too small or too large; says which.
     """
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
             raise ValueError("a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file")
         with Image.open(path) as picture:

@@ -46,14 +46,14 @@ def _of_file(path: str, given: Mapping[str, Any] | None = None) -> Iterator[Item
     if path.lower().endswith(".npz"):
         yield from _of_npz(path, given or {})
     else:
-        yield Item(path, lambda find: pictures.read(Path(path), find), given=given or {})
+        yield Item(path, lambda find: pictures.read(path, find), given=given or {})
 
 
 def _of_npz(path: str, given: Mapping[str, Any]) -> Iterator[Item]:
     """Rows of the array ``images``, read one at a time."""
     try:
         if not os.path.isfile(path):
-            raise ValueError("not a regular file" if os.path.lexists(path) else "no such file")
+            raise ValueError("not a regular file" if os.path.exists(path) else "no such file")
         with zipfile.ZipFile(path) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist()]
             name = next((n for n in ("images", "image", "arr_0") if n in names), None)
