@@ -182,6 +182,11 @@ class EvaluateConfig:
     corruptions: tuple[str, ...] = BASE_CORRUPTIONS
     """Corruptions of the test faces; the paper's base five unless told otherwise."""
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    fit_corruptions: tuple[str, ...] = ()
+    """Corruptions of the valid faces that learned routers are fitted on; none by default, so none is learned."""
+    fit_severities: tuple[int, ...] = (1, 3, 5)
+    familiar_faces: int = 6000
+    """Training faces that densities are fitted on, at most."""
     batch_size: int = 256
     resamples: int = 2000
     """Bootstrap resamples behind every interval."""
@@ -193,7 +198,9 @@ class EvaluateConfig:
     """The defer threshold defers this share of the valid faces."""
 
     def __post_init__(self) -> None:
-        _require(all(1 <= s <= 5 for s in self.severities), f"evaluate.severities must be in 1..5, got {self.severities}")
+        for name in ("severities", "fit_severities"):
+            _require(all(1 <= s <= 5 for s in getattr(self, name)), f"evaluate.{name} must be in 1..5, got {getattr(self, name)}")
+        _require(self.familiar_faces >= 20, f"evaluate.familiar_faces must be at least 20, got {self.familiar_faces}")
         _require(self.batch_size >= 1, f"evaluate.batch_size must be at least 1, got {self.batch_size}")
         _require(self.resamples >= 2, f"evaluate.resamples must be at least 2, got {self.resamples}")
         for name in ("false_rejection", "defer_share"):

@@ -174,7 +174,7 @@ def fit_class_gaussians(features: jax.Array, q: jax.Array, *, shrinkage: float =
     moments = _class_moments(features, q)
     within = jnp.einsum("c,cij->ij", moments.mass / jnp.sum(moments.mass), moments.covariances)
     mixed = (1 - pooled) * moments.covariances + pooled * within[None]
-    classes = jax.lax.map(lambda pair: _of_covariance(*pair, shrinkage), (moments.means, mixed))
+    classes = jax.lax.map(lambda pair: _of_covariance(pair[0], pair[1], shrinkage), (moments.means, mixed))
     return ClassGaussians(classes, jnp.log(jnp.maximum(moments.mass, 1e-9) / jnp.sum(moments.mass)))
 
 

@@ -5,7 +5,8 @@ One corrupted picture per (face, corruption, severity) is made inside the compil
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,27 +14,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.config import Config
-from ferjax.ensemble import checkpoint, parallel
+from ferjax.config import Config, EvaluateConfig
+from ferjax.ensemble import checkpoint, familiarity, parallel
 from ferjax.ensemble.display import console
+from ferjax.ensemble.familiarity import Familiarity, Head
 from ferjax.ensemble.training import batches, progress
 from ferjax.faces.corruptions import CORRUPTIONS, corrupt
 from ferjax.faces.dataset import Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 from ferjax.models.pretrained import load_tree
-from ferjax.predictions import Predictions
+from ferjax.predictions import Predictions, write_atomically
 
-__all__ = ["Trained", "load_run", "one_member", "predict", "predict_conditions", "predictor"]
+__all__ = ["Condition", "Trained", "fit_familiarity", "load_run", "one_member", "plan", "predict", "predict_conditions", "predictor"]
 
 
 class Trained(NamedTuple):
-    """A run as later commands use it: best-valid parameters ``[M, ...]`` and the trunk they share (None if none)."""
+    """A run as later commands use it: best-valid parameters ``[M, ...]``, the trunk they share (None if none), and how
+    familiar pictures are to it (None before its first evaluation)."""
 
     config: Config
     params: Any
     trunk: Any
     best_accuracy: np.ndarray
+    familiarity: Familiarity | None = None
 
 
 def load_run(folder: Path) -> Trained:
@@ -60,7 +64,11 @@ def load_run(folder: Path) -> Trained:
         seeds = tuple(config.train.seeds[k] for k in sound)
         config = dataclasses.replace(config, train=dataclasses.replace(config.train, seeds=seeds))
     trunk = load_tree(folder / "trunk.safetensors") if vit.trunk_model(config.model) else None
-    return Trained(config, jax.tree.map(lambda leaf: jnp.asarray(leaf[sound]), state["best_params"]), trunk, state["best_accuracy"][sound])
+    known = familiarity.load(folder)
+    if known is not None and any(len(leaf) != len(sound) for leaf in jax.tree.leaves(known.own)):
+        known = None  # fitted for other members; the next evaluation fits it anew
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf[sound]), state["best_params"])
+    return Trained(config, params, trunk, state["best_accuracy"][sound], known)
 
 
 def one_member(trained: Trained, member: int) -> Any:
@@ -75,83 +83,168 @@ def one_member(trained: Trained, member: int) -> Any:
     return {**(trained.trunk or {}), **jax.tree.map(lambda leaf: leaf[member], trained.params)}
 
 
-def predictor(trained: Trained, corruption: str | None = None,
-              layout: parallel.Layout | None = None) -> Callable[[np.ndarray, np.ndarray, int], jax.Array]:
+def _one_member(trained: Trained, corruption: str | None) -> Callable:
+    """One member's way from stored faces to a view of them, and to the pictures it saw."""
+    config, view = trained.config, familiarity.viewer(trained.config.model)
+
+    def look(params: Any, trunk: Any, images: jax.Array, ids: jax.Array, severity: jax.Array) -> tuple[familiarity.View, jax.Array]:
+        pictures = to_network_size(images, config.model.image_size)
+        if corruption is not None:
+            pictures = corrupt(corruption, pictures, severity, ids, seed=config.evaluate.seed)
+        return view(params, trunk, normalise(pictures)), pictures
+
+    return look
+
+
+def predictor(trained: Trained, corruption: str | None = None, layout: parallel.Layout | None = None,
+              head: Head | None = None) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
     """Compiles the forward pass of all members for one corruption.
 
     Args:
       trained: an opened run.
       corruption: what is done to the pictures; nothing by default.
       layout: where the members live; on all local devices by default.
+      head: densities of the head's features, for more scores.
 
     Returns:
-      ``(images uint8 [face, H, W], ids [face], severity) -> log_probs [member, face, class]``, one compilation per
-      batch shape; severity is an argument of the compiled program.
+      ``(images uint8 [face, H, W], ids [face], severity) -> (log_probs [member, face, class], scores name -> [face])``, one
+      compilation per batch shape; severity is an argument of the compiled program. The scores are those of
+      :mod:`ferjax.ensemble.familiarity`, as far as densities were fitted.
 
     Raises:
       ValueError: on an unknown corruption.
     """
-    config = trained.config
     if corruption is not None and corruption not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {corruption!r}; known: {', '.join(CORRUPTIONS)}")
-    model, trunk = vit.members_model(config.model), vit.trunk_model(config.model)
+    look, known = _one_member(trained, corruption), trained.familiarity
 
-    def one_member(params: Any, trunk_params: Any, images: jax.Array, ids: jax.Array, severity: jax.Array) -> jax.Array:
-        pictures = to_network_size(images, config.model.image_size)
-        if corruption is not None:
-            pictures = corrupt(corruption, pictures, severity, ids, seed=config.evaluate.seed)
-        inputs = normalise(pictures)
-        if trunk is not None:
-            inputs = trunk.apply(trunk_params, inputs)
-        return model.apply(params, inputs).log_probs
+    def one_member(params: Any, own: Any, head: Any, trunk: Any, shared: Any, images: jax.Array, ids: jax.Array, severity: jax.Array):
+        view, pictures = look(params, trunk, images, ids, severity)
+        return view.log_probs, familiarity.partial_scores(view, pictures, shared, own, head)
 
-    layout = parallel.lay_out(len(config.train.seeds)) if layout is None else layout
-    mapped = parallel.map_members(layout, one_member, (0, None, None, None, None))
-    params, trunk_params = parallel.scatter(layout, trained.params), parallel.replicate(layout, trained.trunk)
+    layout = parallel.lay_out(len(trained.config.train.seeds)) if layout is None else layout
+    mapped = parallel.map_members(layout, one_member, (0, 0, 0, None, None, None, None, None))
+    shared = None if known is None else known._replace(own={})
+    members = parallel.scatter(layout, (trained.params, {} if known is None else known.own, head))
+    constants = parallel.replicate(layout, (trained.trunk, shared))
+    finish = jax.jit(lambda parts: familiarity.finish(parts, shared))
 
-    def run(images: np.ndarray, ids: np.ndarray, severity: int = 1) -> jax.Array:
-        shared = parallel.replicate(layout, (jnp.asarray(images), jnp.asarray(ids, jnp.uint32), jnp.int32(severity)))
-        return parallel.gather(layout, mapped(params, trunk_params, *shared))
+    def run(images: np.ndarray, ids: np.ndarray, severity: int = 1) -> tuple[jax.Array, dict[str, jax.Array]]:
+        batch = parallel.replicate(layout, (jnp.asarray(images), jnp.asarray(ids, jnp.uint32), jnp.int32(severity)))
+        log_probs, parts = parallel.gather(layout, mapped(*members, *constants, *batch))
+        return log_probs, finish(parts)
 
     return run
 
 
 def predict(run: Callable, images: np.ndarray, ids: np.ndarray, batch_size: int, severity: int = 1,
-            tick: Callable[[float], None] = lambda _: None) -> np.ndarray:
-    """Log-probabilities ``[member, face, class]`` of any number of faces, in batches of one shape."""
-    parts = []
+            tick: Callable[[float], None] = lambda _: None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Log-probabilities ``[member, face, class]`` and scores ``[face]`` of any number of faces, in batches of one shape."""
+    log_probs, scores = [], []
     shards = list(zip(batches(images, batch_size), batches(ids, batch_size)))
     for image_batch, id_batch in shards:
-        parts.append(np.asarray(run(image_batch, id_batch, severity)))
+        part = jax.device_get(run(image_batch, id_batch, severity))
+        log_probs.append(part[0])
+        scores.append(part[1])
         tick(1 / len(shards))
-    return np.concatenate(parts, axis=1)[:, : len(images)]
+    joined = {name: np.concatenate([part[name] for part in scores])[: len(images)] for name in scores[0]}
+    return np.concatenate(log_probs, axis=1)[:, : len(images)], joined
+
+
+def fit_familiarity(trained: Trained, faces: Faces) -> tuple[Familiarity, Head]:
+    """Fits the run's densities on (at most ``evaluate.familiar_faces`` of) its clean training faces."""
+    config = trained.config.evaluate
+    faces = faces.take(np.unique(np.linspace(0, len(faces.ids) - 1, config.familiar_faces).astype(int)))
+    look = _one_member(trained, None)
+    layout = parallel.lay_out(len(trained.config.train.seeds))
+    mapped = parallel.map_members(layout, lambda *given: look(*given)[0], (0, None, None, None, None))
+    params, trunk = parallel.scatter(layout, trained.params), parallel.replicate(layout, trained.trunk)
+    parts = []
+    with progress(f"densities of {len(faces.ids)} familiar faces") as advance:
+        shards = list(zip(batches(faces.images, config.batch_size), batches(faces.ids, config.batch_size)))
+        for images, ids in shards:
+            batch = parallel.replicate(layout, (jnp.asarray(images), jnp.asarray(ids, jnp.uint32), jnp.int32(1)))
+            parts.append(jax.device_get(parallel.gather(layout, mapped(params, trunk, *batch))))
+            advance(1 / len(shards))
+    views = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1)[:, : len(faces.ids)], *parts)
+    return familiarity.fit(views, faces.images), familiarity.fit_head(jnp.asarray(views.features), jnp.asarray(faces.q))
+
+
+class Condition(NamedTuple):
+    """One thing to predict: a split, and what is done to its pictures."""
+
+    split: str
+    corruption: str | None = None
+    severity: int | None = None
+
+    @property
+    def name(self) -> str:
+        """``valid``, ``gnoise_3`` (of test faces), ``valid_gnoise_3``."""
+        if self.corruption is None:
+            return self.split
+        return f"{'' if self.split == 'test' else f'{self.split}_'}{self.corruption}_{self.severity}"
+
+
+def plan(config: EvaluateConfig, faces: Mapping[str, Faces]) -> list[Condition]:
+    """Clean valid and test, the natural out-of-distribution sets, corrupted test faces, and corrupted valid ones to fit
+    learned routers on."""
+    natural = [name for name in ("not_a_face", "unknown") if len(faces[name].ids)]
+    return [
+        *(Condition(name) for name in ("valid", "test", *natural)),
+        *(Condition("test", c, s) for c in config.corruptions for s in config.severities),
+        *(Condition("valid", c, s) for c in config.fit_corruptions for s in config.fit_severities),
+    ]
+
+
+def predict_conditions(trained: Trained, faces: Mapping[str, Faces], folder: Path) -> Iterator[Predictions]:
+    """Predicts every condition of :func:`plan`, saving each under ``folder`` as soon as it is done.
+
+    Densities are fitted first and left beside ``folder``. What an interrupted evaluation of the same members left is used.
+    """
+    config = trained.config.evaluate
+    folder.mkdir(parents=True, exist_ok=True)
+    _forget_others(trained, folder)
+    conditions = plan(config, faces)
+    missing = [c for c in conditions if not (folder / f"{c.name}.npz").is_file()]
+    if missing:
+        known, head = fit_familiarity(trained, faces["train"])
+        familiarity.save(known, folder.parent)
+        trained = trained._replace(familiarity=known)
+    compiled: dict[str | None, Callable] = {}
+    with progress(f"predicting {len(conditions)} conditions") as advance:
+        for condition in conditions:
+            path = folder / f"{condition.name}.npz"
+            if condition not in missing:
+                advance(1 / len(conditions))
+                yield Predictions.load(path)
+                continue
+            if condition.corruption not in compiled:
+                compiled = {None: compiled[None]} if None in compiled else {}
+                compiled[condition.corruption] = predictor(trained, condition.corruption, head=head)
+            these = faces[condition.split]
+            tick = functools.partial(_advance, advance, len(conditions), condition.name)
+            log_probs, scores = predict(compiled[condition.corruption], these.images, these.ids, config.batch_size,
+                                        condition.severity or 1, tick)
+            result = Predictions(log_probs, these.ids, these.votes, these.truth, condition.name, condition.corruption,
+                                 condition.severity, scores=scores)
+            result.save(path)
+            yield result
+
+
+def _forget_others(trained: Trained, folder: Path) -> None:
+    """Removes predictions of other members, other noise or other data: ``made_by.json`` says whose they are."""
+    config = trained.config
+    made_by = json.dumps({
+        "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy], "seeds": config.train.seeds,
+        "noise_seed": config.evaluate.seed, "familiar_faces": config.evaluate.familiar_faces,
+        "data": {name: value for name, value in dataclasses.asdict(config.data).items() if name != "path"},
+    }) + "\n"
+    note = folder / "made_by.json"
+    if not note.is_file() or note.read_text() != made_by:
+        for old in folder.glob("*.npz"):
+            old.unlink()
+        write_atomically(note, made_by.encode())
 
 
 def _advance(advance: Callable[..., None], conditions: int, note: str, share: float) -> None:
     advance(share / conditions, note)
-
-
-def predict_conditions(trained: Trained, faces: dict[str, Faces], folder: Path) -> Iterator[Predictions]:
-    """Predicts every condition of an evaluation, saving each under ``folder`` as soon as it is done.
-
-    Clean valid and test, the natural out-of-distribution sets, and the test faces under each configured corruption and
-    severity.
-    """
-    config = trained.config.evaluate
-    folder.mkdir(parents=True, exist_ok=True)
-    natural = [name for name in ("not_a_face", "unknown") if len(faces[name].ids)]
-    plan: list[tuple[str, str | None, int | None]] = [(name, None, None) for name in ("valid", "test", *natural)]
-    plan += [("test", corruption, severity) for corruption in config.corruptions for severity in config.severities]
-    compiled: dict[str | None, Callable] = {}
-    with progress(f"predicting {len(plan)} conditions") as advance:
-        for split, corruption, severity in plan:
-            if corruption not in compiled:
-                compiled = {None: compiled[None]} if None in compiled else {}
-                compiled[corruption] = predictor(trained, corruption)
-            these = faces[split]
-            condition = split if corruption is None else f"{corruption}_{severity}"
-            tick = functools.partial(_advance, advance, len(plan), condition)
-            log_probs = predict(compiled[corruption], these.images, these.ids, config.batch_size, severity or 1, tick)
-            result = Predictions(log_probs, these.ids, these.votes, these.truth, condition, corruption, severity)
-            result.save(folder / f"{condition}.npz")
-            yield result

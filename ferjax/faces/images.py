@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "bilinear_matrix", "mirror", "normalise", "resize", "to_network_size"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "bilinear_matrix", "mirror", "normalise", "patches", "resize", "to_network_size",
+           "to_stored_size"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -77,3 +78,39 @@ def mirror(images: jax.Array, flips: jax.Array) -> jax.Array:
     """Mirrors left to right those stored faces ``[face, H, W]`` (or ``[face, H, W, 3]``) whose ``flips [face]`` is true."""
     flips = flips.reshape(-1, *[1] * (images.ndim - 1))
     return jnp.where(flips, images[:, :, ::-1], images)
+
+
+def to_stored_size(pictures: jax.Array, side: int) -> jax.Array:
+    """Gray pictures at the size they were stored in, from pictures at network size: the inverse of the enlargement.
+
+    What enlarging ``side`` pixels cannot have made is dropped (the least-squares inverse). Statistics of fine texture must
+    be taken from these: an enlarged picture has exactly no energy in some directions, and whatever is done to it
+    *afterwards* shows there, which tells how the picture was prepared and not what it shows.
+
+    Args:
+      pictures: float ``[face, S, S, 3]`` in [0, 1].
+      side: stored side, pixels.
+
+    Returns:
+      float32 ``[face, side, side]``.
+    """
+    gray = jnp.mean(pictures, axis=-1)
+    if gray.shape[-1] == side:
+        return gray
+    inverse = np.linalg.pinv(bilinear_matrix(side, gray.shape[-1]).astype(np.float64)).astype(np.float32)
+    return jnp.einsum("ih,fhw,jw->fij", inverse, gray, inverse)
+
+
+def patches(pictures: jax.Array, size: int, stride: int) -> jax.Array:
+    """All ``size`` × ``size`` patches of gray pictures at every ``stride``-th place.
+
+    >>> patches(jnp.arange(16.0).reshape(1, 4, 4), 2, 2)[0, 1].tolist()
+    [2.0, 3.0, 6.0, 7.0]
+    """
+    height, width = pictures.shape[-2:]
+    if min(height, width) < size:
+        raise ValueError(f"pictures of {height} x {width} pixels hold no patch of {size} x {size}")
+    rows = np.arange(0, height - size + 1, stride)[:, None] + np.arange(size)
+    columns = np.arange(0, width - size + 1, stride)[:, None] + np.arange(size)
+    found = pictures[:, rows[:, None, :, None], columns[None, :, None, :]]
+    return found.reshape(len(pictures), -1, size * size)

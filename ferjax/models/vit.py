@@ -12,6 +12,7 @@ References:
   Darcet et al., Vision Transformers Need Registers, 2023, https://arxiv.org/abs/2309.16588.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 
 from ferjax.config import ModelConfig
 
-__all__ = ["NUM_CLASSES", "Model", "Output", "final_tokens", "members_model", "split", "trunk_model", "vit"]
+__all__ = ["NUM_CLASSES", "Model", "Output", "final_tokens", "members_model", "split", "tapped", "trunk_model", "vit"]
 
 NUM_CLASSES = 8
 Params = Any
@@ -201,6 +202,33 @@ def vit(config: ModelConfig, start: int = 0, stop: int | None = None) -> Model:
         return module.apply({"params": params}, inputs, key is None, rngs=rngs)
 
     return Model(init, apply)
+
+
+def tapped(config: ModelConfig, start: int, stop: int | None, blocks: tuple[int, ...]) -> Callable[[Params, jax.Array], Any]:
+    """Blocks ``start..stop`` with a look inside: ``(params, inputs) -> (output, {block: features})``.
+
+    Args:
+      config: the architecture.
+      start: first block, as for :func:`vit`.
+      stop: one past the last block, as for :func:`vit`.
+      blocks: after how many blocks of the whole network to look; each in ``start + 1 .. stop``.
+
+    Returns:
+      A function whose features are CLS and mean patch token side by side, float32 ``[face, 2 dim]``.
+    """
+    config = dataclasses.replace(config, remat=False)  # nothing is differentiated here
+    module = VisionTransformer(config, start, stop)
+
+    def apply(params: Params, inputs: jax.Array) -> tuple[Any, dict[int, jax.Array]]:
+        output, seen = module.apply(
+            {"params": params}, inputs, capture_intermediates=lambda part, _: isinstance(part, Block), mutable="intermediates")
+        features = {}
+        for count in blocks:
+            tokens = seen["intermediates"][f"block_{count - 1}"]["__call__"][0].astype(jnp.float32)
+            features[count] = jnp.concatenate([tokens[:, 0], tokens[:, 1 + config.registers :].mean(1)], axis=-1)
+        return output, features
+
+    return apply
 
 
 def final_tokens(config: ModelConfig) -> Callable[[Params, jax.Array], Any]:

@@ -29,7 +29,7 @@ def compiled(trained):
 def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, corruption, severity):
     """And all members see the same corrupted picture: the one that its face's id names."""
     images, ids = tiny_faces["test"].images[:8], tiny_faces["test"].ids[:8]
-    got = prediction.predict(compiled[corruption], images, ids, 8, severity)
+    got, _ = prediction.predict(compiled[corruption], images, ids, 8, severity)
     pictures = to_network_size(jnp.asarray(images), trained.config.model.image_size)
     if corruption:
         pictures = corrupt(corruption, pictures, severity, jnp.asarray(ids), seed=trained.config.evaluate.seed)
@@ -41,20 +41,25 @@ def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, co
 
 def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
     images, ids = tiny_faces["test"].images[:19], tiny_faces["test"].ids[:19]
-    whole = prediction.predict(compiled["gnoise"], images, ids, 8, 3)
+    whole, scores = prediction.predict(compiled["gnoise"], images, ids, 8, 3)
     assert whole.shape == (3, 19, 8)
     some = np.array([17, 3, 11])
-    np.testing.assert_allclose(prediction.predict(compiled["gnoise"], images[some], ids[some], 8, 3), whole[:, some], atol=1e-5)
+    log_probs, of_some = prediction.predict(compiled["gnoise"], images[some], ids[some], 8, 3)
+    np.testing.assert_allclose(log_probs, whole[:, some], atol=1e-5)
+    assert {"unfamiliarity", "texture", "energy"} <= set(scores)
+    for name, values in scores.items():
+        assert values.shape == (19,)
+        np.testing.assert_allclose(of_some[name], values[some], rtol=1e-3, atol=1e-3, err_msg=name)
 
 
 def test_severity_is_an_argument_of_one_compiled_program(compiled, tiny_faces):
     images, ids = tiny_faces["test"].images[:8], tiny_faces["test"].ids[:8]
-    predictions = [prediction.predict(compiled["gnoise"], images, ids, 8, severity) for severity in (1, 5)]
+    predictions = [prediction.predict(compiled["gnoise"], images, ids, 8, severity)[0] for severity in (1, 5)]
     assert np.abs(predictions[0] - predictions[1]).max() > 1e-3
 
 
 def test_every_condition_is_on_disk_with_the_same_faces(run, tiny_faces):
-    files = {path.stem: Predictions.load(path) for path in (run / "predictions").iterdir()}
+    files = {path.stem: Predictions.load(path) for path in (run / "predictions").glob("*.npz")}
     assert set(files) == {"valid", "test", "not_a_face", "unknown", "gnoise_1", "gnoise_5"}
     for name, p in files.items():
         faces = tiny_faces["test" if p.corruption else name]
@@ -62,6 +67,8 @@ def test_every_condition_is_on_disk_with_the_same_faces(run, tiny_faces):
         np.testing.assert_array_equal(p.ids, faces.ids)
         np.testing.assert_array_equal(p.votes, faces.votes)
         assert p.log_probs.shape == (3, len(faces.ids), 8)
+        assert {"unfamiliarity", "energy", "head_relative", "block_1"} <= set(p.scores)
+        assert all(np.isfinite(score).all() for score in p.scores.values())
     assert (files["gnoise_5"].corruption, files["gnoise_5"].severity) == ("gnoise", 5)
 
 
@@ -98,3 +105,26 @@ def test_a_split_without_strangers_is_left_out(trained, tiny_faces, tmp_path):
     quiet = trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
     names = [p.condition for p in prediction.predict_conditions(quiet, {**tiny_faces, "unknown": empty}, tmp_path)]
     assert names == ["valid", "test", "not_a_face"]
+
+
+def test_an_interrupted_evaluation_goes_on_and_other_members_start_anew(trained, tiny_faces, tmp_path, monkeypatch):
+    settings = dataclasses.replace(trained.config.evaluate, corruptions=("gnoise",), severities=(5,))
+    short = trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
+    few = {name: faces.take(np.arange(min(8, len(faces.ids)))) for name, faces in tiny_faces.items()} | {"train": tiny_faces["train"]}
+    first = {p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")}
+    calls = []
+    monkeypatch.setattr(prediction, "predict", lambda *given, original=prediction.predict: calls.append(1) or original(*given))
+    (tmp_path / "predictions" / "gnoise_5.npz").unlink()
+    again = {p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")}
+    assert len(calls) == 1
+    for name, p in first.items():
+        np.testing.assert_allclose(again[name].log_probs, p.log_probs, atol=1e-6)
+    other = short._replace(best_accuracy=short.best_accuracy + 0.1)
+    assert len(list(prediction.predict_conditions(other, few, tmp_path / "predictions"))) == len(first)
+    assert len(calls) == 1 + len(first)
+
+
+def test_valid_faces_are_corrupted_only_to_fit_routers(trained, tiny_faces):
+    settings = dataclasses.replace(trained.config.evaluate, fit_corruptions=("blur",), fit_severities=(3,))
+    assert [c.name for c in prediction.plan(settings, tiny_faces)][-1] == "valid_blur_3"
+    assert not [c for c in prediction.plan(trained.config.evaluate, tiny_faces) if c.name.startswith("valid_")]
