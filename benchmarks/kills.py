@@ -8,9 +8,10 @@ final state, every array of it, and the log but for its clock are identical to t
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,9 +34,25 @@ CONFIG = Config(
 )
 
 
-def _start(config: Path, folder: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, "-c", "from ferjax.cli import main; main()", "train", str(config), "--out", str(folder), *more]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _train(words: list[str]) -> None:
+    from ferjax.cli import main
+
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    main(["train", *words])
+
+
+def _start(config: Path, folder: Path, *more: str) -> multiprocessing.Process:
+    """A process of its own, which a server that has done the imports forks off; compilations are kept on disk."""
+    process = multiprocessing.get_context("forkserver").Process(target=_train, args=([str(config), "--out", str(folder), *more],))
+    process.start()
+    return process
+
+
+def _status(process: multiprocessing.Process) -> int | None:
+    process.join()
+    return process.exitcode
 
 
 def _newest(folder: Path) -> int:
@@ -49,17 +66,17 @@ def live_and_die(config: Path, folder: Path, dice: random.Random, startup: float
     if dice.random() < 0.2:
         run_for = dice.uniform(0, startup)  # while it imports, compiles, restores
     else:
-        while run.poll() is None and _newest(folder) <= before:
+        while run.is_alive() and _newest(folder) <= before:
             time.sleep(0.005)
         startup, run_for = time.monotonic() - began, 0.0
         run_for = startup + dice.uniform(0, 0.8)
-    while run.poll() is None and time.monotonic() - began < run_for:
+    while run.is_alive() and time.monotonic() - began < run_for:
         time.sleep(0.001)
-    run.send_signal(signal.SIGKILL)
-    if run.wait() == 0:
+    run.kill()
+    if _status(run) == 0:
         return None
-    if run.returncode != -signal.SIGKILL:
-        raise SystemExit(f"a life ended by itself, with {run.returncode}")
+    if run.exitcode != -signal.SIGKILL:
+        raise SystemExit(f"a life ended by itself, with {run.exitcode}")
     writing = any("tmp" in path.name for path in (folder / "checkpoints").iterdir()) if (folder / "checkpoints").is_dir() else False
     where = "while a checkpoint was written" if writing else "between checkpoints" if _newest(folder) > before else "before the first step"
     return where, startup
@@ -84,10 +101,13 @@ def main(argv: Sequence[str] = ()) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     given = parser.parse_args(argv)
     base, dice = given.folder or Path(tempfile.mkdtemp()), random.Random(given.seed)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(base / "compiled")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["ferjax.ensemble.training", "ferjax.faces.dataset", "ferjax.cli"])
     config = base / "config.json"
     config.write_text(CONFIG.to_json())
     began = time.monotonic()
-    if _start(config, base / "whole").wait() != 0:
+    if _status(_start(config, base / "whole")) != 0:
         raise SystemExit("the undisturbed run failed")
     startup = time.monotonic() - began
     hits: dict[str, int] = {}
@@ -99,7 +119,7 @@ def main(argv: Sequence[str] = ()) -> None:
         where, startup = died
         hits[where] = hits.get(where, 0) + 1
         print(f"kill {life}: {where}; newest checkpoint: step {_newest(base / 'killed')}", flush=True)
-    if _start(config, base / "killed", "--resume").wait() != 0:
+    if _status(_start(config, base / "killed", "--resume")) != 0:
         raise SystemExit("the last resumed run failed")
     differing = compare(base / "whole", base / "killed", len(CONFIG.train.seeds))
     print(json.dumps({"kills": sum(hits.values()), **hits, "differing": differing}))

@@ -62,8 +62,8 @@ class RunFolder:
           ValueError: if the run was configured differently, or its disk cannot take it.
           PermissionError: if the folder cannot be written.
         """
-        self._check(config, resume)
         try:
+            self._check(config, resume)
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
             self._check(config, resume)
