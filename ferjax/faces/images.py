@@ -113,4 +113,4 @@ def patches(pictures: jax.Array, size: int, stride: int) -> jax.Array:
     rows = np.arange(0, height - size + 1, stride)[:, None] + np.arange(size)
     columns = np.arange(0, width - size + 1, stride)[:, None] + np.arange(size)
     found = pictures[:, rows[:, None, :, None], columns[None, :, None, :]]
-    return found.reshape(len(pictures), -1, size * size)
+    return found.reshape(pictures.shape[0], -1, size * size)
