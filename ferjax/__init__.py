@@ -7,7 +7,8 @@ The pure functions (arrays in, arrays out) live in :mod:`ferjax.uncertainty`, :m
 from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig, dinov2, load_config
 from ferjax.metrics import auroc, spearman
 from ferjax.predictions import Predictions
-from ferjax.routing import Thresholds, conformal_threshold, decide, grid, routing_auc
+from ferjax.routing import Thresholds, decide, grid, routing_auc
+from ferjax.thresholds import conformal_threshold
 from ferjax.uncertainty import Decomposition, decompose, entropy, mean_log_probs
 
 __version__ = "0.1.0"

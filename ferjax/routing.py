@@ -1,29 +1,35 @@
-"""Accept, defer or reject: thresholds, decisions, whole threshold grids by counting, and what a reject score costs.
+"""Accept, defer or reject: decisions, whole threshold grids by counting, and what a reject score costs.
 
 The router takes any two scores; uncertainty-aware routing (UAR) gives it (aleatoric, epistemic), in nats:
 reject if ``epistemic > τ_e`` (the face is unfamiliar); else defer if ``aleatoric > τ_a`` (people would disagree: report the
 whole distribution); else accept the label. Larger scores always mean "more of it".
 
-Pure functions; jit them at your outermost call. References: arXiv 2606.22725 (UAR, matched comparison);
-Vovk et al., Algorithmic Learning in a Random World, 2005 (split-conformal thresholds).
+Pure functions; jit them at your outermost call. Where thresholds come from: :mod:`ferjax.thresholds`. Reference:
+arXiv 2606.22725 (UAR, matched comparison).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 __all__ = [
     "ACTIONS",
+    "Cell",
+    "Curve",
     "Grid",
+    "Matched",
     "Thresholds",
-    "conformal_threshold",
+    "best_cell",
+    "curve_of",
     "decide",
     "grid",
+    "matched",
+    "outside_bins",
+    "pareto_front",
     "retention_at",
     "routing_auc",
     "routing_curve",
-    "share_threshold",
 ]
 
 ACTIONS = ("accept", "defer", "reject")
@@ -55,65 +61,14 @@ def decide(aleatoric: jax.Array, epistemic: jax.Array, thresholds: Thresholds) -
     return jnp.where(reject, 2, jnp.where(aleatoric > thresholds.aleatoric, 1, 0)).astype(jnp.int32)
 
 
-def conformal_threshold(scores: jax.Array, false_rejection: float) -> jax.Array:
-    """The split-conformal threshold: a fresh face like these exceeds it with probability at most ``false_rejection``.
-
-    The ``ceil((n + 1)(1 - α))``-th smallest calibration score; the promise holds for any score and any distribution as
-    long as fresh and calibration faces are exchangeable. Ties only make it safer.
-
-    Args:
-      scores: ``[face]`` reject scores of clean calibration faces (valid, never test).
-      false_rejection: α in (0, 1).
-
-    Returns:
-      Scalar threshold; ``inf`` (reject nothing) when there are too few faces to promise α.
-
-    Raises:
-      ValueError: if α is outside (0, 1) or there is no score.
-
-    References:
-      Papadopoulos et al., Inductive Confidence Machines for Regression, 2002.
-
-    >>> float(conformal_threshold(jnp.arange(1.0, 20.0), 0.05))
-    19.0
-    >>> float(conformal_threshold(jnp.arange(1.0, 10.0), 0.05))
-    inf
-    """
-    scores = jnp.asarray(scores)
-    if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"calibration scores must be [face] and not empty, got shape {scores.shape}")
-    if not 0 < false_rejection < 1:
-        raise ValueError(f"false_rejection must lie strictly between 0 and 1, got {false_rejection}")
-    n = scores.shape[0]
-    rank = -int(-(n + 1) * (1 - false_rejection) // 1)
-    # (n + 1)(1 - α) is often whole; do not let 1 - 0.05 = 0.95000000001 push it up a rank.
-    if (n + 1) * (1 - false_rejection) - (rank - 1) < 1e-9 * n:
-        rank -= 1
-    if rank > n:
-        return jnp.array(jnp.inf, scores.dtype)
-    return jnp.sort(scores)[rank - 1]
-
-
-def share_threshold(scores: jax.Array, share: float) -> jax.Array:
-    """The threshold that at most ``share`` of these scores exceed, as closely as their ties allow.
-
-    >>> float(share_threshold(jnp.arange(1.0, 10.0), 1 / 3))
-    6.0
-    """
-    scores = jnp.asarray(scores)
-    if not 0 < share < 1:
-        raise ValueError(f"share must lie strictly between 0 and 1, got {share}")
-    n = scores.shape[0]
-    above = int(n * share + 1e-9)
-    return jnp.sort(scores)[n - above - 1]
-
-
 class Grid(NamedTuple):
-    """Counts of each action at each pair of thresholds, each ``[group, T_a, T_e]``, exact."""
+    """Counts of each action at each pair of thresholds, each ``[group, T_a, T_e]``, exact; ``errors`` counts the accepted
+    faces that are wrong (None where it was not asked)."""
 
     accept: jax.Array
     defer: jax.Array
     reject: jax.Array
+    errors: jax.Array | None = None
 
 
 def grid(
@@ -125,21 +80,25 @@ def grid(
     groups: jax.Array | None = None,
     num_groups: int = 1,
     weights: jax.Array | None = None,
+    wrong: jax.Array | None = None,
+    chunk: int | None = None,
 ) -> Grid:
     """How many faces every pair of thresholds accepts, defers and rejects, by counting instead of broadcasting.
 
     Each face falls into one cell of a 2-D histogram (how many thresholds it exceeds on either axis); two cumulative sums
     turn cells into counts for every pair of thresholds. O(N log T + T_a T_e) instead of O(N T_a T_e), and equal to
-    :func:`decide` at every cell, ties at a threshold included.
+    :func:`decide` at every cell, ties at a threshold included. Under ``vmap`` over ``weights`` faces are looked up once.
 
     Args:
-      aleatoric: ``[face]``.
-      epistemic: ``[face]``.
+      aleatoric: ``[face]`` scores, or whole numbers (bins) with whole thresholds.
+      epistemic: ``[face]`` likewise.
       aleatoric_thresholds: ``[T_a]``, ascending.
       epistemic_thresholds: ``[T_e]``, ascending.
       groups: optional ``[face]`` int in 0..num_groups-1; faces outside that range are not counted.
       num_groups: static number of groups.
       weights: optional ``[face]`` whole weights (bootstrap counts, or 0 for padding).
+      wrong: optional ``[face]`` bool; asks for ``errors``.
+      chunk: faces looked up at a time (static), which bounds the memory; all at once by default.
 
     Returns:
       :class:`Grid` of int32 counts.
@@ -154,23 +113,100 @@ def grid(
         raise ValueError(f"expected two score arrays [face] of one length, got {aleatoric.shape} and {epistemic.shape}")
     if t_a.ndim != 1 or t_e.ndim != 1:
         raise ValueError(f"thresholds must be [T_a] and [T_e], got {t_a.shape} and {t_e.shape}")
-    rows, columns = t_a.shape[0] + 1, t_e.shape[0] + 1
-    # side="left" counts the thresholds strictly below a score: a score equal to a threshold does not exceed it.
-    row = jnp.searchsorted(t_a, aleatoric, side="left")
-    column = jnp.searchsorted(t_e, epistemic, side="left")
-    # Unscorable faces are rejected at every threshold, as decide() does.
-    column = jnp.where(jnp.isnan(aleatoric) | jnp.isnan(epistemic), columns - 1, column)
-    group = jnp.zeros(aleatoric.shape, jnp.int32) if groups is None else jnp.asarray(groups, jnp.int32)
+    faces = aleatoric.shape[0]
+    group = jnp.zeros(faces, jnp.int32) if groups is None else jnp.asarray(groups, jnp.int32)
     group = jnp.where((group >= 0) & (group < num_groups), group, num_groups)
-    weights = jnp.ones(aleatoric.shape, jnp.int32) if weights is None else jnp.asarray(weights)
-    cell = (group * rows + row) * columns + column
-    counts = jnp.zeros(num_groups * rows * columns, weights.dtype).at[cell].add(weights, mode="drop")
-    counts = counts.reshape(num_groups, rows, columns)
-    below = jnp.cumsum(jnp.cumsum(counts, axis=1), axis=2)
-    accept = below[:, :-1, :-1]
-    kept = below[:, -1:, :-1]
-    everyone = below[:, -1:, -1:]
-    return Grid(accept, kept - accept, jnp.broadcast_to(everyone - kept, accept.shape))
+    weights = jnp.ones(faces, jnp.int32) if weights is None else jnp.asarray(weights)
+    counted = [weights] if wrong is None else [weights, weights * jnp.asarray(wrong, weights.dtype)]
+    shape = (num_groups, t_a.shape[0] + 1, t_e.shape[0] + 1)
+
+    def histogram(part: tuple[jax.Array, jax.Array, jax.Array, list[jax.Array]]) -> list[jax.Array]:
+        aleatoric, epistemic, group, counted = part
+        # side="left" counts the thresholds strictly below a score: a score equal to a threshold does not exceed it.
+        row = jnp.searchsorted(t_a, aleatoric, side="left")
+        column = jnp.searchsorted(t_e, epistemic, side="left")
+        # Unscorable faces are rejected at every threshold, as decide() does.
+        column = jnp.where(jnp.isnan(aleatoric) | jnp.isnan(epistemic), shape[2] - 1, column)
+        cell = (group * shape[1] + row) * shape[2] + column
+        return [jnp.zeros(shape[0] * shape[1] * shape[2], w.dtype).at[cell].add(w, mode="drop") for w in counted]
+
+    everything = (aleatoric, epistemic, group, counted)
+    if chunk is None or chunk >= faces:
+        counts = histogram(everything)
+    else:
+        def pad(x: jax.Array) -> jax.Array:
+            return jnp.pad(x, (0, -faces % chunk)).reshape(-1, chunk)
+
+        def add(total: list[jax.Array], part: Any) -> tuple[list[jax.Array], None]:
+            return jax.tree.map(jnp.add, total, histogram(part)), None
+
+        empty = [jnp.zeros(shape[0] * shape[1] * shape[2], w.dtype) for w in counted]
+        counts, _ = jax.lax.scan(add, empty, jax.tree.map(pad, everything))  # padding has weight 0
+    below = [jnp.cumsum(jnp.cumsum(c.reshape(shape), axis=1), axis=2) for c in counts]
+    accept, kept, everyone = below[0][:, :-1, :-1], below[0][:, -1:, :-1], below[0][:, -1:, -1:]
+    errors = None if wrong is None else below[1][:, :-1, :-1]
+    return Grid(accept, kept - accept, jnp.broadcast_to(everyone - kept, accept.shape), errors)
+
+
+class Cell(NamedTuple):
+    """A cell of a grid, and whether any cell was allowed at all."""
+
+    row: jax.Array
+    column: jax.Array
+    found: jax.Array
+
+
+def best_cell(objective: jax.Array, allowed: jax.Array) -> Cell:
+    """The allowed cell where the objective is largest; the first of equals.
+
+    Args:
+      objective: ``[T_a, T_e]``, e.g. accepted clean faces.
+      allowed: bool ``[T_a, T_e]``, e.g. ``reject <= 5 %`` and ``errors <= 10 % of accept``.
+
+    >>> best_cell(jnp.array([[1, 5], [4, 9]]), jnp.array([[True, True], [True, False]]))[:2]
+    (Array(0, dtype=int32), Array(1, dtype=int32))
+    """
+    objective, allowed = jnp.asarray(objective), jnp.asarray(allowed)
+    if objective.ndim != 2 or objective.shape != allowed.shape:
+        raise ValueError(f"objective and allowed must be [T_a, T_e] alike, got {objective.shape} and {allowed.shape}")
+    best = jnp.argmax(jnp.where(allowed, objective.astype(jnp.float32), -jnp.inf))
+    row, column = jnp.unravel_index(best, objective.shape)
+    return Cell(row, column, jnp.any(allowed))
+
+
+def pareto_front(gain: jax.Array, cost: jax.Array) -> jax.Array:
+    """The cells that no other beats: none has at least the gain for less cost, or more gain for at most the cost.
+
+    Args:
+      gain: any shape, to be large.
+      cost: same shape, to be small.
+
+    Returns:
+      bool, same shape; equals on the front are all on it.
+
+    >>> pareto_front(jnp.array([1, 2, 3, 3]), jnp.array([0.1, 0.3, 0.2, 0.2])).tolist()
+    [True, False, True, True]
+    """
+    gain, cost = jnp.asarray(gain), jnp.asarray(cost, jnp.float32)
+    if gain.shape != cost.shape:
+        raise ValueError(f"gain and cost must be of one shape, got {gain.shape} and {cost.shape}")
+    g, c = gain.reshape(-1), cost.reshape(-1)
+    order = jnp.lexsort((c, -g))  # most gain first, cheapest first among equals
+    g, c = g[order], c[order]
+    cheapest = jax.lax.cummin(c)
+    new_gain = jnp.concatenate([jnp.ones(1, bool), g[1:] < g[:-1]])
+    # Equal gain: only the cheapest of them, that is, as cheap as the first of its run.
+    run_start = jax.lax.cummax(jnp.where(new_gain, jnp.arange(g.shape[0]), 0))
+    before = jnp.where(run_start > 0, cheapest[run_start - 1], jnp.inf)
+    on_front = (c == c[run_start]) & (c < before)
+    return jnp.zeros(g.shape, bool).at[order].set(on_front).reshape(gain.shape)
+
+
+class Matched(NamedTuple):
+    """A reject score against out-of-distribution faces: ``auc``, and ``retention [rejection]`` of the faces to be kept."""
+
+    auc: jax.Array
+    retention: jax.Array
 
 
 class Curve(NamedTuple):
@@ -180,23 +216,71 @@ class Curve(NamedTuple):
     retention: jax.Array
 
 
-def routing_curve(inside: jax.Array, outside: jax.Array) -> Curve:
+def outside_bins(inside: jax.Array, outside: jax.Array) -> jax.Array:
+    """Where out-of-distribution scores fall among the scores to be kept: ``[m]`` in 0..2n, ``2i`` between them, ``2i + 1`` on one.
+
+    All that a routing curve needs to know of ``outside``; weights of ``outside`` summed by bin are its ``outside_mass``.
+
+    >>> outside_bins(jnp.array([0.2, 0.1]), jnp.array([0.0, 0.1, 0.15, 0.3])).tolist()
+    [0, 1, 2, 4]
+    """
+    ordered = jnp.sort(jnp.asarray(inside))
+    below, through = (jnp.searchsorted(ordered, outside, side=side) for side in ("left", "right"))
+    return 2 * below + (through > below)
+
+
+def curve_of(inside: jax.Array, outside_mass: jax.Array, inside_weights: jax.Array | None = None) -> Curve:
+    """The routing curve from weights by bin; what a bootstrap recomputes, at a cost that does not depend on ``outside``.
+
+    Args:
+      inside: ``[n]`` reject scores of faces that should be kept.
+      outside_mass: ``[2n + 1]`` weight of out-of-distribution faces in each of :func:`outside_bins`.
+      inside_weights: optional ``[n]``.
+
+    Returns:
+      :class:`Curve` of ``2n + 2`` points; see :func:`routing_curve`.
+    """
+    inside = jnp.asarray(inside)
+    weights = jnp.ones(inside.shape) if inside_weights is None else jnp.asarray(inside_weights, jnp.float32)
+    order = jnp.argsort(inside)
+    bins = outside_bins(inside, inside[order])  # equal scores share the bin of the first of them
+    mass = jnp.zeros(outside_mass.shape).at[bins].add(weights[order])
+
+    def passing(mass: jax.Array) -> jax.Array:
+        running = jnp.concatenate([jnp.zeros(1), jnp.cumsum(mass)])
+        return running / running[-1]
+
+    return Curve(1.0 - passing(jnp.asarray(outside_mass, jnp.float32)), passing(mass))
+
+
+def routing_curve(inside: jax.Array, outside: jax.Array, inside_weights: jax.Array | None = None,
+                  outside_weights: jax.Array | None = None) -> Curve:
     """What every reject threshold keeps of the one and removes of the other, from strictest to most lenient.
 
-    One point per distinct threshold (every score is one), plus the point that rejects everything; exact, not gridded.
+    Exact, not gridded: between its points the curve is straight, whether a threshold lies there or not.
 
     Args:
       inside: ``[n]`` reject scores of faces that should be kept (ambiguous clean faces).
       outside: ``[m]`` reject scores of out-of-distribution faces.
+      inside_weights: optional ``[n]``.
+      outside_weights: optional ``[m]``.
 
     Returns:
-      :class:`Curve` of ``n + m + 1`` points; rejection falls from 1, retention rises to 1.
+      :class:`Curve` of ``2n + 2`` points; rejection falls from 1, retention rises to 1.
     """
-    inside, outside = jnp.sort(jnp.asarray(inside)), jnp.sort(jnp.asarray(outside))
-    thresholds = jnp.concatenate([jnp.full(1, -jnp.inf, inside.dtype), jnp.sort(jnp.concatenate([inside, outside]))])
-    kept = jnp.searchsorted(inside, thresholds, side="right") / inside.shape[0]
-    passed = jnp.searchsorted(outside, thresholds, side="right") / outside.shape[0]
-    return Curve(1.0 - passed, kept)
+    inside, outside = jnp.asarray(inside), jnp.asarray(outside)
+    if inside.ndim != 1 or outside.ndim != 1:
+        raise ValueError(f"expected scores [n] and [m], got {inside.shape} and {outside.shape}")
+    weights = jnp.ones(outside.shape) if outside_weights is None else jnp.asarray(outside_weights, jnp.float32)
+    mass = jnp.zeros(2 * inside.shape[0] + 1).at[outside_bins(inside, outside)].add(weights)
+    return curve_of(inside, mass, inside_weights)
+
+
+def matched(curve: Curve, rejections: jax.Array) -> Matched:
+    """Area of a routing curve, and its retention where ``rejections [rejection]`` of out-of-distribution faces are rejected."""
+    # interp wants ascending x; at equal rejection the largest retention is the one a router would choose.
+    kept = _interp_upper(jnp.asarray(rejections, jnp.float32), curve.rejection[::-1], curve.retention[::-1])
+    return Matched(-jnp.trapezoid(curve.retention, curve.rejection), kept)
 
 
 def routing_auc(inside: jax.Array, outside: jax.Array) -> jax.Array:
@@ -207,8 +291,7 @@ def routing_auc(inside: jax.Array, outside: jax.Array) -> jax.Array:
     >>> float(routing_auc(jnp.array([0.1, 0.2]), jnp.array([0.1, 0.2])))
     0.5
     """
-    curve = routing_curve(inside, outside)
-    return -jnp.trapezoid(curve.retention, curve.rejection)
+    return matched(routing_curve(inside, outside), jnp.zeros(1)).auc
 
 
 def retention_at(inside: jax.Array, outside: jax.Array, rejection: float) -> jax.Array:
@@ -225,16 +308,14 @@ def retention_at(inside: jax.Array, outside: jax.Array, rejection: float) -> jax
     >>> round(float(retention_at(jnp.array([0.1, 0.2, 0.9]), jnp.array([0.3, 0.4]), 0.5)), 4)
     0.6667
     """
-    curve = routing_curve(inside, outside)
-    # interp wants ascending x; at equal rejection the largest retention is the one a router would choose.
-    return _interp_upper(rejection, curve.rejection[::-1], curve.retention[::-1])
+    return matched(routing_curve(inside, outside), jnp.array([rejection])).retention[0]
 
 
-def _interp_upper(x: float, xs: jax.Array, ys: jax.Array) -> jax.Array:
+def _interp_upper(x: jax.Array, xs: jax.Array, ys: jax.Array) -> jax.Array:
     """Linear interpolation on ascending ``xs`` with repeats; at a repeated x, the first (here largest) y."""
-    right = jnp.clip(jnp.searchsorted(xs, x, side="left"), 1, xs.shape[0] - 1)
-    left = right - 1
-    span = xs[right] - xs[left]
-    between = ys[left] + (ys[right] - ys[left]) * (x - xs[left]) / jnp.where(span > 0, span, 1.0)
     exact = jnp.searchsorted(xs, x, side="left")
-    return jnp.where(xs[jnp.minimum(exact, xs.shape[0] - 1)] == x, ys[jnp.minimum(exact, xs.shape[0] - 1)], between)
+    right = jnp.clip(exact, 1, xs.shape[0] - 1)
+    span = xs[right] - xs[right - 1]
+    between = ys[right - 1] + (ys[right] - ys[right - 1]) * (x - xs[right - 1]) / jnp.where(span > 0, span, 1.0)
+    at = jnp.minimum(exact, xs.shape[0] - 1)
+    return jnp.where(xs[at] == x, ys[at], between)

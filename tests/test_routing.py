@@ -1,7 +1,6 @@
 """Routing against brute force: every cell of the grid, exact ranks, simulated coverage, slow curves."""
 
 import math
-from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +37,7 @@ def test_grid_is_a_decision_per_face_at_every_cell(rng, grouped, weighted):
     for i, tau_a in enumerate(t_a):
         for j, tau_e in enumerate(t_e):
             action = np.asarray(routing.decide(aleatoric, epistemic, routing.Thresholds(tau_a, tau_e)))
-            for code, counts in enumerate(got):
+            for code, counts in enumerate(got[:3]):
                 expected = [weights[(action == code) & (group == g)].sum() for g in range(groups if grouped else 1)]
                 np.testing.assert_array_equal(counts[:, i, j], expected, err_msg=f"{routing.ACTIONS[code]} {tau_a} {tau_e}")
 
@@ -51,35 +50,43 @@ def test_a_hundred_thousand_cells_cost_no_broadcast():
     assert largest < 2 * (side + 1) ** 2
 
 
-@pytest.mark.parametrize("alpha", ["0.05", "0.1", "0.2", "0.25", "0.3", "0.01"])
-def test_conformal_rank_is_exact(alpha):
-    for n in [*range(1, 45), 99, 199, 999, 3569]:
-        rank = math.ceil((n + 1) * (1 - Fraction(alpha)))
-        got = float(routing.conformal_threshold(np.arange(1.0, n + 1), float(alpha)))
-        assert got == (rank if rank <= n else math.inf), n
+def test_errors_chunks_and_whole_bins_are_the_same_counts(rng):
+    faces, groups = 1003, 3
+    aleatoric, epistemic = rng.integers(0, 40, (2, faces))
+    t = np.arange(0, 40, 3)
+    group, weights, wrong = rng.integers(0, groups, faces), rng.integers(0, 4, faces), rng.random(faces) < 0.3
+    given = {"groups": group, "num_groups": groups, "weights": weights}
+    whole = routing.grid(aleatoric, epistemic, t, t, wrong=wrong, **given)
+    chunked = routing.grid(aleatoric / 1.0, epistemic / 1.0, t / 1.0, t / 1.0, wrong=wrong, chunk=100, **given)
+    jax.tree.map(np.testing.assert_array_equal, chunked, whole)
+    only_wrong = routing.grid(aleatoric, epistemic, t, t, **{**given, "weights": weights * wrong})
+    np.testing.assert_array_equal(whole.errors, only_wrong.accept)
+    assert routing.grid(aleatoric, epistemic, t, t).errors is None
 
 
-@pytest.mark.parametrize("distinct", [None, 5])
-def test_conformal_promise_holds_for_fresh_faces(rng, distinct):
-    n, alpha, trials = 49, 0.1, 800
-    scores = rng.exponential(size=(trials, n + 1)).astype(np.float32)
-    if distinct:
-        scores = np.round(scores * distinct)
-    thresholds = jax.vmap(lambda s: routing.conformal_threshold(s, alpha))(scores[:, :n])
-    rate, error = (scores[:, n] > np.asarray(thresholds)).mean(), 3 * np.sqrt(alpha * (1 - alpha) / trials)
-    assert rate <= alpha + error
-    if not distinct:
-        assert rate >= alpha - 1 / (n + 1) - error
+def test_resamples_and_sub_ensembles_go_through_vmap(rng):
+    aleatoric, epistemic = jnp.asarray(rng.random((2, 4, 50)), jnp.float32)
+    t = jnp.linspace(0, 1, 5)
+    weights = rng.integers(0, 3, (6, 50))
+    resampled = jax.vmap(lambda w: routing.grid(aleatoric[0], epistemic[0], t, t, weights=w))(weights)
+    np.testing.assert_array_equal(resampled.accept[2], routing.grid(aleatoric[0], epistemic[0], t, t, weights=weights[2]).accept)
+    subsets = jax.vmap(lambda a, e: routing.grid(a, e, t, t))(aleatoric, epistemic)
+    np.testing.assert_array_equal(subsets.reject[3], routing.grid(aleatoric[3], epistemic[3], t, t).reject)
 
 
-@pytest.mark.parametrize("share", [0.05, 1 / 3, 0.5, 0.9])
-def test_share_threshold_defers_as_many_as_ties_allow(rng, share):
-    for scores in (rng.normal(size=57), rng.integers(0, 6, 57) * 1.0, np.ones(57)):
-        scores = scores.astype(np.float32)
-        threshold = float(routing.share_threshold(scores, share))
-        assert (scores > threshold).mean() <= share
-        lower = [t for t in np.unique(scores) if t < threshold]
-        assert all((scores > t).mean() > share for t in lower)
+def test_pareto_front_is_what_no_cell_beats(rng):
+    gain, cost = rng.integers(0, 8, (5, 6)), rng.integers(0, 8, (5, 6))
+    front = np.asarray(routing.pareto_front(gain, cost))
+    for i, j in np.ndindex(gain.shape):
+        beaten = ((gain >= gain[i, j]) & (cost < cost[i, j])) | ((gain > gain[i, j]) & (cost <= cost[i, j]))
+        assert front[i, j] == (not beaten.any())
+
+
+def test_best_cell_says_when_nothing_is_allowed():
+    objective = np.arange(12).reshape(3, 4)
+    row, column, found = routing.best_cell(objective, objective % 4 == 1)
+    assert (int(row), int(column), bool(found)) == (2, 1, True)
+    assert not bool(routing.best_cell(objective, objective < 0).found)
 
 
 @pytest.mark.parametrize("levels", [3, 20, 1000])
@@ -122,17 +129,26 @@ def test_the_curve_runs_from_rejecting_everything_to_nothing(rng):
     curve = routing.routing_curve(jnp.asarray(rng.random(9)), jnp.asarray(rng.random(11)))
     assert (float(curve.rejection[0]), float(curve.retention[0])) == (1.0, 0.0)
     assert (float(curve.rejection[-1]), float(curve.retention[-1])) == (0.0, 1.0)
-    assert len(curve.rejection) == 21
+    assert len(curve.rejection) == 20
     assert (np.diff(curve.rejection) <= 0).all()
     assert (np.diff(curve.retention) >= 0).all()
 
 
+@pytest.mark.parametrize("levels", [4, 400])
+def test_a_weight_is_a_repeat(rng, levels):
+    inside, outside = rng.integers(0, levels, 30) * 1.0, (rng.integers(0, levels, 40) + levels // 5) * 1.0
+    w_in, w_out = rng.integers(0, 4, 30), rng.integers(0, 4, 40)
+    rejections = jnp.array([0.0, 0.3, 0.7, 0.8, 0.9, 1.0])
+    got = routing.matched(routing.routing_curve(inside, outside, w_in, w_out), rejections)
+    expected = routing.matched(routing.routing_curve(np.repeat(inside, w_in), np.repeat(outside, w_out)), rejections)
+    np.testing.assert_allclose(got.auc, expected.auc, atol=1e-5)
+    np.testing.assert_allclose(got.retention, expected.retention, atol=1e-5)
+
+
 @pytest.mark.parametrize("call", [
-    lambda: routing.conformal_threshold(jnp.ones(0), 0.1),
-    lambda: routing.conformal_threshold(jnp.ones((2, 2)), 0.1),
-    lambda: routing.conformal_threshold(jnp.ones(3), 0.0),
-    lambda: routing.conformal_threshold(jnp.ones(3), 1.0),
-    lambda: routing.share_threshold(jnp.ones(3), 1.0),
+    lambda: routing.best_cell(jnp.ones((2, 2)), jnp.ones((2, 3), bool)),
+    lambda: routing.pareto_front(jnp.ones(2), jnp.ones(3)),
+    lambda: routing.routing_curve(jnp.ones((2, 2)), jnp.ones(3)),
     lambda: routing.grid(jnp.ones(3), jnp.ones(4), jnp.ones(1), jnp.ones(1)),
     lambda: routing.grid(jnp.ones(3), jnp.ones(3), jnp.ones((1, 1)), jnp.ones(1)),
 ])
