@@ -33,11 +33,11 @@ def without_keys(tree: Tree) -> Tree:
 
 
 def _sum(tree: Tree) -> Any:
-    """A checksum of every member, ``[M]`` uint32, of jax or of numpy arrays: 32-bit words added up, whatever they mean."""
+    """A checksum of every member, ``[M]`` uint32, of jax or of numpy arrays: 32-bit words added up, in whatever order."""
     total: Any = 0
     for leaf in jax.tree.leaves(tree):
         words = leaf.view(np.uint32) if leaf.dtype.itemsize == 4 else leaf.astype(np.uint32)
-        total = total * 31 + words.reshape(len(leaf), -1).sum(-1, dtype=np.uint32)
+        total = total + words.reshape(len(leaf), -1).sum(-1, dtype=np.uint32)
     return total
 
 

@@ -6,9 +6,14 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["console", "members_table", "progress", "sentence"]
+__all__ = ["console", "members_table", "progress", "say", "sentence"]
 
 console = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """One line on standard error, as long as it is."""
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 class _Bar(Progress):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ferjax.config import Config, EvaluateConfig
 from ferjax.ensemble import checkpoint, familiarity, parallel
-from ferjax.ensemble.display import console
+from ferjax.ensemble.display import say
 from ferjax.ensemble.familiarity import Familiarity, Head
 from ferjax.ensemble.training import batches, progress
 from ferjax.faces.corruptions import CORRUPTIONS, corrupt
@@ -54,13 +54,13 @@ def load_run(folder: Path) -> Trained:
     if not (folder / "checkpoints").is_dir():
         raise FileNotFoundError(f"{folder} holds no checkpoints; was it trained? (`ferjax train ... --out {folder} --resume`)")
     count = len(config.train.seeds)
-    _, state = checkpoint.read(folder / "checkpoints", count, parts=("best_params", "best_accuracy", "health"), report=console.print)
+    _, state = checkpoint.read(folder / "checkpoints", count, parts=("best_params", "best_accuracy", "health"), report=say)
     sound = np.flatnonzero(~np.asarray(state["health"]["frozen"] if "health" in state else np.zeros(count, bool)))
     if len(sound) < count:
         out = [str(seed) for k, seed in enumerate(config.train.seeds) if k not in sound]
         if not len(sound):
             raise ValueError(f"{folder}: all {count} members are frozen: their losses or gradients became non-finite")
-        console.print(f"{folder} averages {len(sound)} of {count} members: those with the seeds {', '.join(out)} were frozen in training")
+        say(f"{folder} averages {len(sound)} of {count} members: those with the seeds {', '.join(out)} were frozen in training")
         seeds = tuple(config.train.seeds[k] for k in sound)
         config = dataclasses.replace(config, train=dataclasses.replace(config.train, seeds=seeds))
     trunk = load_tree(folder / "trunk.safetensors") if vit.trunk_model(config.model) else None

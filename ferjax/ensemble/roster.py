@@ -17,7 +17,7 @@ import numpy as np
 
 from ferjax.config import Config
 from ferjax.ensemble import checkpoint, members
-from ferjax.ensemble.display import console
+from ferjax.ensemble.display import say
 from ferjax.ensemble.folder import RunFolder, changed_settings
 from ferjax.ensemble.log import read_log
 from ferjax.models import vit
@@ -54,7 +54,7 @@ def open_roster(path: Path) -> Roster:
     config = Config.from_json((folder.path / "config.json").read_text())
     if checkpoint.steps(folder.checkpoints) and not checkpoint.holds(folder.checkpoints, "health"):
         raise ValueError(f"{path} was written by an earlier ferjax, whose members cannot be regrouped; it can be evaluated")
-    step, state = checkpoint.read(folder.checkpoints, len(config.train.seeds), like=_like(config), report=console.print)
+    step, state = checkpoint.read(folder.checkpoints, len(config.train.seeds), like=_like(config), report=say)
     return Roster(folder, config, step, state, read_log(folder.log))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ferjax.config import Config
 from ferjax.ensemble import checkpoint, cluster, members, parallel
-from ferjax.ensemble.display import console, members_table, progress, sentence
+from ferjax.ensemble.display import console, members_table, progress, say, sentence
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.interruption import Interrupted, Stop
 from ferjax.ensemble.log import Log
@@ -160,7 +160,7 @@ def train(config: Config, faces: dict[str, Faces], folder: Path, *, resume: bool
             show = _Show(config)
             log = Log(run.log, layout, valid.q, steps=steps, faces_per_step=c.batch_size * len(c.seeds), writes=cluster.chief(), show=show)
             if cluster.chief():
-                _say(f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and member"
+                say(f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and member"
                      + (f"; resuming after step {first}" if first else ""))
             data = _data(config, layout, faces, frozen)
             if state is None:
@@ -183,7 +183,7 @@ def train(config: Config, faces: dict[str, Faces], folder: Path, *, resume: bool
 def _restore(run: RunFolder, like: members.EnsembleState) -> tuple[int, members.EnsembleState]:
     if not checkpoint.holds(run.checkpoints, "health"):
         raise ValueError(f"cannot resume {run.path}: its checkpoints were written by an earlier ferjax, which can only be evaluated")
-    return checkpoint.read(run.checkpoints, len(like.step), like=like, report=_say)
+    return checkpoint.read(run.checkpoints, len(like.step), like=like, report=say)
 
 
 def _data(config: Config, layout: parallel.Layout, faces: dict[str, Faces], frozen: Any) -> tuple[jax.Array, ...]:
@@ -212,19 +212,15 @@ class _Show:
         seeds = self._config.train.seeds
         self.bar.show(members_table(line, seeds))
         if not console.is_terminal or "valid_accuracy" in line:
-            _say(sentence(line, self._config.train.epochs))
+            say(sentence(line, self._config.train.epochs))
         for member, seed in enumerate(seeds):
             new, frozen = line["skipped"][member] - self._skipped[member], line["frozen"][member]
             if frozen and member not in self._frozen:
                 self._frozen.add(member)
-                _say(f"member {member} (seed {seed}) is frozen: losses or gradients stayed non-finite; ensembles leave it out")
+                say(f"member {member} (seed {seed}) is frozen: losses or gradients stayed non-finite; ensembles leave it out")
             elif new > 0:
-                _say(f"member {member} (seed {seed}): {new} steps skipped for a non-finite loss or gradient")
+                say(f"member {member} (seed {seed}): {new} steps skipped for a non-finite loss or gradient")
             self._skipped[member] += new
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _loop(config: Config, layout: parallel.Layout, programs: _Programs, data: tuple[jax.Array, ...], state: members.EnsembleState,
