@@ -1,125 +1,176 @@
-"""Routing a whole evaluation: thresholds from valid, what they do on test, and reject scores at matched rejection.
+"""Reject scores side by side, at matched rejection of corrupted faces.
 
 The comparison asks, for any reject score: at the threshold that removes 70, 80, 90 % of corrupted faces, how many
-*ambiguous clean* faces survive? A random router keeps 30, 20, 10 %, and is always in the table.
+*ambiguous clean* faces survive? A random router keeps 30, 20, 10 %, and is always in the table. A score can win by
+rejecting what did no harm; :func:`consequences` shows what each score, at the threshold its promise gives, keeps and rejects.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import routing, uncertainty
+from ferjax import bootstrap, routing, thresholds, uncertainty
 from ferjax.analysis import scores as scores_of
-from ferjax.analysis.validation import ambiguous_and_clear
 from ferjax.faces import votes as votes_of
+from ferjax.faces.corruptions import BASE
 from ferjax.predictions import Predictions
 
-__all__ = ["MATCHED", "choose_thresholds", "compare", "decisions", "threshold_grid"]
+__all__ = ["MATCHED", "compare", "consequences", "pools", "tables"]
 
 MATCHED = (0.7, 0.8, 0.9)
+BASELINE = "single_max_prob"
 
 
-def choose_thresholds(valid: Predictions, *, false_rejection: float = 0.05, defer_share: float = 1 / 3) -> dict:
-    """Thresholds of the router, chosen on valid alone.
+def pools(copies: Sequence[Predictions], fitted: Sequence[str] = ()) -> dict[str, list[Predictions]]:
+    """The corrupted conditions, pooled: all, the paper's base five, the others, and those no router was fitted on."""
+    candidates = {
+        "all": copies,
+        "base": [p for p in copies if p.corruption in BASE],
+        "broad": [p for p in copies if p.corruption not in BASE],
+        "never fitted": [p for p in copies if p.corruption not in fitted] if fitted else [],
+    }
+    found: dict[str, list[Predictions]] = {}
+    for name, pool in candidates.items():
+        if pool and not any({p.condition for p in pool} == {p.condition for p in other} for other in found.values()):
+            found[name] = list(pool)
+    return found
+
+
+def tables(predictions: Mapping[str, Predictions], weights: jax.Array, false_rejection: float, fitted: Sequence[str] = ()) -> dict:
+    """The whole comparison.
 
     Args:
-      valid: clean valid predictions.
-      false_rejection: split-conformal bound on the rejection of clean faces.
-      defer_share: share of valid faces to defer.
+      predictions: condition -> predictions; ``test`` with votes is needed.
+      weights: ``[resample, face]`` bootstrap weights of the test faces.
+      false_rejection: promised bound, for :func:`consequences`.
+      fitted: corruptions that learned scores were fitted on.
 
     Returns:
-      ``aleatoric`` and ``epistemic`` thresholds in nats, the settings behind them, and quantiles of both scores on valid
-      for explaining decisions.
+      ``matched``, :func:`compare` of the first pool (the base five where there are any), ``matched_pools`` of the others by
+      name, and ``consequences`` where there are valid faces.
     """
-    scores = scores_of.from_log_probs(valid.log_probs)
+    test = predictions["test"]
+    copies = [p for name, p in predictions.items() if p.corruption is not None and not name.startswith("valid_")]
+    found = pools(copies, fitted)
+    first = "base" if "base" in found else next(iter(found), None)
+    compared = {name: compare(test, pool, weights) for name, pool in found.items()}
+    seen = {name: p for name, p in predictions.items() if name != "valid"}
     return {
-        "aleatoric": float(routing.share_threshold(scores["aleatoric"], defer_share)),
-        "epistemic": float(routing.conformal_threshold(scores["epistemic"], false_rejection)),
-        "false_rejection": false_rejection,
-        "defer_share": defer_share,
-        "valid_faces": len(valid.ids),
+        "matched": compared.pop(first) if first else {},
+        "matched_pools": compared,
+        "consequences": consequences(predictions["valid"], seen, false_rejection) if "valid" in predictions else {},
     }
 
 
-def decisions(predictions: Mapping[str, Predictions], thresholds: Mapping) -> dict:
-    """What the router does with every condition: shares of accept, defer, reject, and accuracy of what it accepts."""
-    limits = routing.Thresholds(thresholds["aleatoric"], thresholds["epistemic"])
-    table = {}
-    for condition, p in predictions.items():
-        scores = scores_of.from_log_probs(p.log_probs)
-        action = np.asarray(routing.decide(scores["aleatoric"], scores["epistemic"], limits))
-        row: dict = {name: float((action == code).mean()) for code, name in enumerate(routing.ACTIONS)}
-        if p.votes is not None and p.votes[:, :8].sum(1).all():
-            q = votes_of.shares(p.votes)
-            chosen = np.asarray(uncertainty.mean_log_probs(p.log_probs)).argmax(-1)
-            right = chosen == votes_of.hard_labels(q)
-            share = q[np.arange(len(q)), chosen]
-            ambiguous, clear = ambiguous_and_clear(p.votes)
-            for code, name in enumerate(routing.ACTIONS):
-                of = action == code
-                row[f"{name}_accuracy"] = float(right[of].mean()) if of.any() else None
-                row[f"{name}_vote_accuracy"] = float(share[of].mean()) if of.any() else None
-            row["ambiguous"] = {name: float((action[ambiguous] == code).mean()) for code, name in enumerate(routing.ACTIONS)}
-            row["clear"] = {name: float((action[clear] == code).mean()) for code, name in enumerate(routing.ACTIONS)}
-        table[condition] = row
-    return table
-
-
-def threshold_grid(test: Predictions, shifted: Mapping[str, Predictions], size: int = 64) -> dict[str, np.ndarray]:
-    """Counts over the whole (τ_a, τ_e) plane for three groups: ambiguous clean, other clean, corrupted.
-
-    Thresholds are quantiles of the clean scores, so that the grid is fine where faces are.
-
-    Returns:
-      ``aleatoric [T]``, ``epistemic [T]`` thresholds and ``accept``/``defer``/``reject`` ``[3, T, T]`` counts.
-    """
-    assert test.votes is not None
-    clean = scores_of.from_log_probs(test.log_probs)
-    outside = [scores_of.from_log_probs(p.log_probs) for p in shifted.values() if p.corruption is not None]
-    axes = {name: jnp.quantile(clean[name], jnp.linspace(0, 1, size)) for name in ("aleatoric", "epistemic")}
-    scores = {name: jnp.concatenate([clean[name], *(o[name] for o in outside)]) for name in axes}
-    ambiguous, _ = ambiguous_and_clear(test.votes)
-    groups = jnp.concatenate([jnp.where(ambiguous, 0, 1), *(jnp.full(len(o["total"]), 2) for o in outside)])
-    counts = _grid(scores["aleatoric"], scores["epistemic"], axes["aleatoric"], axes["epistemic"], groups)
-    return {**{k: np.asarray(v) for k, v in axes.items()}, **{k: np.asarray(v) for k, v in counts._asdict().items()}}
-
-
 @jax.jit
-def _grid(aleatoric, epistemic, aleatoric_thresholds, epistemic_thresholds, groups):
-    return routing.grid(aleatoric, epistemic, aleatoric_thresholds, epistemic_thresholds, groups=groups, num_groups=3)
+def _resampled(inside: jax.Array, rows: jax.Array, outside: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Area ``[1 + resample]`` and retention ``[1 + resample, rejection]``; ``rows`` are the inside faces, ``outside
+    [condition, face]`` copies of all faces."""
+    faces = weights.shape[1]
+    bins = routing.outside_bins(inside, outside.reshape(-1))
+    # Copies of one face come and go together: how many of them lie in each bin is all a resample needs.
+    per_face = jnp.zeros((faces, 2 * inside.shape[0] + 1)).at[jnp.tile(jnp.arange(faces), outside.shape[0]), bins].add(1.0)
+
+    def statistic(w: jax.Array) -> routing.Matched:
+        return routing.matched(routing.curve_of(inside, w @ per_face, w[rows]), jnp.array(MATCHED))
+
+    return bootstrap.resampled(statistic, weights)
 
 
-@jax.jit
-def _matched(inside: jax.Array, outside: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return routing.routing_auc(inside, outside), jnp.stack([routing.retention_at(inside, outside, r) for r in MATCHED])
+def _interval(samples: jax.Array) -> dict[str, float]:
+    e = bootstrap.summarise(samples)
+    return {"value": float(e.value), "low": float(e.low), "high": float(e.high)}
 
 
-def compare(test: Predictions, shifted: Mapping[str, Predictions]) -> dict:
-    """Every score as a reject score, pooled over all corrupted conditions, with the random router beside it.
+def compare(test: Predictions, pool: Sequence[Predictions], weights: jax.Array) -> dict:
+    """Every score as a reject score against a pool of corrupted copies of the test faces.
 
     Args:
       test: clean test predictions with votes.
-      shifted: corrupted conditions of the same faces (others are ignored).
+      pool: corrupted conditions of the same faces.
+      weights: ``[resample, face]`` bootstrap weights of the test faces; intervals of one table are paired.
 
     Returns:
-      score -> routing ``auc``, ambiguous ``retention`` at each rejection in :data:`MATCHED`, and its ``ratio`` to
-      single-uncertainty routing (``1 - max p`` of one member).
+      score -> routing ``auc``, ambiguous ``retention`` at each rejection in :data:`MATCHED`, its ``ratio`` to
+      single-uncertainty routing (``1 - max p`` of one member), each with an interval, and ``lowest``, the corruption it
+      serves worst, with its area. Empty for an empty pool.
     """
     assert test.votes is not None
-    pool = [p for p in shifted.values() if p.corruption is not None]
     if not pool:
         return {}
-    ambiguous, _ = ambiguous_and_clear(test.votes)
-    clean = scores_of.from_log_probs(test.log_probs)
-    outside = [scores_of.from_log_probs(p.log_probs) for p in pool]
+    rows = jnp.asarray(np.flatnonzero(votes_of.ambiguity(votes_of.shares(test.votes))[0]))
+    clean, outside = scores_of.from_predictions(test), [scores_of.from_predictions(p) for p in pool]
+    shared = [name for name in clean if all(name in o for o in outside)]
+    samples = {name: _resampled(clean[name][rows], rows, jnp.stack([o[name] for o in outside]), weights) for name in shared}
     table: dict = {}
-    for name in scores_of.LABELS:
-        auc, kept = _matched(clean[name][ambiguous], jnp.concatenate([o[name] for o in outside]))
-        table[name] = {"auc": float(auc), "retention": {str(r): float(k) for r, k in zip(MATCHED, kept)}}
-    table["random"] = {"auc": 0.5, "retention": {str(r): 1 - r for r in MATCHED}}
-    baseline = table["single_max_prob"]["retention"]
-    for row in table.values():
-        row["ratio"] = {r: row["retention"][r] / baseline[r] if baseline[r] > 0 else None for r in baseline}
+    for name in sorted(samples, key=lambda name: name != "epistemic"):  # the paper's score is reported first
+        area, kept = samples[name]
+        ratio = kept / samples[BASELINE][1]
+        by_corruption = _areas(clean[name][rows], {p.condition: o[name] for p, o in zip(pool, outside)}, pool)
+        table[name] = {
+            "auc": _interval(area),
+            "retention": {str(r): _interval(kept[:, i]) for i, r in enumerate(MATCHED)},
+            "ratio": {str(r): _interval(ratio[:, i]) if float(samples[BASELINE][1][0, i]) > 0 else None for i, r in enumerate(MATCHED)},
+            "corruptions": by_corruption,
+            "lowest": min(by_corruption.items(), key=lambda item: item[1])[1],
+        }
+    base = samples[BASELINE][1][0]
+    table["random"] = {"auc": 0.5, "retention": {str(r): 1 - r for r in MATCHED},
+                       "ratio": {str(r): (1 - r) / float(base[i]) if float(base[i]) > 0 else None for i, r in enumerate(MATCHED)}}
     return table
+
+
+_area = jax.jit(routing.routing_auc)
+
+
+def _areas(inside: jax.Array, outside: Mapping[str, jax.Array], pool: Sequence[Predictions]) -> dict[str, float]:
+    """Routing area per corruption, mean over its severities."""
+    areas: dict[str, list[float]] = {}
+    for p in pool:
+        areas.setdefault(str(p.corruption), []).append(float(_area(inside, outside[p.condition])))
+    return {name: float(np.mean(values)) for name, values in areas.items()}
+
+
+def consequences(valid: Predictions, conditions: Mapping[str, Predictions], false_rejection: float) -> dict:
+    """What each score rejects at its own split-conformal threshold, and how good what it keeps and rejects would have been.
+
+    Args:
+      valid: clean valid predictions, from which the thresholds come.
+      conditions: condition -> predictions with votes; severities of one corruption are pooled.
+      false_rejection: promised bound of the rejection of clean faces.
+
+    Returns:
+      score -> set -> ``rejected`` share, ``accuracy_kept`` and ``accuracy_rejected`` (against the most voted class), and
+      ``vote_error_kept`` and ``vote_error_rejected`` (one minus the share of votes for the predicted class).
+    """
+    known = scores_of.from_predictions(valid)
+    limits = {name: float(thresholds.conformal_threshold(score, false_rejection)) for name, score in known.items()}
+    groups: dict[str, list[Predictions]] = {}
+    for p in conditions.values():
+        if p.votes is not None and p.votes[:, :-2].sum(1).all():
+            groups.setdefault(p.corruption or p.condition, []).append(p)
+    table: dict = {name: {} for name in limits}
+    for group, members in groups.items():
+        quality = [_quality(p) for p in members]
+        right, share = (np.concatenate([q[i] for q in quality]) for i in range(2))
+        scores = [scores_of.from_predictions(p) for p in members]
+        for name, above in limits.items():
+            if not all(name in s for s in scores):
+                continue
+            rejected = np.concatenate([~(np.asarray(s[name]) <= above) for s in scores])
+            row: dict = {"rejected": float(rejected.mean())}
+            for word, of in (("kept", ~rejected), ("rejected", rejected)):
+                row[f"accuracy_{word}"] = float(right[of].mean()) if of.any() else None
+                row[f"vote_error_{word}"] = float(1 - share[of].mean()) if of.any() else None
+            table[name][group] = row
+    return table
+
+
+def _quality(p: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the predicted class is the most voted one, and the share of votes it has, each ``[face]``."""
+    assert p.votes is not None
+    q = votes_of.shares(p.votes)
+    chosen = np.asarray(uncertainty.mean_log_probs(p.log_probs)).argmax(-1)
+    return chosen == votes_of.hard_labels(q), q[np.arange(len(q)), chosen]

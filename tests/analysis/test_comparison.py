@@ -1,77 +1,86 @@
-"""Thresholds from valid, what they do elsewhere, and reject scores at matched rejection."""
+"""Reject scores at matched rejection, and what each of them keeps and rejects."""
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
-from ferjax import metrics, routing
+from ferjax import bootstrap, metrics
 from ferjax.analysis import comparison, scores
 from ferjax.analysis.validation import ambiguous_and_clear
 
 
-def test_thresholds_keep_their_promises_on_valid_and_look_at_nothing_else(predicted):
-    got = comparison.choose_thresholds(predicted["valid"], false_rejection=0.1, defer_share=0.25)
-    on_valid = scores.from_log_probs(predicted["valid"].log_probs)
-    assert (np.asarray(on_valid["epistemic"]) > got["epistemic"]).mean() <= 0.1
-    assert (np.asarray(on_valid["aleatoric"]) > got["aleatoric"]).mean() == pytest.approx(0.25, abs=0.01)
-    assert got["valid_faces"] == len(predicted["valid"].ids)
-    unvoted = dataclasses.replace(predicted["valid"], votes=None, truth=None)
-    assert comparison.choose_thresholds(unvoted, false_rejection=0.1, defer_share=0.25) == got
+@pytest.fixture(scope="module")
+def weights(predicted):
+    return bootstrap.resample_weights(jax.random.key(0), len(predicted["test"].ids), 20)
 
 
-def test_decisions_are_the_routers_and_their_accuracies_are_counted(predicted):
-    thresholds = comparison.choose_thresholds(predicted["valid"])
-    table = comparison.decisions(predicted, thresholds)
-    assert set(table) == set(predicted)
-    p, row = predicted["test"], table["test"]
-    s = scores.from_log_probs(p.log_probs)
-    action = np.asarray(routing.decide(s["aleatoric"], s["epistemic"], routing.Thresholds(
-        thresholds["aleatoric"], thresholds["epistemic"])))
-    right = np.exp(p.log_probs).mean(0).argmax(1) == p.votes[:, :8].argmax(1)
-    ambiguous, clear = ambiguous_and_clear(p.votes)
-    for code, name in enumerate(routing.ACTIONS):
-        assert row[name] == pytest.approx((action == code).mean())
-        assert row[f"{name}_accuracy"] == pytest.approx(right[action == code].mean())
-        assert row["ambiguous"][name] == pytest.approx((action[ambiguous] == code).mean())
-        assert row["clear"][name] == pytest.approx((action[clear] == code).mean())
-    assert "accept_accuracy" not in table["not_a_face"]
-    assert table["gnoise_5"]["reject"] > table["test"]["reject"]
+@pytest.fixture(scope="module")
+def table(predicted, weights):
+    return comparison.compare(predicted["test"], [predicted["gnoise_1"], predicted["gnoise_5"]], weights)
 
 
-def test_an_action_that_nobody_gets_has_no_accuracy(predicted):
-    row = comparison.decisions({"test": predicted["test"]}, {"aleatoric": np.inf, "epistemic": np.inf})["test"]
-    assert (row["accept"], row["defer"], row["reject"]) == (1.0, 0.0, 0.0)
-    assert row["defer_accuracy"] is None
-
-
-def test_comparison_at_matched_rejection(predicted):
-    shifted = {name: predicted[name] for name in ("gnoise_1", "gnoise_5", "not_a_face")}
-    table = comparison.compare(predicted["test"], shifted)
+def test_comparison_at_matched_rejection(predicted, table):
     assert list(table) == [*scores.LABELS, "random"]
     ambiguous, _ = ambiguous_and_clear(predicted["test"].votes)
     for name in scores.LABELS:
         inside = scores.from_log_probs(predicted["test"].log_probs)[name][ambiguous]
-        outside = np.concatenate([scores.from_log_probs(predicted[c].log_probs)[name] for c in ("gnoise_1", "gnoise_5")])
-        assert table[name]["auc"] == pytest.approx(float(metrics.auroc_between(inside, outside)), abs=1e-5)
+        apart = [scores.from_log_probs(predicted[c].log_probs)[name] for c in ("gnoise_1", "gnoise_5")]
+        outside = np.concatenate(apart)
+        assert table[name]["auc"]["value"] == pytest.approx(float(metrics.auroc_between(inside, outside)), abs=1e-5)
+        expected = np.mean([float(metrics.auroc_between(inside, o)) for o in apart])
+        assert table[name]["corruptions"] == {"gnoise": pytest.approx(expected, abs=1e-5)}
         for rejection, kept in table[name]["retention"].items():
             threshold = np.quantile(outside, 1 - float(rejection))
-            assert kept == pytest.approx((np.asarray(inside) <= threshold).mean(), abs=0.03)
-            single = table["single_max_prob"]["retention"][rejection]
-            assert table[name]["ratio"][rejection] == (pytest.approx(kept / single) if single else None)
+            assert kept["value"] == pytest.approx((np.asarray(inside) <= threshold).mean(), abs=0.03)
+            single = table["single_max_prob"]["retention"][rejection]["value"]
+            ratio = table[name]["ratio"][rejection]
+            assert ratio["value"] == pytest.approx(kept["value"] / single) if single else ratio is None
     assert table["random"]["retention"] == pytest.approx({"0.7": 0.3, "0.8": 0.2, "0.9": 0.1})
     assert table["random"]["auc"] == 0.5
-    assert comparison.compare(predicted["test"], {"not_a_face": predicted["not_a_face"]}) == {}
 
 
-def test_the_grid_is_the_router_at_its_cells(predicted):
-    shifted = {name: predicted[name] for name in ("gnoise_5", "not_a_face")}
-    got = comparison.threshold_grid(predicted["test"], shifted, size=7)
+def test_intervals_resample_faces_with_their_copies(predicted, table, weights):
     ambiguous, _ = ambiguous_and_clear(predicted["test"].votes)
-    clean, outside = (scores.from_log_probs(predicted[c].log_probs) for c in ("test", "gnoise_5"))
-    for i, j in ((0, 0), (3, 5), (6, 6), (5, 2)):
-        limits = routing.Thresholds(got["aleatoric"][i], got["epistemic"][j])
-        inside, out = (np.asarray(routing.decide(s["aleatoric"], s["epistemic"], limits)) for s in (clean, outside))
-        for code, name in enumerate(routing.ACTIONS):
-            expected = [(inside[ambiguous] == code).sum(), (inside[~ambiguous] == code).sum(), (out == code).sum()]
-            np.testing.assert_array_equal(got[name][:, i, j], expected)
+    inside = scores.from_log_probs(predicted["test"].log_probs)["epistemic"]
+    outside = [scores.from_log_probs(predicted[c].log_probs)["epistemic"] for c in ("gnoise_1", "gnoise_5")]
+    slow = [float(metrics.auroc_between(np.asarray(inside)[ambiguous], np.concatenate(outside), np.asarray(w)[ambiguous], np.tile(w, 2)))
+            for w in np.asarray(weights)]
+    low, high = np.quantile(slow, [0.025, 0.975])
+    assert table["epistemic"]["auc"]["low"] == pytest.approx(low, abs=1e-4)
+    assert table["epistemic"]["auc"]["high"] == pytest.approx(high, abs=1e-4)
+    # The ratio of a score to itself is 1 in every resample: intervals are paired.
+    assert table["single_max_prob"]["ratio"]["0.8"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_pools_are_named_once(predicted, weights):
+    one, five = predicted["gnoise_1"], predicted["gnoise_5"]
+    other = dataclasses.replace(five, corruption="jpeg", condition="jpeg_5")
+    assert {name: [p.condition for p in pool] for name, pool in comparison.pools([one, five]).items()} == {"all": ["gnoise_1", "gnoise_5"]}
+    found = comparison.pools([one, five, other], fitted=["blur"])
+    assert list(found) == ["all", "base", "broad"]
+    assert comparison.pools([], ["gnoise"]) == {}
+    assert comparison.compare(predicted["test"], [], weights) == {}
+
+
+def test_consequences_are_counted(predicted):
+    got = comparison.consequences(predicted["valid"], {n: p for n, p in predicted.items() if n != "valid"}, 0.1)["total"]
+    assert set(got) == {"test", "gnoise"}
+    known = np.asarray(scores.from_log_probs(predicted["valid"].log_probs)["total"])
+    above = np.sort(known)[int(np.ceil(0.9 * (len(known) + 1))) - 1]
+    p = predicted["test"]
+    rejected = np.asarray(scores.from_log_probs(p.log_probs)["total"]) > above
+    q = p.votes[:, :8] / p.votes[:, :8].sum(1, keepdims=True)
+    chosen = np.exp(p.log_probs).mean(0).argmax(1)
+    assert got["test"]["rejected"] == pytest.approx(rejected.mean())
+    assert got["test"]["accuracy_kept"] == pytest.approx((chosen == q.argmax(1))[~rejected].mean())
+    assert got["test"]["vote_error_rejected"] == pytest.approx(1 - q[np.arange(len(q)), chosen][rejected].mean(), abs=1e-6)
+
+
+def test_the_whole_comparison(predicted, weights):
+    whole = comparison.tables(predicted, weights, 0.1)
+    assert set(whole) == {"matched", "matched_pools", "consequences"}
+    assert next(iter(whole["matched"])) == "epistemic"
+    alone = comparison.tables({"test": predicted["test"]}, weights, 0.1)
+    assert alone == {"matched": {}, "matched_pools": {}, "consequences": {}}
