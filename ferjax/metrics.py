@@ -6,7 +6,7 @@ They live, by idea, in :mod:`ferjax.ranking`, :mod:`ferjax.calibration` and :mod
 
 from ferjax.calibration import Bins, accuracy, brier, ece, jensen_shannon, kl, nll, reliability_bins, vote_accuracy
 from ferjax.ranking import aupr, auroc, auroc_between, fpr_at_tpr, kendall, spearman, spearman_ceiling
-from ferjax.selective import SelectiveRisk, augrc, aurc, excess_aurc, risk_at_coverage, selective_risk
+from ferjax.selective import SelectiveRisk, augrc, aurc, excess_aurc, ideal_aurc, risk_at_coverage, selective_risk
 
 __all__ = [
     "Bins",
@@ -21,6 +21,7 @@ __all__ = [
     "ece",
     "excess_aurc",
     "fpr_at_tpr",
+    "ideal_aurc",
     "jensen_shannon",
     "kendall",
     "kl",

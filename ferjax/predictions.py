@@ -8,7 +8,7 @@ name             shape, dtype           meaning
 ===============  =====================  =========================================================================
 ``log_probs``    [member, face, class]  float32 natural-log probabilities, normalised over classes
 ``ids``          [face] int64           the same face has the same id in every condition
-``votes``        [face, 10] (optional)  whole crowd votes: eight classes, unknown, NF
+``votes``        [face, 10] (optional)  whole crowd votes: eight classes (or C others), then unknown and NF
 ``truth``        [face, class] (opt.)   the true p(y | face), where the data are drawn
 ``meta``         JSON text              ``condition``, and ``corruption``/``severity`` where it is one; free otherwise
 ``features_*``   [..., face, width]     optional features for density scores, by name
@@ -70,6 +70,9 @@ class Predictions:
             value = getattr(self, name)
             if value is not None and (value.ndim != 2 or len(value) != faces):
                 raise ValueError(f"{name} must have one row for each of {faces} faces, got {value.shape}")
+        classes = self.log_probs.shape[2]
+        if self.votes is not None and self.votes.shape[1] != classes + 2:
+            raise ValueError(f"votes must have {classes} columns for the classes of log_probs, then unknown and NF; got {self.votes.shape}")
         for name, value in self.features.items():
             if value.ndim < 2 or value.shape[-2] != faces:
                 raise ValueError(f"features {name!r} must be [..., face, width] with {faces} faces, got {value.shape}")
@@ -122,25 +125,40 @@ class Predictions:
                 if not isinstance(loaded, np.lib.npyio.NpzFile):
                     raise ValueError("one bare array; save it by name, np.savez(path, log_probs=...)")
                 arrays = {name: loaded[name] for name in loaded.files}
-            meta = json.loads(str(arrays.get("meta", "{}")))
-            if not isinstance(meta, dict):
-                raise ValueError(f"meta must be a JSON object, got {meta!r}")
         except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{path}: not a predictions file (.npz): {error}") from error
         if "log_probs" not in arrays:
             raise ValueError(f"{path}: no array log_probs; found {', '.join(arrays) or 'nothing'}")
         try:
-            return cls(
-                log_probs=arrays["log_probs"],
-                ids=arrays.get("ids", np.arange(arrays["log_probs"].shape[1] if arrays["log_probs"].ndim == 3 else 0)),
-                votes=arrays.get("votes"),
-                truth=arrays.get("truth"),
-                condition=meta.get("condition", path.stem),
-                corruption=meta.get("corruption"),
-                severity=meta.get("severity"),
-                features={n.removeprefix("features_"): v for n, v in arrays.items() if n.startswith("features_")},
-                scores={n.removeprefix("scores_"): v for n, v in arrays.items() if n.startswith("scores_")},
-                groups=arrays.get("groups"),
-            )
+            return cls.from_arrays(arrays, default_condition=path.stem)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray | None], default_condition: str) -> "Predictions":
+        """Builds predictions from the arrays of a file, by the names of the module's table.
+
+        Raises:
+          ValueError: if they do not fit together.
+        """
+        meta = json.loads(str(arrays.get("meta", "{}")))
+        if not isinstance(meta, dict):
+            raise ValueError(f"meta must be a JSON object, got {meta!r}")
+        log_probs, ids = arrays["log_probs"], arrays.get("ids")
+        assert log_probs is not None
+
+        def named(prefix: str) -> dict[str, np.ndarray]:
+            return {name.removeprefix(prefix): of for name, of in arrays.items() if name.startswith(prefix) and of is not None}
+
+        return cls(
+            log_probs=log_probs,
+            ids=np.arange(log_probs.shape[1] if log_probs.ndim == 3 else 0) if ids is None else ids,
+            votes=arrays.get("votes"),
+            truth=arrays.get("truth"),
+            condition=meta.get("condition", default_condition),
+            corruption=meta.get("corruption"),
+            severity=meta.get("severity"),
+            features=named("features_"),
+            scores=named("scores_"),
+            groups=arrays.get("groups"),
+        )

@@ -220,8 +220,8 @@ def spearman_ceiling(
         chosen = jax.nn.one_hot(slot_class, votes.shape[-1], dtype=jnp.int32)
         half = jnp.sum(chosen * first[..., None], 1)
         rest = votes - half
-        disagreement = [1 - jnp.max(h, -1) / jnp.maximum(jnp.sum(h, -1), 1) for h in (half, rest)]
-        return spearman(*disagreement, weights)
+        one, other = (1 - jnp.max(h, -1) / jnp.maximum(jnp.sum(h, -1), 1) for h in (half, rest))
+        return spearman(one, other, weights)
 
     reliability = jnp.mean(jax.lax.map(one_split, jax.random.split(key, splits)))
     return jnp.sqrt(2 * reliability / (1 + reliability))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ferjax.weighting import Ties, below_and_through, mean, pair, running_sum, ties, weights_of
 
-__all__ = ["SelectiveRisk", "augrc", "aurc", "excess_aurc", "risk_at_coverage", "selective_risk"]
+__all__ = ["SelectiveRisk", "augrc", "aurc", "excess_aurc", "ideal_aurc", "risk_at_coverage", "selective_risk"]
 
 
 class SelectiveRisk(NamedTuple):
@@ -83,15 +83,19 @@ def excess_aurc(uncertainty: jax.Array, loss: jax.Array, weights: jax.Array | No
     >>> round(float(excess_aurc(jnp.array([0.2, 0.1]), jnp.array([0.0, 1.0]))), 4)
     0.5
     """
-    return aurc(uncertainty, loss, weights) - _ideal_aurc(jnp.asarray(loss, jnp.float32), weights)
+    return aurc(uncertainty, loss, weights) - ideal_aurc(loss, weights)
 
 
-def _ideal_aurc(loss: jax.Array, weights: jax.Array | None) -> jax.Array:
-    """AURC of the faces one by one, smallest loss first.
+def ideal_aurc(loss: jax.Array, weights: jax.Array | None = None) -> jax.Array:
+    """AURC of the best possible ordering: the faces one by one, smallest loss first.
 
     A face of weight w and loss l, behind faces of weight K and loss L, enters as w faces, and
     ``sum_{j=1..w} (L + j l) / (K + j) = w l + (L - K l) (ψ(K + w + 1) - ψ(K + 1))``.
+
+    >>> float(ideal_aurc(jnp.array([1.0, 0.0])))
+    0.25
     """
+    loss = jnp.asarray(loss, jnp.float32)
     order = jnp.argsort(loss)
     w, ordered = weights_of(weights, loss)[order], loss[order]
     kept, lost = running_sum(w), running_sum(w * ordered)

@@ -16,29 +16,23 @@ _BLOCK = 64
 
 
 class Ties(NamedTuple):
-    """A sort of scores. ``order`` sorts; ``first`` and ``last``, in face order, bound each face's tie group in the sort."""
+    """A sort of scores. ``order`` sorts; face by face, ``first`` and ``past`` bound its tie group in the sort."""
 
     order: jax.Array
     first: jax.Array
-    last: jax.Array
+    past: jax.Array
 
 
 def ties(scores: jax.Array) -> Ties:
     """Sorts ``scores [face]`` and finds who is tied with whom.
 
     >>> t = ties(jnp.array([5.0, 1.0, 5.0]))
-    >>> t.order.tolist(), t.first.tolist(), t.last.tolist()
-    ([1, 0, 2], [1, 0, 1], [2, 0, 2])
+    >>> t.order.tolist(), t.first.tolist(), t.past.tolist()
+    ([1, 0, 2], [1, 0, 1], [3, 1, 3])
     """
     order = jnp.argsort(scores)
     ordered = scores[order]
-    position = jnp.arange(scores.shape[0])
-    changes = ordered[1:] != ordered[:-1]
-    one = jnp.ones(1, bool)
-    first = jax.lax.cummax(jnp.where(jnp.concatenate([one, changes]), position, 0))
-    last = jax.lax.cummin(jnp.where(jnp.concatenate([changes, one]), position, scores.shape[0]), reverse=True)
-    rank = jnp.zeros_like(order).at[order].set(position, unique_indices=True)
-    return Ties(order, first[rank], last[rank])
+    return Ties(order, jnp.searchsorted(ordered, scores, side="left"), jnp.searchsorted(ordered, scores, side="right"))
 
 
 def running_sum(values: jax.Array) -> jax.Array:
@@ -62,7 +56,7 @@ def running_sum(values: jax.Array) -> jax.Array:
 def below_and_through(tied: Ties, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
     """For each face, the weight strictly below its score, and up to and including its tie group; in face order."""
     running = jnp.concatenate([jnp.zeros(1), running_sum(weights[tied.order])])
-    return running[tied.first], running[tied.last + 1]
+    return running[tied.first], running[tied.past]
 
 
 def weights_of(weights: jax.Array | None, like: jax.Array) -> jax.Array:

@@ -1,20 +1,28 @@
-"""An evaluation on disk and on screen: JSON, pictures, and tables for a terminal."""
+"""An evaluation on disk: one HTML file to read, the same numbers as JSON and CSV, thresholds, pictures."""
 
+import csv
+import importlib.metadata
+import io
 import json
 import math
-from collections.abc import Mapping
+import platform
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from ferjax.analysis import comparison, plots, validation
+from ferjax import uncertainty
+from ferjax.analysis import comparison, findings, html, intervals, plots, policy, sections, validation
 from ferjax.analysis import scores as scores_of
+from ferjax.faces import votes as votes_of
 from ferjax.predictions import Predictions, write_atomically
 
-__all__ = ["evaluate", "show"]
+__all__ = ["evaluate", "rows", "write_json"]
+
+EXAMPLES = 6
+"""Example faces of each region."""
 
 
 def _finite(value: Any) -> Any:
@@ -31,105 +39,161 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(_finite(value), indent=1) + "\n").encode())
 
 
+def rows(value: Any, path: str = "") -> Iterator[tuple[str, Any, Any, Any]]:
+    """Every number of nested tables as (path, value, low, high); low and high are None where there is no interval."""
+    if isinstance(value, Mapping) and "value" in value:
+        yield path, value["value"], value.get("low"), value.get("high")
+        value = {k: v for k, v in value.items() if k not in ("value", "low", "high")}
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from rows(inner, f"{path}/{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from rows(inner, f"{path}/{number}")
+    elif value is not None:
+        yield path, value, None, None
+
+
+def _write_csv(path: Path, tables: Mapping) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("figure", "value", "low", "high"))
+    writer.writerows(rows(_finite(tables)))
+    write_atomically(path, text.getvalue().encode())
+
+
+def _versions() -> dict[str, str]:
+    packages = ("ferjax", "jax", "numpy", "matplotlib")
+    return {"Python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+
+
 def evaluate(predictions: Mapping[str, Predictions], folder: Path, *, resamples: int, seed: int, false_rejection: float,
-             defer_share: float) -> dict:
+             defer_share: float, classes: tuple[str, ...] | None = None, images: Mapping[str, np.ndarray] | None = None,
+             about: Mapping | None = None) -> dict:
     """Validates, chooses thresholds on valid, routes, and leaves everything in a folder.
 
     Args:
-      predictions: condition -> predictions; ``valid`` and ``test`` are needed.
-      folder: gets ``evaluation.json``, ``thresholds.json``, ``grid.npz`` and the pictures.
+      predictions: condition -> predictions; ``test`` with votes is needed; without ``valid`` no thresholds are chosen.
+      folder: gets ``report.html``, ``evaluation.json``, ``evaluation.csv``, ``grid.npz``, ``thresholds.json`` and pictures.
       resamples: bootstrap resamples.
-      seed: seed of bootstrap and half splits.
-      false_rejection: see :func:`comparison.choose_thresholds`.
+      seed: seed of everything random in the evaluation.
+      false_rejection: see :func:`policy.choose_thresholds`.
       defer_share: likewise.
+      classes: names of the classes.
+      images: condition -> uint8 pictures ``[face, H, W]`` or ``[face, H, W, 3]``, to show examples of.
+      about: what the report should say of where this comes from: ``title``, ``data``, ``config``, ``command``.
 
     Returns:
-      The tables, with ``pictures`` naming the files.
+      The tables, with ``findings`` in words, and ``files`` naming what was written.
     """
-    tables = validation.validate(predictions, resamples=resamples, seed=seed)
-    thresholds = comparison.choose_thresholds(predictions["valid"], false_rejection=false_rejection, defer_share=defer_share)
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions, learned = scores_of.enrich(predictions)
+    tables = validation.validate(predictions, resamples=resamples, seed=seed, classes=classes)
     test = predictions["test"]
-    shifted = {name: p for name, p in predictions.items() if name not in ("valid", "test")}
-    corrupted = [p for p in shifted.values() if p.corruption is not None]
+    shifted = validation.shifted(predictions)
+    thresholds = None
+    if "valid" in predictions:
+        thresholds = policy.choose_thresholds(predictions["valid"], false_rejection=false_rejection, defer_share=defer_share)
     tables["thresholds"] = thresholds
-    tables["decisions"] = comparison.decisions({"test": test, **shifted}, thresholds)
-    tables["matched"] = comparison.compare(test, shifted)
+    tables["decisions"] = policy.decisions({"test": test, **shifted}, thresholds) if thresholds else None
+    fitted = next(iter(learned.values()))["fitted"] if learned else ()
+    tables |= comparison.tables(predictions, intervals.draw(test, jax.random.key(seed), resamples), false_rejection, fitted)
+    tables["learned"] = learned
+    found = findings.find(tables)
+    tables["findings"] = [f._asdict() for f in found]
+    tables["about"] = {**(about or {}), "versions": _versions(), "seed": seed}
 
-    clean = scores_of.from_log_probs(test.log_probs)
-    panels = {"clean test faces": clean}
-    if corrupted:
-        outside = [scores_of.from_log_probs(p.log_probs) for p in corrupted]
-        pooled = {name: np.concatenate([np.asarray(o[name]) for o in outside]) for name in clean}
-        panels["corrupted, all severities"] = pooled
-        np.savez_compressed(folder / "grid.npz", **comparison.threshold_grid(test, shifted))
-    for name, p in shifted.items():
-        if p.corruption is None:
-            panels[name.replace("_", " ")] = scores_of.from_log_probs(p.log_probs)
-    points = {title: (np.asarray(s["aleatoric"]), np.asarray(s["epistemic"])) for title, s in panels.items()}
-    pictures = [plots.plane(points, thresholds, folder / "plane.png")]
-    if corrupted:
-        ambiguous, _ = validation.ambiguous_and_clear(test.votes)
-        pictures.append(plots.severity_curves(tables["v2"], folder / "severity.png"))
-        pictures.append(plots.routing_curves({n: np.asarray(s)[ambiguous] for n, s in clean.items()}, pooled, folder / "routing.png"))
-    tables["pictures"] = [str(p) for p in pictures]
+    if thresholds and any(p.corruption is not None for p in shifted.values()):
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **policy.threshold_grid(test, shifted, thresholds))
+        write_atomically(folder / "grid.npz", buffer.getvalue())
+    drawn = _figures(tables, test, shifted, thresholds)
+    uris = {name: plots.data_uri(figure, raster=name == "plane") for name, figure in drawn.items()}
+    faces = _examples(predictions, images or {}, thresholds, tables["classes"])
+    page = html.page(
+        tables["about"].get("title", "How far can these uncertainties be trusted?"),
+        f"{tables['members']} members, {len(test.ids):,} clean test faces, {len(shifted)} further conditions, "
+        f"{resamples:,} bootstrap resamples",
+        sections.top(tables, found), sections.build(tables, uris, faces, tables["about"]),
+        "Made by ferjax. Entropies in nats; intervals are 95 % percentile bootstrap over test faces.")
+    write_atomically(folder / "report.html", page.encode())
+    files = ["report.html", "evaluation.json", "evaluation.csv"]
+    for name in ("plane", "severity", "routing"):
+        if name in drawn:
+            plots.save(drawn[name], folder / f"{name}.png")
+            files.append(f"{name}.png")
+    tables["files"] = [str(folder / name) for name in files]
     write_json(folder / "evaluation.json", tables)
-    # Last: a run with thresholds is a run that was evaluated.
-    write_json(folder / "thresholds.json", thresholds)
+    _write_csv(folder / "evaluation.csv", {k: v for k, v in tables.items() if k not in ("about", "files", "findings", "classes")})
+    if thresholds:  # Last: a run with thresholds is a run that was evaluated.
+        write_json(folder / "thresholds.json", thresholds)
     return tables
 
 
-def _range(e: Mapping) -> str:
-    return f"{e['value']:.3f} ({e['low']:.3f}–{e['high']:.3f})"
+def _figures(tables: Mapping, test: Predictions, shifted: Mapping[str, Predictions], thresholds: Mapping | None) -> dict[str, Any]:
+    """Every figure that these tables allow, by name."""
+    severity, scores = tables["shift_severity"], {"test": scores_of.from_predictions(test)}
+    scores |= {name: scores_of.from_predictions(p) for name, p in shifted.items()}
+    copies = [name for name, p in shifted.items() if p.corruption is not None]
+
+    def pooled(name: str) -> np.ndarray:
+        return np.concatenate([np.asarray(scores[condition][name]) for condition in copies])
+
+    parts = ("aleatoric", "epistemic")
+    points = {"clean test faces": tuple(np.asarray(scores["test"][part]) for part in parts)}
+    if copies:
+        points["corrupted, all severities"] = tuple(pooled(part) for part in parts)
+    points |= {name.replace("_", " "): tuple(np.asarray(scores[name][part]) for part in parts) for name in shifted if name not in copies}
+    figures = {"deciles": plots.deciles(tables["v1"]), "reliability": plots.reliability(tables["classification"]),
+               "selective": plots.selective(tables["selective"]["curves"]), "sensitivity": plots.sensitivity(tables["sensitivity"]["sizes"]),
+               "contributions": plots.contributions(tables["contributions"]), "plane": plots.plane(points, thresholds)}
+    if copies:
+        ambiguous, _ = validation.ambiguous_and_clear(test.votes)
+        shared = [name for name in scores["test"] if all(name in scores[condition] for condition in copies)]
+        inside = {name: np.asarray(scores["test"][name])[ambiguous] for name in shared}
+        figures |= {"severity": plots.severity_curves(tables["v2"]), "corruptions": plots.corruption_curves(tables["v2"]),
+                    "cross": plots.cross(tables["cross"], severity),
+                    "routing": plots.routing_curves(inside, {name: pooled(name) for name in inside})}
+    return figures
 
 
-def show(tables: Mapping, console: Console) -> None:
-    """Prints the tables of :func:`evaluate`."""
-    c, v1, v2 = tables["classification"], tables["v1"], tables["v2"]
-    console.print(
-        f"{c['faces']} test faces, {tables['members']} members: accuracy {c['accuracy']:.3f} (members "
-        f"{min(c['member_accuracy']):.3f}–{max(c['member_accuracy']):.3f}, majority class {c['majority_class']:.3f}), "
-        f"NLL {c['nll']:.3f}, ECE {c['ece']:.3f}, vote accuracy {c['vote_accuracy']:.3f}", highlight=False)
+def _examples(predictions: Mapping[str, Predictions], images: Mapping[str, np.ndarray], thresholds: Mapping | None,
+              classes: list[str]) -> list[dict]:
+    """The purest faces of each region of the plane, and the first of each other set, where their pictures were given."""
+    if "test" not in images:
+        return []
+    test = predictions["test"]
+    scores = {name: np.asarray(of) for name, of in scores_of.from_predictions(test).items()}
+    limits = thresholds or {"aleatoric": np.quantile(scores["aleatoric"], 2 / 3), "epistemic": np.quantile(scores["epistemic"], 0.95)}
+    unfamiliar = scores["epistemic"] > limits["epistemic"]
+    ambiguous = (scores["aleatoric"] > limits["aleatoric"]) & ~unfamiliar
+    regions = {
+        "Clear and familiar: accepted": (~ambiguous & ~unfamiliar, scores["aleatoric"]),
+        "Ambiguous: deferred": (ambiguous, -scores["aleatoric"]),
+        "Unfamiliar although clean: rejected": (unfamiliar, -scores["epistemic"]),
+    }
+    groups = []
+    for title, (inside, key) in regions.items():
+        rows_ = np.flatnonzero(inside)
+        rows_ = rows_[np.argsort(key[rows_], kind="stable")][:EXAMPLES]
+        if len(rows_):
+            groups.append({"title": title, "faces": [_example(test, images["test"], int(row), scores, classes) for row in rows_]})
+    for name, p in predictions.items():
+        if name in validation.shifted(predictions) and p.corruption is None and name in images:
+            of = {part: np.asarray(score) for part, score in scores_of.from_predictions(p).items()}
+            shown = [_example(p, images[name], row, of, classes) for row in range(min(EXAMPLES, len(p.ids)))]
+            groups.append({"title": f"From the set {name.replace('_', ' ')}", "faces": shown})
+    return groups
 
-    truth = "spearman_true_entropy" in next(iter(v1["scores"].values()))
-    severity = tables["shift_severity"]
-    table = Table(title=f"does it follow disagreement, does it follow shift?  (ceiling of ρ with δ: {v1['ceiling']:.2f})")
-    for column in ("score", "ρ with human disagreement δ", *(["ρ with true entropy"] if truth else []),
-                   "AUROC ambiguous vs clear", *([f"AUROC shift, severity {severity}"] if severity else [])):
-        table.add_column(column, justify="left" if column == "score" else "right")
-    for name, label in scores_of.LABELS.items():
-        row = v1["scores"][name]
-        cells = [label, _range(row["spearman"]), *([_range(row["spearman_true_entropy"])] if truth else []),
-                 _range(row["auroc_ambiguous"])]
-        table.add_row(*cells, *([f"{v2['curve'][name][severity]:.3f}"] if severity else []))
-    console.print(table)
-    console.print(f"rank correlation of aleatoric and epistemic on clean faces: {_range(tables['rank_correlation'])}", highlight=False)
 
-    if v2["corruptions"]:
-        severities = sorted({s for rows in v2["corruptions"].values() for s in rows})
-        table = Table(title="AUROC of epistemic, clean against corrupted")
-        for column in ("corruption", *(f"severity {s}" for s in severities)):
-            table.add_column(column, justify="left" if column == "corruption" else "right")
-        for name, rows in v2["corruptions"].items():
-            table.add_row(name, *(f"{rows[s]['epistemic']['value']:.3f}" if s in rows else "" for s in severities))
-        table.add_section()
-        table.add_row("mean", *(f"{v2['curve']['epistemic'][s]:.3f}" for s in severities))
-        console.print(table)
-    for name, row in v2["natural"].items():
-        console.print(f"{name}: {row['faces']} pictures, AUROC against clean faces: epistemic {row['epistemic']:.3f}, "
-                      f"total {row['total']:.3f}", highlight=False)
+def _example(p: Predictions, images: np.ndarray, row: int, scores: Mapping[str, np.ndarray], classes: list[str]) -> dict[str, str]:
+    def best(shares: np.ndarray) -> str:
+        order = np.argsort(-shares, kind="stable")[:2]
+        return ", ".join(f"{html.escape(classes[c])} {shares[c]:.0%}" for c in order if shares[c] > 0.005)
 
-    if tables["matched"]:
-        table = Table(title="ambiguous clean faces kept, at matched rejection of corrupted faces")
-        for column in ("reject score", "area", *(f"at {r:.0%}" for r in comparison.MATCHED), "× single at 80%"):
-            table.add_column(column, justify="left" if column == "reject score" else "right")
-        for name, row in tables["matched"].items():
-            ratio = row["ratio"]["0.8"]
-            table.add_row(scores_of.LABELS.get(name, "random router"), f"{row['auc']:.3f}",
-                          *(f"{row['retention'][str(r)]:.3f}" for r in comparison.MATCHED), "–" if ratio is None else f"{ratio:.2f}")
-        console.print(table)
-
-    t, d = tables["thresholds"], tables["decisions"]["test"]
-    console.print(
-        f"thresholds from {t['valid_faces']} valid faces: reject above epistemic {t['epistemic']:.4f}, defer above aleatoric "
-        f"{t['aleatoric']:.4f}\nclean test faces: accept {d['accept']:.1%} (accuracy {d['accept_accuracy'] or float('nan'):.3f}), "
-        f"defer {d['defer']:.1%}, reject {d['reject']:.1%}; ambiguous ones: reject {d['ambiguous']['reject']:.1%}", highlight=False)
+    mean = np.exp(np.asarray(uncertainty.mean_log_probs(p.log_probs[:, row])))
+    text = f"model: <b>{best(mean)}</b><br>"
+    if p.votes is not None and p.votes[row, :-2].sum():
+        text += f"people: {best(votes_of.shares(p.votes[row][None])[0])}<br>"
+    text += f"al {scores['aleatoric'][row]:.2f} · ep {scores['epistemic'][row]:.3f}"
+    return {"uri": plots.picture_uri(images[row]), "text": text}

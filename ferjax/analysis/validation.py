@@ -1,8 +1,9 @@
 """Dual validation: does aleatoric follow human disagreement, and epistemic follow shift? Predictions in, tables out.
 
-V1 holds scores against the votes of clean test faces; V2 asks each score to tell clean faces from the same faces
-corrupted. Both are always shown for both uncertainties and for simpler scores, with the rank correlation of the two, so
-that nothing is claimed that a simpler score also does.
+V1 (:mod:`ferjax.analysis.disagreement`) holds scores against the votes of clean test faces; V2
+(:mod:`ferjax.analysis.shift`) asks each score to tell clean faces from the same faces corrupted. Both are always shown for
+both uncertainties and for simpler scores, with the rank correlation of the two, so that nothing is claimed that a simpler
+score also does.
 
 Tables are plain dictionaries of numbers, ready for JSON. References: arXiv 2606.22725.
 """
@@ -10,34 +11,13 @@ Tables are plain dictionaries of numbers, ready for JSON. References: arXiv 2606
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics, uncertainty
-from ferjax.analysis import scores as scores_of
+from ferjax.analysis import disagreement, intervals, members, quality, shift
 from ferjax.faces import votes as votes_of
 from ferjax.predictions import Predictions
 
-__all__ = ["ambiguous_and_clear", "classification", "disagreement_table", "shift_table", "validate"]
-
-
-def _interval(e: bootstrap.Estimate) -> dict[str, float]:
-    return {"value": float(e.value), "low": float(e.low), "high": float(e.high)}
-
-
-@jax.jit
-def _spearman(x: jax.Array, y: jax.Array, weights: jax.Array) -> bootstrap.Estimate:
-    return bootstrap.estimate(lambda w: metrics.spearman(x, y, w), weights)
-
-
-@jax.jit
-def _auroc(score: jax.Array, label: jax.Array, counted: jax.Array, weights: jax.Array) -> bootstrap.Estimate:
-    return bootstrap.estimate(lambda w: metrics.auroc(score, label, w * counted), weights)
-
-
-@jax.jit
-def _shift_auroc(clean: jax.Array, corrupted: jax.Array, weights: jax.Array) -> bootstrap.Estimate:
-    return bootstrap.estimate(lambda w: metrics.auroc_between(clean, corrupted, w, w), weights)
+__all__ = ["ambiguous_and_clear", "class_names", "shifted", "validate"]
 
 
 def ambiguous_and_clear(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,129 +25,85 @@ def ambiguous_and_clear(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return votes_of.ambiguity(votes_of.shares(votes))
 
 
-def classification(predictions: Predictions) -> dict:
-    """Accuracy, likelihood and calibration of the ensemble and of its members."""
-    assert predictions.votes is not None
-    q = votes_of.shares(predictions.votes).astype(np.float32)
-    labels = votes_of.hard_labels(q)
-    log_probs = jnp.asarray(predictions.log_probs)
-    mean = uncertainty.mean_log_probs(log_probs)
-    members = jax.vmap(metrics.accuracy, (0, None))(log_probs, labels)
-    return {
-        "faces": len(labels),
-        "majority_class": float(np.bincount(labels).max() / len(labels)),
-        "member_accuracy": [float(a) for a in members],
-        "accuracy": float(metrics.accuracy(mean, labels)),
-        "vote_accuracy": float(metrics.vote_accuracy(mean, q)),
-        "nll": float(metrics.nll(mean, q)),
-        "member_nll": [float(a) for a in jax.vmap(metrics.nll, (0, None))(log_probs, q)],
-        "brier": float(metrics.brier(mean, q)),
-        "ece": float(metrics.ece(mean, labels)),
-        "ece_equal_mass": float(metrics.ece(mean, labels, equal_mass=True)),
-        "jensen_shannon": float(metrics.jensen_shannon(mean, q)),
-    }
+def shifted(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """The conditions that test faces are held against: all but ``test`` itself and valid faces, clean or corrupted."""
+    return {name: p for name, p in predictions.items() if name not in ("test", "valid") and not name.startswith("valid_")}
 
 
-def disagreement_table(predictions: Predictions, weights: jax.Array, key: jax.Array) -> dict:
-    """V1: every score against human disagreement δ = 1 - max q on clean faces, with 95 % intervals.
-
-    Args:
-      predictions: the clean test split, with votes.
-      weights: ``[resample, face]`` bootstrap weights.
-      key: random key of the reliability ceiling's half splits.
-    """
-    assert predictions.votes is not None
-    q = votes_of.shares(predictions.votes)
-    delta = jnp.asarray(votes_of.disagreement(q), jnp.float32)
-    ambiguous, clear = ambiguous_and_clear(predictions.votes)
-    scores = scores_of.from_log_probs(predictions.log_probs)
-    ceiling = float(metrics.spearman_ceiling(predictions.votes[:, :8], key))
-    table: dict = {"faces": len(q), "ambiguous": int(ambiguous.sum()), "clear": int(clear.sum()), "ceiling": ceiling, "scores": {}}
-    for name, score in scores.items():
-        rho = _interval(_spearman(score, delta, weights))
-        row = {"spearman": rho, "share_of_ceiling": rho["value"] / ceiling,
-               "auroc_ambiguous": _interval(_auroc(score, ambiguous, ambiguous | clear, weights))}
-        if predictions.truth is not None:
-            truth = jnp.asarray(votes_of.entropy(predictions.truth), jnp.float32)
-            row["spearman_true_entropy"] = _interval(_spearman(score, truth, weights))
-        table["scores"][name] = row
-    order = np.argsort(np.asarray(scores["aleatoric"]), kind="stable")
-    table["deciles"] = [
-        {"aleatoric": float(scores["aleatoric"][part].mean()), "disagreement": float(delta[part].mean()), "faces": len(part)}
-        for part in np.array_split(order, 10) if len(part)
-    ]
-    return table
-
-
-def shift_table(clean: Predictions, shifted: Mapping[str, Predictions], weights: jax.Array) -> dict:
-    """V2: AUROC of every score for clean test faces against the same faces corrupted; and against strangers.
-
-    Args:
-      clean: the clean test split.
-      shifted: condition -> predictions; those with a corruption must hold the same faces in the same order.
-      weights: ``[resample, face]`` bootstrap weights of the clean faces.
-
-    Returns:
-      ``corruptions[name][severity][score]`` with intervals, ``curve[score][severity]`` the unweighted mean over corruptions,
-      and ``natural[condition][score]`` for other sets.
+def class_names(count: int, given: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Names of the classes: as given, else FER+'s eight, else numbers.
 
     Raises:
-      ValueError: if a corrupted set holds other faces.
+      ValueError: if there are more or fewer names than classes.
     """
-    reference = scores_of.from_log_probs(clean.log_probs)
-    table: dict = {"corruptions": {}, "curve": {}, "natural": {}}
-    for condition, predictions in shifted.items():
-        scores = scores_of.from_log_probs(predictions.log_probs)
-        if predictions.corruption is None:
-            areas = {name: float(metrics.auroc_between(reference[name], scores[name])) for name in scores}
-            table["natural"][condition] = {"faces": len(predictions.ids), **areas}
-            continue
-        if not np.array_equal(predictions.ids, clean.ids):
-            raise ValueError(f"condition {condition} holds other faces than the clean test split; ids must agree in order")
-        row = {name: _interval(_shift_auroc(reference[name], scores[name], weights)) for name in scores}
-        table["corruptions"].setdefault(predictions.corruption, {})[predictions.severity] = row
-    severities = sorted({s for rows in table["corruptions"].values() for s in rows})
-    for name in reference:
-        table["curve"][name] = {
-            s: float(np.mean([rows[s][name]["value"] for rows in table["corruptions"].values() if s in rows])) for s in severities
-        }
-    return table
+    names = given or (votes_of.CLASSES if count == len(votes_of.CLASSES) else tuple(f"class {c}" for c in range(count)))
+    if len(names) != count:
+        raise ValueError(f"{len(names)} class names ({', '.join(names)}) for predictions of {count} classes")
+    return tuple(names)
 
 
-def validate(predictions: Mapping[str, Predictions], *, resamples: int = 2000, seed: int = 0) -> dict:
+def _check(predictions: Mapping[str, Predictions]) -> Predictions:
+    if "test" not in predictions or predictions["test"].votes is None:
+        raise ValueError(f"validation needs condition 'test' with votes; got {', '.join(predictions) or 'none'}")
+    test = predictions["test"]
+    if len(test.ids) < 2:
+        raise ValueError(f"validation needs at least 2 test faces, got {len(test.ids)}")
+    empty = np.flatnonzero(test.votes[:, :-2].sum(1) == 0)  # type: ignore[index]
+    if len(empty):
+        raise ValueError(f"test face {empty[0]} (id {test.ids[empty[0]]}) has no emotion vote; leave out faces that nobody could read "
+                         f"({len(empty)} of them), or give them as a set of strangers")
+    for name, p in predictions.items():
+        if p.log_probs.shape[::2] != test.log_probs.shape[::2]:
+            raise ValueError(f"condition {name} has {p.log_probs.shape[0]} members and {p.log_probs.shape[2]} classes, "
+                             f"the test faces have {test.log_probs.shape[0]} and {test.log_probs.shape[2]}")
+    return test
+
+
+def validate(predictions: Mapping[str, Predictions], *, resamples: int = 2000, seed: int = 0,
+             classes: tuple[str, ...] | None = None) -> dict:
     """The whole dual validation.
 
     Args:
       predictions: condition -> predictions; ``test`` (clean, with votes) is needed, everything else but ``valid`` is shift.
-      resamples: bootstrap resamples behind every interval.
-      seed: seed of the bootstrap and the half splits.
+      resamples: bootstrap resamples behind every interval; faces of one group are drawn together.
+      seed: seed of the bootstrap, the half splits, the posterior and the permutations.
+      classes: names of the classes.
 
     Returns:
-      ``classification``, ``v1``, ``v2``, the 2 × 2 table ``cross`` and the ``rank_correlation`` of the two uncertainties.
+      ``classification``, ``selective``, ``v1``, ``v2``, the 2 × 2 table ``cross`` of every score, the ``rank_correlation`` of the
+      two uncertainties, ``cross_dataset``, ``distance``, ``sensitivity``, ``forms``, ``contributions``.
 
     Raises:
-      ValueError: if the clean test split or its votes are missing.
+      ValueError: if the clean test split or its votes are missing, or conditions do not fit together.
     """
-    if "test" not in predictions or predictions["test"].votes is None:
-        raise ValueError(f"validation needs condition 'test' with votes; got {', '.join(predictions) or 'none'}")
-    test = predictions["test"]
-    key = jax.random.key(seed)
-    weights = jax.jit(bootstrap.resample_weights, static_argnums=(1, 2))(key, len(test.ids), resamples)
-    v1 = disagreement_table(test, weights, jax.random.fold_in(key, 1))
-    v2 = shift_table(test, {name: p for name, p in predictions.items() if name not in ("test", "valid")}, weights)
-    scores = scores_of.from_log_probs(test.log_probs)
-    worst = max(next(iter(v2["curve"].values())), default=None)
-    cross = {
-        name: {"disagreement": v1["scores"][name]["spearman"]["value"],
-               "shift": v2["curve"][name][worst] if worst is not None else None}
-        for name in scores_of.LABELS
-    }
+    test = _check(predictions)
+    names = class_names(test.log_probs.shape[2], classes)
+    keys = [jax.random.fold_in(jax.random.key(seed), i) for i in range(5)]
+    weights = intervals.draw(test, keys[0], resamples)
+    others = shifted(predictions)
+    v1 = disagreement.disagreement_table(test, weights, keys[1])
+    v2 = shift.shift_table(test, others, weights, keys[2])
+    worst = max(v2["curve"]["epistemic"], default=None)
+    worst_copies = {name: p for name, p in others.items() if p.corruption is not None and p.severity == worst}
+    far = {name: p for name, p in others.items() if name in worst_copies or p.corruption is None}
     return {
         "members": int(test.log_probs.shape[0]),
-        "classification": classification(test),
+        "classes": list(names),
+        "resamples": resamples,
+        "groups": None if test.groups is None else len(np.unique(test.groups)),
+        "classification": quality.classification(test, weights),
+        "selective": quality.selective_table(test, weights),
         "v1": v1,
         "v2": v2,
-        "cross": cross,
+        "cross": {
+            name: {"disagreement": row["spearman"], "shift": v2["curve"].get(name, {}).get(worst)}
+            for name, row in v1["scores"].items()
+        },
         "shift_severity": worst,
-        "rank_correlation": _interval(_spearman(scores["aleatoric"], scores["epistemic"], weights)),
+        "rank_correlation": v1["rank_correlation"],
+        "cross_dataset": shift.labelled_sets(others, keys[3], resamples),
+        "distance": shift.distance_table(test, far, keys[4]),
+        "sensitivity": members.sensitivity(test, worst_copies),
+        "forms": members.other_forms(test, worst_copies, weights),
+        "contributions": members.contributions(test, worst_copies, names),
     }

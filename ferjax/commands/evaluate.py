@@ -119,6 +119,8 @@ class Evaluate:
         if self.resample_groups:
             predictions["test"] = dataclasses.replace(predictions["test"], groups=dataset.twins(faces["test"].images))
         images = {name: faces[name].images for name in known if name in predictions}
+        if read:  # its densities were fitted just now
+            trained = trained._replace(familiarity=prediction.load_run(self.run_folder).familiarity)
         for number, (name, faces_of) in enumerate(read.items()):
             predictions[name] = _predict(trained, name, faces_of, 10**9 * (number + 1))
             predictions[name].save(self.run_folder / "predictions" / f"{name}.npz")

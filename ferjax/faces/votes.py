@@ -1,8 +1,9 @@
 """What ten crowd votes say about a face: target distribution, disagreement, ambiguity, and which faces to keep.
 
 Pure functions on numpy arrays. A vote array is ``votes[face, 10]``, columns in FER+ order :data:`COLUMNS`; the first
-eight are the classes. Entropies are in nats and computed in float64 from *sorted* shares, so that two faces with the
-same multiset of votes tie exactly.
+eight are the classes. With other classes it is ``[face, C + 2]``: the last two columns are always unknown and NF.
+Entropies are in nats and computed in float64 from *sorted* shares, so that two faces with the same multiset of votes tie
+exactly.
 
 References:
   Barsoum et al., Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution,
@@ -35,7 +36,7 @@ def check(votes: np.ndarray) -> np.ndarray:
     """Refuses what cannot be vote counts.
 
     Args:
-      votes: ``[face, 10]`` non-negative whole numbers.
+      votes: ``[face, C + 2]`` non-negative whole numbers.
 
     Returns:
       The votes as int64.
@@ -44,8 +45,9 @@ def check(votes: np.ndarray) -> np.ndarray:
       ValueError: naming the first bad row.
     """
     votes = np.asarray(votes)
-    if votes.ndim != 2 or votes.shape[1] != len(COLUMNS):
-        raise ValueError(f"votes must be [face, {len(COLUMNS)}] ({', '.join(COLUMNS)}), got shape {votes.shape}")
+    if votes.ndim != 2 or votes.shape[1] < 4:
+        raise ValueError(f"votes must be [face, {len(COLUMNS)}] ({', '.join(COLUMNS)}), or [face, C + 2] with C >= 2 other "
+                         f"classes; got shape {votes.shape}")
     bad = ~np.all((votes >= 0) & (votes < np.inf) & (votes == np.round(votes)), axis=1)
     if bad.any():
         row = int(np.argmax(bad))
@@ -54,12 +56,12 @@ def check(votes: np.ndarray) -> np.ndarray:
 
 
 def shares(votes: np.ndarray) -> np.ndarray:
-    """The emotion votes of each face over their sum, ``[face, 8]`` float64; 0 where a face has none.
+    """The emotion votes of each face over their sum, ``[face, C]`` float64; 0 where a face has none.
 
     >>> shares(np.array([[5, 5, 0, 0, 0, 0, 0, 0, 0, 0]]))[0, :3].tolist()
     [0.5, 0.5, 0.0]
     """
-    emotions = check(votes)[:, : len(CLASSES)].astype(np.float64)
+    emotions = check(votes)[:, :-2].astype(np.float64)
     return emotions / np.maximum(emotions.sum(axis=1, keepdims=True), 1)
 
 
@@ -85,6 +87,8 @@ def targets(votes: np.ndarray, policy: str = "paper") -> Targets:
     [True, False]
     """
     votes = check(votes)
+    if votes.shape[1] != len(COLUMNS):
+        raise ValueError(f"policies are about FER+ votes [face, {len(COLUMNS)}] ({', '.join(COLUMNS)}), got shape {votes.shape}")
     if policy == "paper":
         keep = (votes[:, 8:].sum(axis=1) < 5) & (votes[:, :8].sum(axis=1) > 0)
         q = shares(votes)
@@ -161,9 +165,9 @@ def ambiguity(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def not_a_face(votes: np.ndarray) -> np.ndarray:
     """Faces that at least 5 of 10 people call "not a face": a natural out-of-distribution set, ``[face]`` bool."""
-    return check(votes)[:, 9] >= 5
+    return check(votes)[:, -1] >= 5
 
 
 def unknown_expression(votes: np.ndarray) -> np.ndarray:
     """Faces whose expression at least 5 of 10 people call "unknown", ``[face]`` bool."""
-    return check(votes)[:, 8] >= 5
+    return check(votes)[:, -2] >= 5
