@@ -1,6 +1,6 @@
 """ImageNet-C's corruptions against the package imagecorruptions: same pictures? how fast?
 
-    python -m benchmarks.corruptions [--quick]
+    python -m benchmarks.corruptions [--quick] [--out FOLDER]
 
 Both sides corrupt the same drawn faces at 224 and at 48 pixels. Where nothing is random, pixels are compared: the share
 within 2/255 of the package's. Where the noise is drawn, statistics are: the difference of mean and of spread (in 1/255),
@@ -11,7 +11,6 @@ Speed is the package's time over ours, one picture each, in turns within one run
 one picture at a time and in one process, as its users call it; ours on a batch with all cores.
 """
 
-import argparse
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.timing import interleave, machine
+from benchmarks import results
+from benchmarks.timing import interleave
 from ferjax.faces import images, synthetic
 from ferjax.faces.corruptions import IMAGENET_C, IMAGENET_C_EXTRA, corrupt
 
@@ -95,44 +95,36 @@ def compare(full_name: str, pixels: np.ndarray, severities: Sequence[int], runs:
     return cells, *(seconds / len(severities))
 
 
-def main(argv: Sequence[str] = ()) -> None:
-    """Prints a Markdown table per size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="three corruptions of two faces, to see that it runs")
-    quick = parser.parse_args(argv).quick
+def run(found: results.Results) -> None:
+    """A table per size."""
     names = (*IMAGENET_C, *IMAGENET_C_EXTRA)
-    plan = [(48, 2)] if quick else [(224, 16), (48, 64)]
-    if quick:
+    plan = [(48, 2)] if found.quick else [(224, 16), (48, 64)]
+    if found.quick:
         names = ("imagenet_c.gaussian_noise", "imagenet_c.contrast", "imagenet_c.jpeg_compression")
-    severities = (1, 5) if quick else SEVERITIES
     try:
         import imagecorruptions  # noqa: F401
     except ImportError:
-        print("imagecorruptions is not installed (pip install imagecorruptions-imaug): nothing to compare with")
+        found.say("\nimagecorruptions is not installed (pip install 'ferjax[peers]'): nothing to compare with")
         return
-    print(machine())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package's own
         for side, count in plan:
-            _print_table(faces(count, side), names, severities, runs=2 if quick else 3)
+            _table(found, faces(count, side), names, (1, 5) if found.quick else SEVERITIES, runs=2 if found.quick else 3)
 
 
-def _print_table(pixels: np.ndarray, names: Sequence[str], severities: Sequence[int], runs: int) -> None:
-    side = pixels.shape[1]
-    print(f"\n{side} px, {len(pixels)} faces: share of pixels within 2/255, or |Δmean| |Δstd| in 1/255 and spectrum in octaves\n")
-    print("| corruption |", " | ".join(f"severity {s}" for s in severities), "| ours, images/s | package, images/s | ratio |")
-    print("|---|" + "---|" * (len(severities) + 3))
+def _table(found: results.Results, pixels: np.ndarray, names: Sequence[str], severities: Sequence[int], runs: int) -> None:
+    found.table(
+        f"{pixels.shape[1]} px, {len(pixels)} faces: share of pixels within 2/255, or |Δmean| |Δstd| in 1/255 and spectrum in octaves",
+        "corruption", *(f"severity {s}" for s in severities), "ours, images/s", "package, images/s", "ratio")
     totals: dict[str, np.ndarray] = {}
     for name in names:
         cells, ours, theirs = compare(name, pixels, severities, runs)
         suite = "all fifteen" if name in IMAGENET_C else "four extras"
         totals[suite] = np.add(totals.get(suite, np.zeros(2)), (ours, theirs))
-        print(f"| {name} |", " | ".join(cells), f"| {1 / ours:,.0f} | {1 / theirs:,.0f} | {theirs / ours:.1f} |", flush=True)
+        found.row(name, *cells, 1 / ours, 1 / theirs, theirs / ours)
     for suite, (ours, theirs) in totals.items():
-        print(f"| {suite} |", " | ".join("" for _ in severities), f"| {1 / ours:,.1f} | {1 / theirs:,.1f} | {theirs / ours:.1f} |")
+        found.row(suite, *("" for _ in severities), 1 / ours, 1 / theirs, theirs / ours)
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    results.main(run, __doc__)

@@ -1,75 +1,257 @@
-"""Training throughput of an ensemble: one vmapped step against the same jitted step called once per member.
+"""Throughput of an ensemble in members × faces per second, against the number of members M.
 
-    python -m benchmarks.ensemble [--quick]
+    python -m benchmarks.ensemble [--quick] [--out FOLDER]
 
-Same work on both sides: M members, one batch each, forward, backward and AdamW. Achieved FLOP/s are held against the best
-large matrix product measured in the same run.
+Ways to train or ask M members, timed in turn:
+  stacked vmap            one program over stacked parameters: ferjax
+  loop of jitted members  the same function, compiled for one member and called M times
+  lax.map                 one program that takes the members one after another
+  PyTorch loop            the same network in PyTorch, eager, called M times
+  torch.func vmap         stack_module_state and vmap, PyTorch's own way to stack members
+  torch-uncertainty       its deep ensemble (inference), where it is installed and loads
+
+A training step draws a batch for each member, mirrors, resizes and normalises it, goes forward and backward and updates
+with AdamW; inference gives log-probabilities of the same faces from every member. A large float32 (or bfloat16) matrix
+product takes its turn among them: "share of matmul" is the FLOP/s of stacked vmap (matrix products alone are counted)
+over those of that product. "compile" is tracing and compiling stacked vmap; "memory" is what XLA reserves for it: arguments,
+results and everything in between. "±" is the widest half-range of any candidate's runs.
 """
 
-import argparse
-from collections.abc import Sequence
+import gc
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from benchmarks.timing import interleave, machine
-from ferjax.config import Config, DataConfig, ModelConfig, TrainConfig, dinov2
+from benchmarks import results
+from benchmarks.timing import free_memory, interleave, matmul_peak
+from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
 from ferjax.ensemble import budget, members, parallel
+from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 
-TINY = ModelConfig()
-CACHED_S14 = dinov2("s14", 56, trainable_blocks=4, head="cls+mean")
+FACES = 256
+STACKED, LOOP, MAP, TORCH = "stacked vmap", "loop of jitted members", "lax.map", "PyTorch loop"
+MATMUL = "matmul"
 
 
-def candidates(model_config: ModelConfig, count: int, batch: int):
-    """The two ways to take one step of every member, as calls, and the FLOPs of that step."""
-    config = Config(data=DataConfig(), model=model_config, train=TrainConfig(seeds=tuple(range(count)), batch_size=batch))
-    model, optimizer = vit.members_model(model_config), members.optimizer(config.train, 10)
-    cached = vit.trunk_model(model_config) is not None
-    faces = 256
-    data = (jnp.zeros((faces, 2, *vit.tokens_shape(model_config))) if cached else jnp.zeros((faces, 48, 48), jnp.uint8))
-    targets = jnp.full((faces, vit.NUM_CLASSES), 1 / vit.NUM_CLASSES)
-    step = members.train_step(model, optimizer, members.token_feed() if cached else members.pixel_feed(model_config.image_size))
-    stacked_step = parallel.map_members(parallel.lay_out(count, jax.devices()[:1]), step, (0, 0, None, None))
-    one_step = jax.jit(step)
-    state = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))(jnp.arange(count, dtype=jnp.uint32))
-    order = jnp.zeros((count, 1, batch), jnp.int32)
-    singles = [jax.tree.map(lambda leaf, k=k: leaf[k], (state, order)) for k in range(count)]
-    flops = count * batch * budget.estimate(config, faces, 1, parallel.lay_out(count, jax.devices()[:1])).train_flops
-    return {
-        "stacked vmap": lambda: stacked_step(state, order, data, targets),
-        "loop of jitted members": lambda: [one_step(*single, data, targets) for single in singles],
-    }, flops
+class Case(NamedTuple):
+    """A model, faces per member and step (training), faces per call (inference), and the numbers of members to try."""
+
+    name: str
+    model: ModelConfig
+    batch: int
+    asked: int
+    members: tuple[int, ...]
 
 
-def matmul_peak(side: int) -> float:
-    """FLOP/s of a large float32 matrix product."""
-    a = jnp.ones((side, side))
+class Programs(NamedTuple):
+    """Calls by name, what compiling the stacked one took and reserves, and the FLOPs of one call."""
+
+    calls: dict[str, Callable[[], Any]]
+    compile_seconds: float
+    peak_bytes: int
+    flops: float
+
+
+def cases(quick: bool) -> list[Case]:
+    """What to measure on this kind of device."""
+    many = (1, 2, 5, 10, 20, 50)
+    if quick:
+        cached = ModelConfig(patch_size=16, dim=16, depth=2, heads=2, trainable_blocks=1)
+        return [Case("minute ViT", ModelConfig(patch_size=16, dim=16, depth=1, heads=2), 8, 8, (2,)),
+                Case("minute ViT, cached trunk", cached, 8, 8, (2,))]
+    if jax.default_backend() == "cpu":
+        return [
+            Case("tiny ViT", ModelConfig(), 32, 128, many),
+            Case("S/14 cached trunk, 56 px", dinov2("s14", 56, trainable_blocks=4, head="cls+mean"), 16, 16, many),
+            Case("S/14, 56 px", dinov2("s14", 56, head="cls+mean"), 16, 16, many),
+        ]
+    return [
+        Case("tiny ViT", ModelConfig(), 256, 1024, many),
+        Case("S/14 cached trunk, 224 px, bf16", dinov2("s14", trainable_blocks=4, head="cls+mean", dtype="bfloat16"), 64, 256, many),
+        Case("S/14, 224 px, bf16", dinov2("s14", dtype="bfloat16"), 64, 256, many),
+        Case("B/14, 224 px, bf16", dinov2("b14", dtype="bfloat16"), 32, 128, many),
+    ]
+
+
+def compiled(function: Any, *args: Any) -> tuple[Callable, float, int]:
+    """Compiles a jitted function ahead of time.
+
+    Returns:
+      the program, the seconds it took to trace and compile, and the bytes it needs at its peak.
+    """
+    began = time.perf_counter()
+    program = function.lower(*args).compile()
+    seconds = time.perf_counter() - began
+    m = program.memory_analysis()
+    peak = m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes - m.alias_size_in_bytes
+    return program, seconds, peak
+
+
+def stored_faces(model: ModelConfig) -> jax.Array:
+    """What batches are drawn from: gray faces, or the cached tokens of each and of its mirror image."""
+    key = jax.random.key(0)
+    if model.trainable_blocks is None:
+        return jax.random.randint(key, (FACES, 48, 48), 0, 256).astype(jnp.uint8)
+    return jax.random.normal(key, (FACES, 2, *vit.tokens_shape(model)), model.dtype)
+
+
+def settings(case: Case, count: int) -> Config:
+    """The configuration of a run of that many members."""
+    return Config(model=case.model, train=TrainConfig(seeds=tuple(range(count)), batch_size=case.batch, warmup_epochs=0))
+
+
+def _flops_per_face(config: Config) -> tuple[float, float]:
+    cost = budget.estimate(config, FACES, 1, parallel.lay_out(1, jax.devices()[:1]))
+    # A member's own part; with a cached trunk the blocks below it are not run.
+    return cost.train_flops / (4 if config.model.remat else 3), cost.train_flops
+
+
+def training(case: Case, count: int) -> Programs:
+    """One training step of every member, in each way."""
+    config = settings(case, count)
+    model, optimizer = vit.members_model(case.model), members.optimizer(config.train, 10**6)
+    feed = members.pixel_feed(case.model.image_size) if case.model.trainable_blocks is None else members.token_feed()
+    step = members.train_step(model, optimizer, feed)
+    stored = stored_faces(case.model)
+    targets = jax.nn.softmax(jax.random.normal(jax.random.key(1), (FACES, vit.NUM_CLASSES)))
+    order = jax.random.randint(jax.random.key(2), (count, 1, case.batch), 0, FACES)
+    seeds = jnp.arange(count, dtype=jnp.uint32)
+    state = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))(seeds)
+    # `best_params` begins as `params`: two arrays, so that both can be handed over.
+    state = state._replace(best_params=jax.tree.map(jnp.copy, state.params))
+    params = jax.device_get(state.params)
+    singles = [jax.tree.map(lambda leaf, k=k: leaf[k], state) for k in range(count)]
+
+    layout = parallel.lay_out(count, jax.devices()[:1])
+    stacked, seconds, peak = compiled(parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)), state, order, stored, targets)
+    in_turn = jax.jit(lambda s, o, d, t: jax.lax.map(lambda x: step(*x, d, t), (s, o)), donate_argnums=0)
+    one = jax.jit(step, donate_argnums=0)
+    carried = {"state": state}
+
+    def all_at_once(program: Callable) -> Callable[[], Any]:
+        def call() -> Any:
+            carried["state"], report = program(carried["state"], order, stored, targets)
+            return carried["state"].step, report
+        return call
+
+    def one_by_one() -> Any:
+        reports = []
+        for k in range(count):
+            singles[k], report = one(singles[k], order[k], stored, targets)
+            reports.append((singles[k].step, report))
+        return reports
+
+    calls = {STACKED: all_at_once(stacked), LOOP: one_by_one, MAP: all_at_once(in_turn)}
+    torch = _peers()
+    if torch:
+        calls |= torch.training_steps(case.model, config.train, params, stored, targets, order[:, 0])
+    return Programs(calls, seconds, peak, count * case.batch * _flops_per_face(config)[1])
+
+
+def log_probs_of(config: ModelConfig) -> Callable[[Any, jax.Array], jax.Array]:
+    """One member's answer to stored faces, or to cached tokens."""
+    model = vit.members_model(config)
+
+    def ask(params: Any, inputs: jax.Array) -> jax.Array:
+        if config.trainable_blocks is None:
+            inputs = normalise(to_network_size(inputs, config.image_size))
+        return model.apply(params, inputs).log_probs
+
+    return ask
+
+
+def inference(case: Case, count: int) -> Programs:
+    """Log-probabilities of the same faces from every member, in each way."""
+    model = vit.members_model(case.model)
+    stored = stored_faces(case.model)[: case.asked]
+    inputs = stored if case.model.trainable_blocks is None else stored[:, 0]
+    params = jax.jit(jax.vmap(model.init))(jax.random.split(jax.random.key(0), count))
+    ask = log_probs_of(case.model)
+    layout = parallel.lay_out(count, jax.devices()[:1])
+    stacked, seconds, peak = compiled(parallel.map_members(layout, ask, (0, None)), params, inputs)
+    in_turn = jax.jit(lambda p, x: jax.lax.map(lambda p: ask(p, x), p))
+    one = jax.jit(ask)
+    singles = [jax.tree.map(lambda leaf, k=k: leaf[k], params) for k in range(count)]
+    calls: dict[str, Callable[[], Any]] = {
+        STACKED: lambda: stacked(params, inputs),
+        LOOP: lambda: [one(single, inputs) for single in singles],
+        MAP: lambda: in_turn(params, inputs),
+    }
+    torch = _peers()
+    if torch:
+        calls |= torch.predictions(case.model, params, inputs)[0]
+    return Programs(calls, seconds, peak, count * len(inputs) * _flops_per_face(settings(case, count))[0])
+
+
+def _peers() -> Any:
+    try:
+        from benchmarks import peers
+    except ImportError:
+        return None
+    return peers
+
+
+def missing() -> list[str]:
+    """Which peers stay away, and why."""
+    torch = _peers()
+    if torch is None:
+        return ["PyTorch is not installed (pip install 'ferjax[peers]'): compared with JAX alone"]
+    tiny = ModelConfig(patch_size=24, dim=4, depth=1, heads=1)
+    params = jax.vmap(vit.members_model(tiny).init)(jax.random.split(jax.random.key(0), 1))
+    left_out = torch.predictions(tiny, params, jnp.zeros((1, 48, 48), jnp.uint8))[1]
+    return [f"{name} is left out: {reason}" for name, reason in left_out.items()]
+
+
+def needed_bytes(case: Case, count: int) -> float:
+    """About what all candidates hold at once: state stacked and one by one, in JAX and in PyTorch."""
+    cost = budget.estimate(settings(case, count), FACES, 1, parallel.lay_out(count, jax.devices()[:1]))
+    return 4 * cost.state_bytes + 2 * cost.activation_bytes
+
+
+def run(found: results.Results) -> None:
+    """Every case, training and inference, against the number of members."""
+    for line in missing():
+        found.say(f"\n{line}")
+    side = 256 if found.quick else 2048 if jax.default_backend() == "cpu" else 8192
+    for dtype in sorted({case.model.dtype for case in cases(found.quick)}, reverse=True):
+        found.say(f"\n{dtype} matmul, {side} × {side}: {matmul_peak(side, dtype) / 1e9:,.0f} GFLOP/s at best")
+    for title, build in (("training", training), ("inference", inference)):
+        columns = [STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty"]
+        found.table(f"{title}: members × faces per second",
+                    "model", "M", *columns, "× loop", "× PyTorch", "share of matmul", "ms", "±", "compile, s", "memory, MiB")
+        for case in cases(found.quick):
+            measure(found, title, build, case, side)
+
+
+def measure(found: results.Results, title: str, build: Callable[[Case, int], Programs], case: Case, side: int) -> None:
+    """The rows of one case."""
+    a = jnp.ones((side, side), case.model.dtype)
     product = jax.jit(jnp.matmul)
-    return 2 * side**3 / interleave({"matmul": lambda: product(a, a)}).get("matmul").median  # type: ignore[union-attr]
-
-
-def main(argv: Sequence[str] = ()) -> None:
-    """Prints a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one small case, to see that it runs")
-    quick = parser.parse_args(argv).quick
-    plan = [("tiny ViT", TINY, 2, 8)] if quick else [
-        ("tiny ViT", TINY, 1, 32), ("tiny ViT", TINY, 5, 32), ("tiny ViT", TINY, 10, 32), ("S/14, cached trunk, 4 blocks", CACHED_S14, 5, 64)]
-    print(machine())
-    peak = matmul_peak(256 if quick else 2048)
-    print(f"float32 matmul: {peak / 1e9:.0f} GFLOP/s\n")
-    print("| model | M | batch | stacked vmap, member-faces/s | loop of members | ratio | share of matmul | first call, s |")
-    print("|---|---|---|---|---|---|---|---|")
-    for name, model, count, batch in plan:
-        calls, flops = candidates(model, count, batch)
-        t = interleave(calls, runs=2 if quick else 7)
-        stacked, loop = t["stacked vmap"], t["loop of jitted members"]
-        print(f"| {name} | {count} | {batch} | {count * batch / stacked.median:,.0f} | {count * batch / loop.median:,.0f} | "
-              f"{loop.median / stacked.median:.2f} | {flops / stacked.median / peak:.0%} | {stacked.first:.1f} |", flush=True)
+    for count in case.members:
+        if needed_bytes(case, count) > 0.9 * free_memory():
+            found.say(f"| {case.name} | {count} | left out: needs about {needed_bytes(case, count) / 2**30:.0f} GiB, "
+                      f"{free_memory() / 2**30:.0f} are free" + " | " * 13)
+            continue
+        programs = build(case, count)
+        timings = interleave(programs.calls | {MATMUL: lambda: product(a, a)}, 2 if found.quick else 7, limit=40,
+                             clock=found.clock)
+        peak = 2 * side**3 / timings.pop(MATMUL).median
+        found.timed(f"{title}: {case.name}", count, timings, "members")
+        work = count * (case.batch if title == "training" else min(case.asked, FACES))
+        stacked = timings[STACKED].median
+        rates = [work / timings[name].median if name in timings else None for name in
+                 (STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty")]
+        found.row(case.name, count, *rates, timings[LOOP].median / stacked,
+                  timings[TORCH].median / stacked if TORCH in timings else None, f"{programs.flops / stacked / peak:.0%}",
+                  1e3 * stacked, f"{max(t.spread for t in timings.values()):.0%}", programs.compile_seconds,
+                  programs.peak_bytes / 2**20)
+        del programs
+        gc.collect()
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    results.main(run, __doc__)

@@ -1,47 +1,137 @@
 """Timing that can be believed: warm-up apart, results waited for, candidates in turn, medians and spread."""
 
 import os
+import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Timing", "interleave", "machine"]
+__all__ = ["Timing", "copy_seconds", "describe", "free_memory", "interleave", "machine", "matmul_peak"]
+
+Call = Callable[[], object]
 
 
 class Timing(NamedTuple):
-    """Seconds of one call: median, fastest and slowest of the counted runs, and the first call (compilation included)."""
+    """Seconds of one call: median, fastest and slowest of the counted runs, their number, and the first call (uncounted).
+
+    The first call is where a program that compiles when it is called does so.
+    """
 
     median: float
     low: float
     high: float
+    runs: int
     first: float
 
+    @property
+    def spread(self) -> float:
+        """Half the range of the counted runs, as a share of the median."""
+        return (self.high - self.low) / 2 / self.median if self.median else 0.0
 
-def interleave(candidates: Mapping[str, Callable[[], object]], runs: int = 5) -> dict[str, Timing]:
-    """Times candidates A B A B …, so that a machine that slows down slows all of them.
+
+def interleave(
+    candidates: Mapping[str, Call],
+    runs: int = 5,
+    *,
+    limit: float = float("inf"),
+    clock: Callable[[], float] = time.perf_counter,
+    wait: Callable[[Any], object] = jax.block_until_ready,
+) -> dict[str, Timing]:
+    """Times candidates in turn, A B C, B C A, C A B, …, so that a machine that slows down slows all of them alike.
 
     Args:
-      candidates: name -> call that returns arrays (waited for with ``block_until_ready``).
-      runs: counted runs of each, after one uncounted.
+      candidates: name -> call; its result is waited for.
+      runs: counted runs of each, after one that is not counted.
+      limit: seconds after which no further round begins, but never less than two rounds are counted.
+      clock: seconds now.
+      wait: blocks until a result is there.
+
+    Raises:
+      ValueError: if there is nothing to time or nothing to count.
     """
-    first = {name: _seconds(call) for name, call in candidates.items()}
-    counted: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(runs):
-        for name, call in candidates.items():
-            counted[name].append(_seconds(call))
-    return {n: Timing(float(np.median(s)), min(s), max(s), first[n]) for n, s in counted.items()}
+    if not candidates or runs < 1:
+        raise ValueError(f"expected candidates and at least one run, got {len(candidates)} candidates and {runs} runs")
+
+    def seconds(call: Call) -> float:
+        began = clock()
+        wait(call())
+        return clock() - began
+
+    first = {name: seconds(call) for name, call in candidates.items()}
+    names, counted = list(candidates), {name: [] for name in candidates}
+    began = clock()
+    for turn in range(runs):
+        if turn >= 2 and clock() - began > limit:
+            break
+        start = turn % len(names)
+        for name in names[start:] + names[:start]:
+            counted[name].append(seconds(candidates[name]))
+    return {n: Timing(float(np.median(s)), min(s), max(s), len(s), first[n]) for n, s in counted.items()}
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - began
+def matmul_peak(side: int = 2048, dtype: Any = "float32", runs: int = 7) -> float:
+    """FLOP/s of the fastest of several large matrix products: what the machine can do at most, as far as JAX can ask."""
+    a = jnp.ones((side, side), dtype)
+    product = jax.jit(jnp.matmul)
+    return 2 * side**3 / interleave({"matmul": lambda: product(a, a)}, runs)["matmul"].low
 
 
-def machine() -> str:
-    """Device, cores, load and versions, for the head of every table."""
-    device = jax.devices()[0]
-    return f"{device.platform} {device.device_kind}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, JAX {jax.__version__}"
+def copy_seconds(nbytes: int, runs: int = 5) -> float:
+    """Seconds to copy that many bytes once, fastest of several."""
+    source = np.ones(nbytes // 4, np.float32)
+    target = np.empty_like(source)
+    return interleave({"copy": lambda: np.copyto(target, source)}, runs)["copy"].low
+
+
+def free_memory() -> int:
+    """Bytes a new array may take on the first device (on CPU: in the machine)."""
+    limits = jax.devices()[0].memory_stats()
+    if limits and "bytes_limit" in limits:
+        return limits["bytes_limit"] - limits["bytes_in_use"]
+    if sys.platform == "linux":
+        with open("/proc/meminfo") as file:
+            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def machine() -> dict[str, Any]:
+    """Device, cores, load and versions: what every figure depends on."""
+    def installed(package: str) -> str | None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+
+    devices = jax.devices()
+    packages = ("jax", "jaxlib", "flax", "numpy", "scipy", "torch")
+    return {
+        "device": f"{devices[0].platform} {devices[0].device_kind}",
+        "devices": len(devices),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "versions": {name: found for name in packages if (found := installed(name))},
+    }
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+        if names:
+            return f"{platform.machine()} {names[0]}"
+    return platform.machine()
+
+
+def describe(facts: Mapping[str, Any]) -> str:
+    """:func:`machine` on one line."""
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    return (f"{facts['devices']} × {facts['device']}, {facts['processor']}, {facts['cores']} cores, load {facts['load']}, "
+            f"Python {facts['python']}, {versions}")
