@@ -6,10 +6,13 @@
 faces: ensemble accuracy 0.722 on valid, 0.712 on the stand-in test split.
 """
 
-from ferjax.config import Config, DataConfig, TrainConfig, dinov2
+from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2
 
 config = Config(
     data=DataConfig(name="ferplus", path="data/ferplus"),
     model=dinov2("s14", 56, pretrained="weights/dinov2_vits14.safetensors", trainable_blocks=4, head="cls+mean"),
     train=TrainConfig(epochs=4, batch_size=64, learning_rate=1.5e-4, warmup_epochs=0.25, weight_decay=0.05),
+    evaluate=EvaluateConfig(
+        corruptions=(*BASE_CORRUPTIONS, "shot_noise", "impulse_noise", "motion_blur", "contrast", "jpeg", "elastic"),
+        fit_corruptions=BASE_CORRUPTIONS),
 )
