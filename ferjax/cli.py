@@ -8,12 +8,15 @@ import tyro
 from tyro.conf import subcommand
 
 from ferjax.commands.console import err
+from ferjax.commands.corruptions import Corruptions
 from ferjax.commands.data import Data
 from ferjax.commands.evaluate import Evaluate
 from ferjax.commands.export import Export
+from ferjax.commands.members import MembersAdd, MembersList, MembersMerge, MembersSlice
 from ferjax.commands.quickstart import Quickstart
 from ferjax.commands.route import Route
 from ferjax.commands.train import Train
+from ferjax.commands.watch import Watch
 from ferjax.commands.weights import WeightsExport, WeightsInfo
 from ferjax.config import Config, load_config
 
@@ -29,6 +32,12 @@ def _commands(train_default: Config, config_file: Path | None) -> Any:
     return (
         Annotated[Data, subcommand("data")]
         | Annotated[Train, subcommand("train", default=default)]
+        | Annotated[Watch, subcommand("watch")]
+        | Annotated[
+            Annotated[MembersList, subcommand("list")] | Annotated[MembersSlice, subcommand("slice")]
+            | Annotated[MembersMerge, subcommand("merge")] | Annotated[MembersAdd, subcommand("add")],
+            subcommand("members", description="Who is in a run; some of them as a run, several runs as one, new ones for a trained run."),
+        ]
         | Annotated[
             Annotated[WeightsInfo, subcommand("info")] | Annotated[WeightsExport, subcommand("export")],
             subcommand("weights", description="Look into pretrained weights, or write a member out."),
@@ -36,12 +45,13 @@ def _commands(train_default: Config, config_file: Path | None) -> Any:
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Route, subcommand("route")]
         | Annotated[Export, subcommand("export")]
+        | Annotated[Corruptions, subcommand("corruptions")]
         | Annotated[Quickstart, subcommand("quickstart")]
     )
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs a command line; exits with 0, 2 for wrong input, 3 if some pictures failed, 130 when interrupted."""
+    """Runs a command line; exits with 0, 2 for wrong input, 3 if some pictures failed, 75 when preempted, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         default, config_file = Config(), None

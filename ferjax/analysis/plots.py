@@ -5,7 +5,7 @@ A function draws one figure from tables; :func:`save` puts it on disk, :func:`da
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = ["colour", "contact_sheet", "contributions", "corruption_curves", "cor
 
 COLOURS = {"accept": "#2a7f62", "defer": "#d98e04", "reject": "#b3261e"}
 _MAIN = {"epistemic": "#b3261e", "aleatoric": "#d98e04", "total": "#3b5b92", "max_prob": "#6a4c93", "single_max_prob": "#7a7a7a"}
+_FIRST = ("unfamiliarity", "l_uar", "head_density")
 _MORE = ("#2a7f62", "#00798c", "#8c564b", "#bc5090", "#5c7c2f")
 
 
@@ -47,15 +48,22 @@ def picture_uri(image: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def label(name: str) -> str:
-    """A score's name as people read it."""
-    return scores_of.label(name)
+label = scores_of.label
+"""A score's name as people read it."""
 
 
 def colour(name: str, names: Sequence[str] = ()) -> str:
     """A score's colour, the same in every figure of an evaluation."""
     others = [n for n in names if n not in _MAIN]
     return _MAIN.get(name) or _MORE[others.index(name) % len(_MORE) if name in others else 0]
+
+
+def few(names: Iterable[str]) -> list[str]:
+    """The scores a figure has room for: those of log-probabilities alone, and three of the others."""
+    names = list(names)
+    others = [n for n in names if n not in _MAIN]
+    wanted = sorted(others, key=lambda n: (n not in _FIRST, _FIRST.index(n) if n in _FIRST else 0))[:3]
+    return [n for n in names if n in _MAIN or n in wanted]
 
 
 def _axes(figure: Figure, x: str, y: str) -> Any:
@@ -147,8 +155,10 @@ def severity_curves(v2: Mapping) -> Figure:
     """Mean shift AUROC of each score against severity, with 95 % bands."""
     figure = Figure(figsize=(5.6, 3.8))
     axes = _axes(figure, "severity", "AUROC, clean against corrupted")
-    for name, curve in v2["curve"].items():
-        _band(axes, list(curve), list(curve.values()), marker="o", ms=4, lw=2, color=colour(name, list(v2["curve"])), label=label(name))
+    names = few(v2["curve"])
+    for name in names:
+        curve = v2["curve"][name]
+        _band(axes, list(curve), list(curve.values()), marker="o", ms=4, lw=2, color=colour(name, names), label=label(name))
     axes.axhline(0.5, color="#999", lw=0.8, ls=":")
     axes.set_xticks(sorted(next(iter(v2["curve"].values()))))
     axes.legend(frameon=False, fontsize=8)
@@ -196,7 +206,7 @@ def selective(curves: Mapping) -> Figure:
     """Accuracy of the faces kept against the share kept, for each score: against labels, and against people."""
     figure = Figure(figsize=(8.2, 3.5), layout="constrained")
     panels = figure.subplots(1, 2)
-    names = [name for name in curves if name != "coverage"]
+    names = few(name for name in curves if name != "coverage")
     for panel, kind, title in zip(panels, ("label", "votes"), ("label is right", "share of people who agree")):
         _dress(panel, "share of faces kept, most certain first", title)
         for name in names:
@@ -252,10 +262,11 @@ def routing_curves(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.nd
     """
     figure = Figure(figsize=(5.2, 4.6))
     axes = _axes(figure, "corrupted faces rejected", "ambiguous clean faces kept")
-    for name in inside:
+    names = few(inside)
+    for name in names:
         curve = routing.routing_curve(inside[name], outside[name])
         auc = float(routing.routing_auc(inside[name], outside[name]))
-        axes.plot(curve.rejection, curve.retention, color=colour(name, list(inside)), lw=1.8, label=f"{label(name)}  {auc:.3f}")
+        axes.plot(curve.rejection, curve.retention, color=colour(name, names), lw=1.8, label=f"{label(name)}  {auc:.3f}")
     axes.plot([0, 1], [1, 0], color="#999", ls=":", label="random router  0.500")
     axes.legend(frameon=False, fontsize=8, title="area", title_fontsize=8)
     return figure

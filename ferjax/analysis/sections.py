@@ -202,6 +202,8 @@ def _routing(tables: Mapping, figures: Mapping, faces: Sequence, about: Mapping)
             "else accept."))
         rows = [(name, *(f"{r[a]:.1%}" for a in ("accept", "defer", "reject")), r.get("accept_accuracy"), r.get("accept_vote_accuracy"))
                 for name, r in decisions.items()]
+        if "routers" in thresholds:
+            parts.append(html.details("Every router's thresholds and certificate", _outline(thresholds["routers"])))
         made = html.table(("condition", "accept", "defer", "reject", "accuracy of accepted", "people agree with accepted"), rows)
         parts.append(made if len(rows) <= 8 else html.details(f"What happens to each of {len(rows)} conditions", made))
     else:
@@ -211,8 +213,13 @@ def _routing(tables: Mapping, figures: Mapping, faces: Sequence, about: Mapping)
     if matched:
         parts += ["<h3>Reject scores at matched rejection</h3>", _p(
             "Each score, at the threshold that removes 70, 80 or 90 % of the corrupted faces: the share of ambiguous clean faces that "
-            "survives. The area under that curve is 0.5 for a random router, which is always in the table."), *_matched(matched)]
+            "survives. The area under that curve is 0.5 for a random router, which is always in the table. Lowest: the corruption it serves "
+            "worst."), *_matched(matched)]
+        for name, pool in (tables.get("matched_pools") or {}).items():
+            parts.append(html.details(f"The same against the pool “{name}”", "".join(_matched(pool))))
         parts.append(_figure(figures, "routing", "Ambiguous faces kept against corrupted faces rejected"))
+    parts += [*_consequences(tables.get("consequences") or {}), *(
+        html.details(f"Learned router: {label(name)}", _outline(of)) for name, of in (tables.get("learned") or {}).items())]
     return html.section("routing", "Routing: accept, defer, reject", *parts)
 
 
@@ -235,6 +242,25 @@ def _matched(matched: Mapping) -> Iterator[str]:
         columns = list(dict.fromkeys(column for _, value in rows for column in value))
         cells = [(name, *(_leaf(value.get(c)) for c in columns)) for name, value in rows]
         yield html.details(key.replace("_", " "), html.table(("reject score", *(str(c).replace("_", " ") for c in columns)), cells))
+
+
+def _consequences(table: Mapping) -> Iterator[str]:
+    """What each score does at its own conformal threshold, a table per set of faces."""
+    for group in dict.fromkeys(group for of in table.values() for group in of):
+        rows = [(label(name), f"{of[group]['rejected']:.1%}", *(of[group].get(f"{quantity}_{word}") for quantity in ("accuracy", "vote_error")
+                                                               for word in ("kept", "rejected"))) for name, of in table.items() if group in of]
+        yield html.details(f"Each score at its own conformal threshold: {group.replace('_', ' ')}", html.table(
+            ("reject score", "rejected", "accuracy kept", "accuracy rejected", "vote error kept", "vote error rejected"), rows))
+
+
+def _outline(value: Any) -> str:
+    """Nested tables as a list, for what has no table of its own."""
+    if isinstance(value, Mapping) and "value" not in value:
+        items = (f"<li>{html.escape(str(key).replace('_', ' '))}: {_outline(inner)}</li>" for key, inner in value.items())
+        return f"<ul>{''.join(items)}</ul>"
+    if isinstance(value, list | tuple):
+        return ", ".join(_outline(inner) for inner in value)
+    return html.cell(value)
 
 
 def _leaf(value: Any) -> Any:

@@ -74,8 +74,14 @@ def test_what_cannot_be_a_count_is_refused_with_its_row(bad):
     given[2, 3] = bad
     with pytest.raises(ValueError, match="votes row 2: expected whole counts"):
         votes.check(given)
+    with pytest.raises(ValueError, match=r"got shape \(4, 3\)"):
+        votes.check(given[:, :3])
     with pytest.raises(ValueError, match=r"got shape \(4, 9\)"):
-        votes.check(given[:, :9])
+        votes.targets(np.ones((4, 9)))
+
+
+def test_other_classes_have_shares_too():
+    assert votes.shares(np.array([[2, 1, 1, 5, 0]])).tolist() == [[0.5, 0.25, 0.25]]
 
 
 def test_equal_multisets_of_votes_tie_to_the_last_bit(rng):
