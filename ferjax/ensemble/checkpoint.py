@@ -19,8 +19,8 @@ __all__ = ["Checkpoints", "checksums", "holds", "read", "steps", "without_keys"]
 Tree = Any
 _ITEM, _SUMS = "default", "checksums"
 
-# Orbax narrates every save through absl; a run's own log says what matters.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax narrates every save through absl, and its errors with tracebacks; what matters is raised here, in words.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def _is_key(leaf: Any) -> bool:
@@ -106,14 +106,17 @@ class _Explained:
     def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
         if isinstance(error, Exception):
             whole = steps(self._folder)
-            raise OSError(f"could not write a checkpoint to {self._folder}: {_last_line(error)}; "
+            raise OSError(f"could not write a checkpoint to {self._folder}: {_cause(error)}; "
                           + (f"the newest whole one is of step {whole[-1]}" if whole else "there is none yet")) from error
 
 
-def _last_line(error: BaseException) -> str:
-    """The part of a storage library's message that people can use."""
+_CAUSES = ("No space left on device", "Disk quota exceeded", "Read-only file system", "Permission denied", "File too large")
+
+
+def _cause(error: BaseException) -> str:
+    """What people can use of a storage library's message."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) < 300 else f"... {text[-300:]}"
+    return next((cause for cause in _CAUSES if cause in text), text if len(text) < 300 else f"... {text[-300:]}")
 
 
 def steps(folder: Path) -> list[int]:
@@ -185,7 +188,7 @@ def read(folder: Path, members: int, *, parts: Iterable[str] | None = None, like
         try:
             got = _read_step(folder, candidate, parts, shapes)
         except Exception as error:
-            report(f"checkpoint {folder / str(candidate)} is damaged and was passed over ({_last_line(error)})")
+            report(f"checkpoint {folder / str(candidate)} is damaged and was passed over ({_cause(error)})")
             continue
         got = jax.tree.map(lambda leaf: leaf[:members], got)
         if like is None:

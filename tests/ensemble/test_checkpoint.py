@@ -1,5 +1,6 @@
 """Stacked states to disk and back, whatever they hold; damage is noticed, named and passed over."""
 
+import resource
 import shutil
 from typing import NamedTuple
 
@@ -87,6 +88,22 @@ def test_a_half_written_one_is_none_and_a_newer_future_goes(written, tmp_path):
     checkpoints.close()
     assert {path.name for path in folder.iterdir()} == {"20", "30"}
     np.testing.assert_array_equal(checkpoint.read(folder, 3, like=LIKE)[1].params["w"], state(7).params["w"])
+
+
+def test_a_disk_that_takes_no_more_is_an_error_in_words_and_what_was_written_stands(written, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(written, folder)
+    checkpoints = checkpoint.Checkpoints(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # as a full disk: a write fails in its middle
+    try:
+        checkpoints.save(40, State({"w": jax.random.normal(jax.random.key(0), (3, 300_000))}, state(1).key, state(1).frozen))
+        with pytest.raises(OSError, match=r"could not write a checkpoint to .*: File too large; the newest whole one is of step 30"):
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        checkpoints.close()
+    assert checkpoint.read(folder, 3, like=LIKE)[0] == 30
 
 
 def test_no_checkpoint_is_refused(tmp_path):

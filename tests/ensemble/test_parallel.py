@@ -1,5 +1,6 @@
-"""Layouts of members over devices, and the equivalence behind them: pmap of vmap, vmap, and a loop are one program."""
+"""Layouts of members over devices, and the equivalence behind them: shards of vmap, vmap, and a loop are one program."""
 
+import re
 from functools import cache
 
 import jax
@@ -26,6 +27,21 @@ def test_as_few_devices_as_keep_the_longest_queue_short(count, devices, used, ea
     assert (len(layout.devices), layout.per_device) == (used, each)
     assert f"{count} members on {used} cpu" in str(layout)
     assert ("padding" in str(layout)) == (used * each > count)
+
+
+@pytest.mark.parametrize("count, devices, batch, replicas, used, each, idle", [
+    (1, 8, 32, 8, 8, 1, 0), (3, 8, 32, 2, 6, 1, 2), (5, 8, 32, 1, 5, 1, 3), (4, 8, 32, 2, 8, 1, 0), (1, 8, 12, 6, 6, 1, 2)])
+def test_devices_to_spare_share_the_batches_they_divide(count, devices, batch, replicas, used, each, idle):
+    layout = parallel.lay_out(count, jax.devices()[:devices], batch=batch)
+    assert (layout.replicas, len(layout.devices), layout.per_device, layout.idle) == (replicas, used, each, idle)
+    assert f"{idle} idle" in str(layout) or not idle
+
+
+def test_replicas_by_hand_put_every_device_to_work():
+    layout = parallel.lay_out(5, batch=32, replicas=8)
+    assert (layout.groups, layout.per_device, layout.idle) == (1, 5, 0)
+    with pytest.raises(ValueError, match="3 replicas cannot share batches of 32 faces on 8 devices"):
+        parallel.lay_out(5, batch=32, replicas=3)
 
 
 def test_no_members_no_layout():
@@ -60,7 +76,9 @@ def pieces():
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (FACES, 16, 16), np.uint8))
     targets = jnp.asarray(rng.dirichlet(np.ones(8), FACES), jnp.float32)
-    step = members.train_step(model, optimizer, members.pixel_feed(16))
+
+    def step(split=parallel.ALONE):
+        return members.train_step(model, optimizer, members.pixel_feed(16), split=split)
 
     def born(seed):
         return members.init(model, optimizer, seed)
@@ -76,27 +94,30 @@ def pieces():
 
 
 @cache
-def trained(count, devices):
-    """Losses ``[step, member]``, final log-probs ``[member, face, class]`` and state of the first ``count`` seeds."""
+def trained(count, devices, replicas=None):
+    """Losses ``[step, member]``, final log-probs, final state, and the text of the compiled step, of the first seeds."""
     born, order, step, judge, images, targets = pieces()
-    layout = parallel.lay_out(count, jax.devices()[:devices])
+    layout = parallel.lay_out(count, jax.devices()[:devices], batch=BATCH, replicas=replicas)
     order, step, judge = (parallel.map_members(layout, f, axes) for f, axes in (
-        (order, (0, None)), (step, (0, 0, None, None)), (judge, (0, None))))
+        (order, (0, None)), (step(layout.split), (0, 0, None, None)), (judge, (0, None))))
     state = parallel.scatter(layout, born(SEEDS[:count]))
     images, targets = parallel.replicate(layout, (images, targets))
+    rows = order(state.key, parallel.replicate(layout, jnp.int32(0)))
+    step = step.lower(state, rows, images, targets).compile()
     losses = []
     for i in range(STEPS):
         rows = order(state.key, parallel.replicate(layout, jnp.int32(i // (FACES // BATCH))))
         state, report = step(state, rows, images, targets)
         losses.append(np.asarray(parallel.gather(layout, report.loss)))
-    return np.stack(losses), np.asarray(parallel.gather(layout, judge(state, images))), parallel.gather(layout, state)
+    log_probs = np.asarray(parallel.gather(layout, judge(state, images)))
+    return np.stack(losses), log_probs, parallel.gather(layout, state), step.as_text()
 
 
 @cache
 def trained_alone():
     """The plain loop: every member by itself, no vmap, no pmap."""
     born, order, step, judge, images, targets = pieces()
-    order, step, judge = jax.jit(order), jax.jit(step), jax.jit(judge)
+    order, step, judge = jax.jit(order), jax.jit(step()), jax.jit(judge)
     losses, log_probs = [], []
     newborn = born(SEEDS)
     for m in range(len(SEEDS)):
@@ -110,24 +131,37 @@ def trained_alone():
     return np.array(losses).T, np.stack(log_probs)
 
 
+LAYOUTS = {"vmap": (8, 1), "shards": (8, 8), "shards-of-vmap-padded": (5, 4), "replicas": (2, 8), "replicas-of-vmap": (5, 8, 8)}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("count, devices", [(8, 1), (8, 8), (5, 8), (5, 4)],
-                         ids=["vmap", "pmap", "pmap-of-five", "pmap-of-vmap-padded"])
-def test_every_layout_is_the_loop_over_members(count, devices):
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_every_layout_is_the_loop_over_members(layout):
     """Also: member k of many is that member trained alone, wherever it runs and whoever else there is."""
-    losses, log_probs, _ = trained(count, devices)
+    losses, log_probs, _, _ = trained(*layout)
     alone_losses, alone_log_probs = trained_alone()
-    np.testing.assert_allclose(losses, alone_losses[:, :count], atol=2e-5)
-    np.testing.assert_allclose(log_probs, alone_log_probs[:count], atol=2e-4)
+    np.testing.assert_allclose(losses, alone_losses[:, : layout[0]], atol=2e-5)
+    np.testing.assert_allclose(log_probs, alone_log_probs[: layout[0]], atol=2e-4)
     # And they did learn, each its own way.
     assert (losses[-1] != losses[0]).all()
-    assert len(np.unique(log_probs[:, 0, 0].round(4))) == count
+    assert len(np.unique(log_probs[:, 0, 0].round(4))) == layout[0]
+
+
+COLLECTIVES = re.compile(r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)(?:-start)?\(.*?(?:replica_groups=(\S+),|\n)")
 
 
 @pytest.mark.slow
-def test_a_seed_is_a_trajectory_to_the_last_bit():
-    _, _, state = trained(8, 8)
-    trained.cache_clear()
-    _, _, again = trained(8, 8)
-    for one, other in zip(jax.tree.leaves(state.params), jax.tree.leaves(again.params), strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_members_never_meet_in_a_collective():
+    """Read from the compiled step: none at all with a device per member, and with four each only within the four."""
+    assert COLLECTIVES.findall(trained(8, 8)[3]) == []
+    assert COLLECTIVES.findall(trained(5, 4)[3]) == []
+    assert set(COLLECTIVES.findall(trained(2, 8)[3])) == {("all-reduce", "{{0,1,2,3},{4,5,6,7}}")}
+
+
+@pytest.mark.slow
+def test_a_seed_is_a_trajectory_to_the_last_bit_whoever_else_there_is():
+    """Where the layout leaves a member's arithmetic alone: one member to a device, of eight or of two."""
+    _, _, state, _ = trained(8, 8)
+    _, _, fewer, _ = trained(2, 2)
+    for one, other in zip(jax.tree.leaves(state.params), jax.tree.leaves(fewer.params), strict=True):
+        np.testing.assert_array_equal(one[:2], other)
