@@ -137,7 +137,8 @@ def parity(live: program.Program, exported: program.Program, tolerance: float) -
       is above 1).
 
     Raises:
-      ValueError: if a difference exceeds ``tolerance``, or a face is routed otherwise without lying on a threshold.
+      ValueError: if a difference exceeds ``tolerance``, a face is routed otherwise without lying on a threshold, or a router
+        reads a score that the ensemble does not have.
     """
     from ferjax.faces import synthetic
 
@@ -152,6 +153,7 @@ def parity(live: program.Program, exported: program.Program, tolerance: float) -
         raise ValueError(f"the exported program differs from the run by {largest[worst]:.3g} in {worst}, more than {tolerance}; "
                          "nothing was written")
     for name, rule in program.rules_of(live.thresholds).items():
+        program.require(ours, name, rule)
         near = np.zeros(len(faces), bool)
         for score, above in ((rule.defer, rule.defer_above), (rule.reject, rule.reject_above)):
             near |= np.abs(ours.scores[score] - above) <= tolerance * max(1.0, abs(above))

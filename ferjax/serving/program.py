@@ -22,7 +22,7 @@ from ferjax.faces.votes import CLASSES
 if TYPE_CHECKING:  # a file opens without the ensemble
     from ferjax.ensemble.prediction import Trained
 
-__all__ = ["Judgement", "Program", "Rule", "from_trained", "judge", "load_thresholds", "rules_of", "traceable"]
+__all__ = ["Judgement", "Program", "Rule", "from_trained", "judge", "load_thresholds", "require", "rules_of", "traceable"]
 
 
 class Judgement(NamedTuple):
@@ -106,19 +106,23 @@ def judge(log_probs: jax.Array, densities: Mapping[str, jax.Array], limits: Mapp
       log_probs: ``[member, face, class]``.
       densities: further scores ``[face]`` by name.
       limits: router -> (defer above, reject above): arguments, so that another threshold is not another program.
-      rules: router -> which scores it reads (its thresholds are not used).
-
-    Raises:
-      ValueError: if a router reads a score that is not there.
+      rules: router -> which scores it reads (its thresholds are not used); one whose scores are not there does not act.
     """
     scores = {**scores_of.from_log_probs(log_probs), **densities}
-    for name, rule in rules.items():
-        unknown = {rule.defer, rule.reject} - set(scores)
-        if unknown:
-            raise ValueError(f"router {name!r} reads {', '.join(sorted(unknown))}; this ensemble has {', '.join(scores)}")
     action = {name: routing.decide(scores[rule.defer], scores[rule.reject], routing.Thresholds(*limits[name]))
-              for name, rule in rules.items()}
+              for name, rule in rules.items() if {rule.defer, rule.reject} <= set(scores)}
     return Judgement(action, jnp.exp(uncertainty.mean_log_probs(log_probs)), scores)
+
+
+def require(judged: Judgement, name: str, rule: Rule) -> None:
+    """Refuses a router whose scores the ensemble does not have.
+
+    Raises:
+      ValueError: naming the scores that are missing, and those that are there.
+    """
+    if name not in judged.action:
+        missing = {rule.defer, rule.reject} - set(judged.scores)
+        raise ValueError(f"router {name!r} reads {', '.join(sorted(missing))}; this ensemble has {', '.join(judged.scores)}")
 
 
 def limits_of(rules: Mapping[str, Rule]) -> dict[str, tuple[np.float32, np.float32]]:

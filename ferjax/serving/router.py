@@ -90,7 +90,7 @@ class Router:
 
     Raises:
       FileNotFoundError: if there is no such run or file, or no thresholds were chosen.
-      ValueError: if it is neither, or has no such router.
+      ValueError: if it is neither, has no such router, or not the scores that the router reads.
     """
 
     def __init__(self, source: "str | Path | Trained", router: str = "uar", *, thresholds: Mapping | None = None, batch_size: int = 64):
@@ -106,7 +106,8 @@ class Router:
         promise = self.thresholds.get("routers", {}).get(router, {}).get("false_rejection", self.thresholds.get("false_rejection"))
         self._false_rejection = None if promise is None else float(promise)
         # Compiling here keeps the first caller from waiting, and threads from compiling the same thing side by side.
-        jax.block_until_ready(self._judge(np.zeros((0, self.program.side, self.program.side), np.uint8)))
+        first = jax.block_until_ready(self._judge(np.zeros((0, self.program.side, self.program.side), np.uint8)))
+        program.require(first, router, self.rule)
 
     @property
     def extra_scores(self) -> tuple[str, ...]:

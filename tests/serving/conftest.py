@@ -24,8 +24,8 @@ class FakeRouter:
     def _decide(self, brightness):
         shares = {name: (1 - brightness if i == 0 else brightness / 7) for i, name in enumerate(CLASSES)}
         action = "reject" if brightness > 0.5 else "accept"
-        scores = {"aleatoric": 0.0, "epistemic": brightness}
-        return Decision(action, CLASSES[0], shares, 0.0, brightness, explain(action, shares, scores, Rule("aleatoric", 1, "epistemic", 0.5), 0.05))
+        why = explain(action, shares, {"aleatoric": 0.0, "epistemic": brightness}, Rule("aleatoric", 1, "epistemic", 0.5), 0.05)
+        return Decision(action, CLASSES[0], shares, 0.0, brightness, why)
 
 
 @pytest.fixture

@@ -98,7 +98,8 @@ def test_what_came_and_went_between_is_seen(router, pictures, tmp_path):
 
 def test_what_is_no_file_of_lines_is_left_alone(router, tmp_path):
     path = tmp_path / "precious"
-    for content, lines in ((b"my diary\nline 2\n", Jsonl()), (b"my diary", Jsonl()), (b"path,mine\na,b\n", Csv(router.classes)), (b'{"x": 1}\n', Jsonl())):
+    foreign = ((b"my diary\nline 2\n", Jsonl()), (b"my diary", Jsonl()), (b'{"x": 1}\n', Jsonl()), (b"path,mine\na,b\n", Csv(router.classes)))
+    for content, lines in foreign:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"precious line 1 is no line that this command writes .* --overwrite"):
             resume(path, lines)

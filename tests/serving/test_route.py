@@ -229,11 +229,17 @@ def test_other_thresholds_need_no_other_file(exported, thresholds, tiny_faces):
         Router(exported, thresholds=strange)
 
 
-def test_a_router_over_an_unknown_score_is_refused(evaluated, thresholds):
-    """Before anything is routed: the ensemble has no such density."""
+def test_a_router_over_an_unknown_score_is_refused_and_the_others_go_on(thresholds, rng):
     odd = {**thresholds, "routers": {"odd": {"defer": {"score": "aleatoric", "above": 1}, "reject": {"score": "aura", "above": 2}}}}
-    with pytest.raises(ValueError, match="router 'odd' reads aura; this ensemble has"):
-        Router(evaluated, thresholds=odd)
+    rules = program.rules_of(odd)
+    judged = program.judge(jax.nn.log_softmax(rng.normal(size=(3, 5, 8)).astype(np.float32)), {}, program.limits_of(rules), rules)
+    assert set(judged.action) == {"uar"}
+    program.require(judged, "uar", rules["uar"])
+    with pytest.raises(ValueError, match=r"router 'odd' reads aura; this ensemble has .*epistemic"):
+        program.require(judged, "odd", rules["odd"])
+    flat = np.full((3, 5, 8), -np.log(8), np.float32)
+    judged = program.judge(flat, {"aura": np.arange(5.0)}, program.limits_of(rules), rules)
+    assert judged.action["odd"].tolist() == [1, 1, 1, 2, 2]
 
 
 @pytest.fixture

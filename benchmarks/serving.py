@@ -1,0 +1,143 @@
+"""Pictures per second from files to decisions: ``ferjax route`` against the same members in plain PyTorch loops.
+
+    python -m benchmarks.serving RUN_OR_FILE PICTURES [--run RUN] [--runs 5] [--cpu]
+
+All candidates read the same files, judge them with the same members (written out in Hugging Face's format, opened by
+transformers) and give probabilities, uncertainties and the action of each picture; broken files get an error. The loops:
+``loop`` decodes a batch, then runs the members over it; ``loader`` decodes in two worker processes. ``--cpu`` counts seconds of processor time
+instead of the clock's, which other programs on the machine do not change. Needs the extra parity.
+"""
+
+import argparse
+import io
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageClassification
+
+from benchmarks.timing import describe, interleave, machine
+from ferjax.ensemble import prediction
+from ferjax.faces.images import IMAGENET_MEAN, IMAGENET_STD
+from ferjax.models.pretrained import write_hugging_face
+from ferjax.serving import files, lines, pictures, sources
+from ferjax.serving.router import Router
+
+BATCH = 64
+
+
+def _read(path: str) -> np.ndarray | str:
+    try:
+        return pictures.read(path)[0][1]
+    except ValueError as error:
+        return str(error)
+
+
+class _Files(torch.utils.data.Dataset):
+    def __init__(self, paths: list[str]):
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> np.ndarray | str:
+        return _read(self.paths[i])
+
+
+class TorchRouter:
+    """The run's members, one after the other, and the decomposition, as one would write them in PyTorch."""
+
+    def __init__(self, run: Path, thresholds: dict):
+        trained = prediction.load_run(run)
+        self.size, self.thresholds, self.members = trained.config.model.image_size, thresholds, []
+        with tempfile.TemporaryDirectory() as scratch:
+            for member in range(len(trained.config.train.seeds)):
+                folder = Path(scratch) / str(member)
+                write_hugging_face(prediction.one_member(trained, member), trained.config.model, folder)
+                self.members.append(AutoModelForImageClassification.from_pretrained(folder).eval())
+
+    @torch.inference_mode()
+    def log_probs(self, faces: np.ndarray) -> torch.Tensor:
+        """``[member, face, class]``."""
+        x = torch.from_numpy(faces).float()[:, None] / 255
+        x = torch.nn.functional.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False).expand(-1, 3, -1, -1)
+        x = (x - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]
+        return torch.stack([member(x).logits for member in self.members]).log_softmax(-1)
+
+    @torch.inference_mode()
+    def __call__(self, faces: np.ndarray) -> list[dict]:
+        log_probs = self.log_probs(faces)
+        mean = log_probs.exp().mean(0)
+        aleatoric = -(log_probs.exp() * log_probs).sum(-1).mean(0)
+        epistemic = -(mean * mean.log()).sum(-1) - aleatoric
+        action = torch.where(epistemic > self.thresholds["epistemic"], 2, (aleatoric > self.thresholds["aleatoric"]).int())
+        rows = zip(action.tolist(), mean.tolist(), aleatoric.tolist(), epistemic.tolist())
+        return [{"action": a, "probs": p, "aleatoric": al, "epistemic": ep} for a, p, al, ep in rows]
+
+
+def torch_lines(router: TorchRouter, batches: Iterator[tuple[list[str], list]]) -> list[str]:
+    """A JSON line per picture."""
+    out = []
+    for paths, read in batches:
+        faces = [face for face in read if not isinstance(face, str)]
+        decided = iter(router(np.stack(faces)) if faces else [])
+        out += [json.dumps({"path": path, **({"error": face} if isinstance(face, str) else next(decided))}) for path, face in zip(paths, read)]
+    return out
+
+
+def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[[], object]]:
+    """The three ways, each from paths to lines; the models are loaded once."""
+    router = Router(source, batch_size=BATCH)
+    twin = TorchRouter(run, router.thresholds)
+    batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
+    faces = np.stack([face for face in map(_read, batches[0]) if not isinstance(face, str)])
+    for ours, theirs in zip(router(faces), twin(faces), strict=True):
+        np.testing.assert_allclose(list(ours.probs.values()), theirs["probs"], atol=1e-3)
+
+    def route() -> int:
+        out = io.BytesIO()
+        files.route_files(router, sources.items(paths), lines.Jsonl(), out)
+        return len(out.getvalue().splitlines())
+
+    def loop() -> int:
+        return len(torch_lines(twin, ((batch, [_read(path) for path in batch]) for batch in batches)))
+
+    def loader() -> int:
+        read = torch.utils.data.DataLoader(_Files(paths), BATCH, num_workers=2, collate_fn=list)
+        return len(torch_lines(twin, zip(batches, read)))
+
+    return {"ferjax route": route, "PyTorch loop": loop, "PyTorch loop, DataLoader of 2 workers": loader}
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="an evaluated run, or a file of ferjax export")
+    parser.add_argument("pictures", type=Path, nargs="+", help="folders of pictures")
+    parser.add_argument("--run", type=Path, help="the run behind the file (default: the source itself)")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--cpu", action="store_true")
+    given = parser.parse_args(argv)
+    paths = [item.path for item in sources.items(given.pictures)]
+    print(describe(machine()))
+    ways = candidates(given.source, given.run or given.source, paths)
+    timings = interleave(ways, given.runs, clock=_cpu_seconds if given.cpu else time.perf_counter)
+    baseline = timings["PyTorch loop"].median
+    print(f"{len(paths)} files, batches of {BATCH}, median of {given.runs} (slowest to fastest), per {'CPU second' if given.cpu else 'second'}")
+    for name, t in timings.items():
+        print(f"  {name:40s} {len(paths) / t.median:8.0f} pictures ({len(paths) / t.high:.0f}-{len(paths) / t.low:.0f})   "
+              f"{baseline / t.median:.2f} x the loop")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
