@@ -110,16 +110,17 @@ def _simpler(tables: Mapping) -> Iterator[Finding]:
     simple = [name for name in ("max_prob", "total", "single_max_prob") if name in scores and _defined(scores[name]["spearman"])]
     as_good = [name for name in simple if scores[name]["aleatoric_minus"]["low"] <= 0]
     if as_good:
-        yield Finding("note", "For ranking disagreement the decomposition is not needed: " + ", ".join(
-            f"{label(n)} (ρ = {scores[n]['spearman']['value']:.2f})" for n in as_good) + " does it as well as aleatoric.")
+        yield Finding("note", "For ranking disagreement the decomposition is not needed: as well as aleatoric does " + ", ".join(
+            f"{label(n)} (ρ = {scores[n]['spearman']['value']:.2f})" for n in as_good) + ".")
     severity = tables["shift_severity"]
     if severity is None or tables["members"] == 1:
         return
     minus = {name: rows[severity] for name, rows in tables["v2"]["epistemic_minus"].items() if name != "aleatoric"}
     better = sorted((n for n, gap in minus.items() if gap["low"] <= 0), key=lambda n: minus[n]["value"])
     if better:
-        yield Finding("bad", "For seeing shift epistemic is not the best of these scores: " + ", ".join(
-            f"{label(n)} (AUROC {plain(tables['cross'][n]['shift']):.2f})" for n in better) + " does as well or better.")
+        yield Finding("bad", "For seeing shift epistemic is not the best of these scores: as well or better does " + ", ".join(
+            f"{label(n)} (AUROC {plain(tables['cross'][n]['shift']):.2f})" for n in better[:3])
+            + (f", and {len(better) - 3} more." if len(better) > 3 else "."))
     elif minus:
         yield Finding("good", f"For seeing shift no other score comes up to epistemic; the nearest is "
                               f"{label(min(minus, key=lambda n: minus[n]['value']))}.")

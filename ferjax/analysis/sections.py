@@ -282,7 +282,8 @@ def _members(tables: Mapping, figures: Mapping, faces: Sequence, about: Mapping)
         _figure(figures, "sensitivity", "Headline figures against the number of members"),
         html.details("In numbers", html.table(("figure", *(f"K = {k} ({row['subsets']})" for k, row in s["sizes"].items())), sizes))]
     if s["jackknife"]:
-        rows = [(names[name], row["value"], row["standard_error"]) for name, row in s["jackknife"].items() if name in names]
+        rows = [(title, s["jackknife"][name]["value"], s["jackknife"][name]["standard_error"])
+                for name, title in names.items() if name in s["jackknife"]]
         parts += ["<div class=pair>", html.table(("figure", "value", "± over members"), rows, caption="jackknife: leaving one member out")]
         if s["face_standard_error"]:
             rows = [(part, row["mean"], row["standard_error"]) for part, row in s["face_standard_error"].items()]
