@@ -50,6 +50,14 @@ def test_both_forms_of_scipy_give_one_statistic():
     np.testing.assert_allclose(slow, fast, atol=1e-9)
 
 
+def test_intervals_that_differ_are_caught():
+    theirs = np.array([0.5, 0.4, 0.6])
+    bootstrap.check((0.5, 0.402, 0.6), theirs, 2_000)
+    for wrong in ((0.501, 0.4, 0.6), (0.5, 0.4, 0.63)):
+        with pytest.raises(AssertionError):
+            bootstrap.check(wrong, theirs, 2_000)
+
+
 def test_stages_leave_out_what_runs_inside_them():
     times = iter([0.0, 1.0, 4.0, 10.0])
     stages = end_to_end.Stages(clock=lambda: next(times))
