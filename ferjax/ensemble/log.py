@@ -1,7 +1,7 @@
 """metrics.jsonl: a JSON line per interval of a run, written a step late so that the device never waits for it.
 
 A line holds ``epoch`` and ``step`` where its interval ends, per member ``loss`` (nats), ``train_accuracy`` over the
-interval's steps, ``skipped`` (steps so far) and ``frozen``; at the end of an epoch ``valid_*`` too; ``seconds`` since the line
+interval's steps, ``skipped`` (steps so far), ``restored`` and ``frozen``; at the end of an epoch ``valid_*`` too; ``seconds`` since the line
 before, and throughput. What is not finite is null. Lines of the part of a run that a resumed one repeats are written anew.
 """
 
@@ -69,7 +69,7 @@ def interval_figures(report: StepReport) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore"):
         loss, accuracy = (np.asarray(total) / np.asarray(report.tally.steps) for total in (report.tally.loss, report.tally.accuracy))
     return {"loss": loss, "train_accuracy": accuracy, "skipped": np.asarray(report.health.skipped),
-            "frozen": np.asarray(report.health.frozen)}
+            "restored": np.asarray(report.health.restored), "frozen": np.asarray(report.health.frozen)}
 
 
 def _plain(value: Any) -> Any:

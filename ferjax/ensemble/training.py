@@ -161,7 +161,7 @@ def train(config: Config, faces: dict[str, Faces], folder: Path, *, resume: bool
             log = Log(run.log, layout, valid.q, steps=steps, faces_per_step=c.batch_size * len(c.seeds), writes=cluster.chief(), show=show)
             if cluster.chief():
                 say(f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and member"
-                     + (f"; resuming after step {first}" if first else ""))
+                    + (f"; resuming after step {first}" if first else ""))
             data = _data(config, layout, faces, frozen)
             if state is None:
                 state = programs.birth(parallel.scatter(layout, np.array(c.seeds, np.uint32)), parallel.replicate(layout, start))
@@ -219,7 +219,8 @@ class _Show:
                 self._frozen.add(member)
                 say(f"member {member} (seed {seed}) is frozen: losses or gradients stayed non-finite; ensembles leave it out")
             elif new > 0:
-                say(f"member {member} (seed {seed}): {new} steps skipped for a non-finite loss or gradient")
+                say(f"member {member} (seed {seed}): {new} steps skipped for a non-finite loss or gradient"
+                    + ("; set back to its best parameters" if line["restored"][member] else ""))
             self._skipped[member] += new
 
 
