@@ -109,7 +109,7 @@ def cross(table: Mapping, severity: int | None) -> Figure:
                       yerr=[[max(0, y["value"] - y["low"])], [max(0, y["high"] - y["value"])]])
     axes.axhline(0.5, color="#999", lw=0.8, ls=":")
     axes.axvline(0.0, color="#999", lw=0.8, ls=":")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -161,7 +161,7 @@ def severity_curves(v2: Mapping) -> Figure:
         _band(axes, list(curve), list(curve.values()), marker="o", ms=4, lw=2, color=colour(name, names), label=label(name))
     axes.axhline(0.5, color="#999", lw=0.8, ls=":")
     axes.set_xticks(sorted(next(iter(v2["curve"].values()))))
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
     return figure
 
 
@@ -180,7 +180,7 @@ def corruption_curves(v2: Mapping) -> Figure:
         panel.set_title(title.removeprefix("imagenet_c.").replace("_", " "), fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
         panel.set_xticks(sorted(severities))
-    panels[0].legend(frameon=False, fontsize=7.5)
+    panels[0].legend(frameon=False, fontsize=7.5, loc="upper left")
     for panel in panels[len(corruptions):]:
         panel.set_visible(False)
     figure.supxlabel("severity", fontsize=9)
@@ -229,7 +229,7 @@ def sensitivity(sizes: Mapping) -> Figure:
             corrected = {k: row["mean_epistemic_corrected"] for k, row in sizes.items() if row.get("mean_epistemic_corrected")}
             panel.plot(list(corrected), [c["mean"] for c in corrected.values()], marker="o", ms=3, color="#b3261e", lw=1.2, ls="--",
                        label="× K/(K − 1)")
-            panel.legend(frameon=False, fontsize=7.5)
+            panel.legend(frameon=False, fontsize=7.5, loc="lower right")
         panel.set_title(title, fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
         panel.set_xticks(list(sizes) if len(sizes) <= 10 else list(sizes)[:: len(sizes) // 8])
@@ -247,7 +247,7 @@ def contributions(table: Mapping) -> Figure:
         if all(f"{part}_shifted" in table[n] for n in names):
             panel.barh(row + 0.2, [table[n][f"{part}_shifted"] for n in names], 0.4, color=_MAIN[part], alpha=0.4, label="corrupted")
         _dress(panel, f"{part} (nats per face)", "")
-        panel.legend(frameon=False, fontsize=7.5)
+        panel.legend(frameon=False, fontsize=7.5, loc="lower right")
     panels[0].set_yticks(row, names)
     panels[0].invert_yaxis()
     return figure
@@ -268,7 +268,7 @@ def routing_curves(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.nd
         auc = float(routing.routing_auc(inside[name], outside[name]))
         axes.plot(curve.rejection, curve.retention, color=colour(name, names), lw=1.8, label=f"{label(name)}  {auc:.3f}")
     axes.plot([0, 1], [1, 0], color="#999", ls=":", label="random router  0.500")
-    axes.legend(frameon=False, fontsize=8, title="area", title_fontsize=8)
+    axes.legend(frameon=False, fontsize=8, title="area", title_fontsize=8, loc="lower left")
     return figure
 
 
