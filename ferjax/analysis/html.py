@@ -68,7 +68,8 @@ def cell(value: Any, digits: int = 3) -> str:
 
 
 def _minus(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _number(value: Any) -> bool:

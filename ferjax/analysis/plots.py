@@ -100,13 +100,15 @@ def cross(table: Mapping, severity: int | None) -> Figure:
     """Every score in the plane of the two questions: does it follow disagreement, does it follow shift?"""
     figure = Figure(figsize=(5.2, 4.2))
     axes = _axes(figure, "follows disagreement: Spearman ρ with δ", f"follows shift: mean AUROC at severity {severity}")
+    names = few(table)
     for name, row in table.items():
         x, y = row["disagreement"], row["shift"]
         if y is None:
             continue
-        axes.errorbar(x["value"], y["value"], marker="o", ms=7, color=colour(name, list(table)), capsize=2, lw=1.2, label=label(name),
+        axes.errorbar(x["value"], y["value"], marker="o", ms=7, color=colour(name, names) if name in names else "#bbb", capsize=2, lw=1.2,
                       xerr=[[max(0, x["value"] - x["low"])], [max(0, x["high"] - x["value"])]],
-                      yerr=[[max(0, y["value"] - y["low"])], [max(0, y["high"] - y["value"])]])
+                      yerr=[[max(0, y["value"] - y["low"])], [max(0, y["high"] - y["value"])]],
+                      label=label(name) if name in names else None, zorder=2 + (name in names))
     axes.axhline(0.5, color="#999", lw=0.8, ls=":")
     axes.axvline(0.0, color="#999", lw=0.8, ls=":")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
