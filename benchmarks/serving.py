@@ -108,9 +108,12 @@ def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[
     def loop() -> int:
         return len(torch_lines(twin, ((batch, [_read(path) for path in batch]) for batch in batches)))
 
+    # Workers start once, in the run that is not counted, and by a server: a fork of JAX's threads may hang.
+    ahead = torch.utils.data.DataLoader(_Files(paths), BATCH, num_workers=2, collate_fn=list, persistent_workers=True,
+                                        multiprocessing_context="forkserver")
+
     def loader() -> int:
-        read = torch.utils.data.DataLoader(_Files(paths), BATCH, num_workers=2, collate_fn=list)
-        return len(torch_lines(twin, zip(batches, read)))
+        return len(torch_lines(twin, zip(batches, ahead)))
 
     return {"ferjax route": route, "PyTorch loop": loop, "PyTorch loop, DataLoader of 2 workers": loader}
 

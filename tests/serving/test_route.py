@@ -169,7 +169,7 @@ def test_any_picture_is_taken_as_files_are(opened, rng):
         opened(np.zeros((48, 48), np.uint8))
 
 
-def test_the_file_says_where_it_comes_from(exported, tiny, thresholds):
+def test_the_file_says_where_it_comes_from(exported, evaluated, tiny, thresholds):
     with zipfile.ZipFile(exported) as archive:
         about = json.loads(archive.read("ferjax.json"))
         assert archive.testzip() is None
@@ -179,7 +179,8 @@ def test_the_file_says_where_it_comes_from(exported, tiny, thresholds):
     assert made["seeds"] == [1, 2, 3] and made["platforms"] == ["cpu", "cuda"]
     assert made["versions"]["jax"] == jax.__version__
     assert made["config"] == json.loads(tiny.to_json())
-    assert 0 < made["test"]["accuracy"] < 1 and len(made["valid_accuracy"]) == 3
+    figures = json.loads((evaluated / "evaluation.json").read_text())["classification"]
+    assert made["test"]["accuracy"] == figures["accuracy"] and len(made["valid_accuracy"]) == 3
     assert about["parity"]["largest_difference"] <= about["parity"]["tolerance"] == 1e-4
     assert about["parity"]["faces"] == 16
 
