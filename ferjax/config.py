@@ -185,6 +185,8 @@ class EvaluateConfig:
     fit_corruptions: tuple[str, ...] = ()
     """Corruptions of the valid faces that learned routers are fitted on; none by default, so none is learned."""
     fit_severities: tuple[int, ...] = (1, 3, 5)
+    fit_faces: int = 1200
+    """Valid faces that learned routers are fitted on, at most (each under every one of these corruptions)."""
     familiar_faces: int = 6000
     """Training faces that densities are fitted on, at most."""
     batch_size: int = 256
@@ -200,6 +202,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         for name in ("severities", "fit_severities"):
             _require(all(1 <= s <= 5 for s in getattr(self, name)), f"evaluate.{name} must be in 1..5, got {getattr(self, name)}")
+        _require(self.fit_faces >= 2, f"evaluate.fit_faces must be at least 2, got {self.fit_faces}")
         _require(self.familiar_faces >= 20, f"evaluate.familiar_faces must be at least 20, got {self.familiar_faces}")
         _require(self.batch_size >= 1, f"evaluate.batch_size must be at least 1, got {self.batch_size}")
         _require(self.resamples >= 2, f"evaluate.resamples must be at least 2, got {self.resamples}")

@@ -151,10 +151,15 @@ def predict(run: Callable, images: np.ndarray, ids: np.ndarray, batch_size: int,
     return np.concatenate(log_probs, axis=1)[:, : len(images)], joined
 
 
+def _spread(faces: Faces, most: int) -> Faces:
+    """At most so many of the faces, evenly from first to last."""
+    return faces.take(np.unique(np.linspace(0, len(faces.ids) - 1, most).astype(int)))
+
+
 def fit_familiarity(trained: Trained, faces: Faces) -> tuple[Familiarity, Head]:
     """Fits the run's densities on (at most ``evaluate.familiar_faces`` of) its clean training faces."""
     config = trained.config.evaluate
-    faces = faces.take(np.unique(np.linspace(0, len(faces.ids) - 1, config.familiar_faces).astype(int)))
+    faces = _spread(faces, config.familiar_faces)
     look = _one_member(trained, None)
     layout = parallel.lay_out(len(trained.config.train.seeds))
     mapped = parallel.map_members(layout, lambda *given: look(*given)[0], (0, None, None, None, None))
@@ -222,6 +227,8 @@ def predict_conditions(trained: Trained, faces: Mapping[str, Faces], folder: Pat
                 compiled = {None: compiled[None]} if None in compiled else {}
                 compiled[condition.corruption] = predictor(trained, condition.corruption, head=head)
             these = faces[condition.split]
+            if condition.split == "valid" and condition.corruption is not None:
+                these = _spread(these, config.fit_faces)
             tick = functools.partial(_advance, advance, len(conditions), condition.name)
             log_probs, scores = predict(compiled[condition.corruption], these.images, these.ids, config.batch_size,
                                         condition.severity or 1, tick)
