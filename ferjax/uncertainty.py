@@ -128,10 +128,21 @@ def decompose(log_probs: jax.Array, *, member_axis: int = 0, axis: int = -1) -> 
         raise ValueError(f"log_probs needs a member axis and a class axis, [member, face..., class]; got {log_probs.shape}")
     if member_axis % log_probs.ndim == axis % log_probs.ndim:
         raise ValueError(f"member_axis {member_axis} and axis {axis} are the same axis of {log_probs.shape}")
-    aleatoric = jnp.mean(jnp.expand_dims(entropy(log_probs, axis=axis), axis), axis=member_axis, keepdims=True)
-    epistemic = jnp.sum(epistemic_contributions(log_probs, member_axis=member_axis), axis=_after(axis, member_axis, log_probs))
-    epistemic = jnp.maximum(epistemic, 0.0)
-    aleatoric = aleatoric.reshape(epistemic.shape)
+    # A scan over members: elementwise steps, where XLA's reductions over a leading axis are scalar loops on CPU.
+    log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
+    first, members = log_probs[0], log_probs.shape[0]
+
+    def add(sums, log_p):
+        possible = log_p != -jnp.inf
+        probs = jnp.where(possible, jnp.exp(jnp.where(possible, log_p, 0.0)), 0.0)
+        return (sums[0] + probs, sums[1] + _p_log_p(log_p), sums[2] & (log_p == first)), None
+
+    nothing = jnp.zeros_like(first)
+    (probs, p_log_p, identical), _ = jax.lax.scan(add, (nothing, nothing, jnp.ones(first.shape, bool)), log_probs)
+    probs, p_log_p = probs / members, p_log_p / members
+    mixture = jnp.where(probs != 0, probs * jnp.log(jnp.where(probs != 0, probs, 1.0)), 0.0)
+    aleatoric = jnp.abs(jnp.sum(p_log_p, axis=-1))
+    epistemic = jnp.maximum(jnp.sum(jnp.where(identical, 0.0, p_log_p - mixture), axis=-1), 0.0)
     return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
 
 
