@@ -236,18 +236,20 @@ def test_labelled_strangers_are_a_cross_dataset_test(predicted):
     assert got["elsewhere"]["accuracy"]["value"] == pytest.approx((p.argmax(1) == other.votes[:, :8].argmax(1)).mean())
 
 
-def test_distance_tells_strangers_apart_and_not_more_of_the_same(predicted, tables):
+def test_distance_tells_what_moved_from_more_of_the_same(predicted, tables):
     sets = tables["distance"]["sets"]
     assert set(sets) == {"gnoise_5", "not_a_face"}
-    assert sets["gnoise_5"]["p_value"] < 0.05
+    assert sets["gnoise_5"]["faces"] == [75, 75]  # copies of other faces than those they are compared with
+    assert sets["not_a_face"]["faces"] == [75, 20]
     same = dataclasses.replace(predicted["valid"], condition="more")
     got = shift.distance_table(predicted["test"], {"more": same}, jax.random.key(0), permutations=99)
     assert got["sets"]["more"]["p_value"] > 0.05
     assert got["space"] == "member-mean probabilities"
-    features = {"trunk": np.arange(2.0 * len(same.ids)).reshape(-1, 2)}
-    with_features = [dataclasses.replace(p, features=features) for p in (predicted["test"], same)]
-    got = shift.distance_table(with_features[0], {"more": with_features[1]}, jax.random.key(0), permutations=99)
+    features = np.random.default_rng(0).normal(size=(2, len(same.ids), 2))
+    clean, moved = (dataclasses.replace(p, features={"trunk": of}) for p, of in ((predicted["test"], features[0]), (same, features[1] + 2)))
+    got = shift.distance_table(clean, {"more": moved}, jax.random.key(0), permutations=99)
     assert got["space"] == "trunk"
+    assert got["sets"]["more"]["p_value"] == pytest.approx(0.01)
 
 
 def test_further_scores_are_judged_like_the_others(predicted):
