@@ -14,9 +14,11 @@ from ferjax.commands.console import out
 class Corruptions:
     """List the corruptions, or draw a sheet of them: a row per corruption, the picture first, then severities 1 to 5.
 
-    ferjax corruptions                            names, by suite
-    ferjax corruptions --sheet sheet.png IMG      all of them on a picture of yours
-    ferjax corruptions --sheet sheet.png          on a drawn face
+    ferjax corruptions : names, by suite
+
+    ferjax corruptions --sheet sheet.png IMG : all of them on a picture of yours
+
+    ferjax corruptions --sheet sheet.png : on a drawn face
     """
 
     image: Positional[Path | None] = None

@@ -14,9 +14,11 @@ from ferjax.commands.console import err, out
 class Evaluate:
     """Hold uncertainties against people and against shift; choose thresholds; write one report.html, and JSON and CSV.
 
-    ferjax evaluate RUN                                             a trained run against its own data
-    ferjax evaluate RUN --ood cats=photos/cats raf=rafdb/           and against other pictures; RUN is not retrained
-    ferjax evaluate --predictions DIR --votes votes.csv --out OUT   predictions of any framework; no model is needed
+    ferjax evaluate RUN : a trained run against its own data
+
+    ferjax evaluate RUN --ood cats=photos/cats raf=rafdb/ : and against other pictures; RUN is not retrained
+
+    ferjax evaluate --predictions DIR --votes votes.csv --out OUT : predictions of any framework; no model is needed
 
     A folder given to --ood whose folders are named by expressions (happy, sad, ...) is a labelled cross-dataset test. Files
     given to --predictions are .npz or .npy of log-probabilities, probabilities or logits [member, face, class], one file per

@@ -21,7 +21,9 @@ class Route:
     """Decide on pictures: one line each, with action, label, whole distribution, both uncertainties, and why.
 
     ferjax route RUN photos/ --out lines.jsonl
+
     ferjax route FILE 'album/**/*.jpg' --faces --format csv --out lines.csv --wall wall.png
+
     find photos -name '*.png' | ferjax route RUN -
 
     A picture is taken as one face: gray, its central square, 48 x 48; with --faces every face found in it is one. A file
