@@ -92,7 +92,7 @@ def ideal_aurc(loss: jax.Array, weights: jax.Array | None = None) -> jax.Array:
     A face of weight w and loss l, behind faces of weight K and loss L, enters as w faces, and
     ``sum_{j=1..w} (L + j l) / (K + j) = w l + (L - K l) (ψ(K + w + 1) - ψ(K + 1))``.
 
-    >>> float(ideal_aurc(jnp.array([1.0, 0.0])))
+    >>> round(float(ideal_aurc(jnp.array([1.0, 0.0]))), 4)
     0.25
     """
     loss = jnp.asarray(loss, jnp.float32)

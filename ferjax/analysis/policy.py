@@ -36,7 +36,7 @@ def choose_thresholds(valid: Predictions, *, false_rejection: float = 0.05, defe
     Returns:
       ``aleatoric`` and ``epistemic`` thresholds of the paper's router, the settings behind them, and ``routers``: name ->
       ``defer`` and ``reject`` (``score``, ``above``), the reject threshold each predicted class would need for the same
-      promise (``by_class``), and the ``certificate``.
+      promise (``by_class``; None: too few faces to promise anything), and the ``certificate``.
     """
     scores = scores_of.from_predictions(valid)
     defer_above = float(thresholds.share_threshold(scores["aleatoric"], defer_share))
@@ -54,7 +54,7 @@ def choose_thresholds(valid: Predictions, *, false_rejection: float = 0.05, defe
             above = float(thresholds.conformal_threshold(scores[score], false_rejection))
         by_class = thresholds.group_conformal_thresholds(scores[score], predicted, classes, false_rejection)
         routers[name] = {"defer": {"score": "aleatoric", "above": defer_above}, "reject": {"score": score, "above": above},
-                         "by_class": [float(t) for t in by_class]}
+                         "by_class": [float(t) if jnp.isfinite(t) else None for t in by_class]}
         if valid.votes is not None:
             wrong = np.asarray(predicted) != votes_of.hard_labels(_shares(valid))
             passes = np.asarray(scores[score]) <= above
@@ -147,7 +147,7 @@ def threshold_grid(test: Predictions, shifted: Mapping[str, Predictions], chosen
     grid is fine where faces are.
 
     Returns:
-      ``defer`` and ``reject`` thresholds ``[T]``; ``accept``, ``deferred``, ``rejected`` and ``errors [3, T, T]`` counts;
+      ``defer_above`` and ``reject_above`` thresholds ``[T]``; ``accept``, ``defer``, ``reject`` and ``errors [3, T, T]`` counts;
       ``front [T, T]``: no cell accepts more clean faces at a smaller error among them; and ``best (row, column)``: the most
       accepted clean faces with at most the promised share of clean faces rejected and the certificate's error, or (-1, -1).
     """
@@ -169,8 +169,7 @@ def threshold_grid(test: Predictions, shifted: Mapping[str, Predictions], chosen
     cell = routing.best_cell(clean.accept, (clean.reject <= chosen["false_rejection"] * len(test.ids)) & (error <= most) & (clean.accept > 0))
     best = (int(cell.row), int(cell.column)) if bool(cell.found) else (-1, -1)
     return {
-        **{side: np.asarray(t) for side, t in axes.items()}, "accept": np.asarray(counts.accept), "deferred": np.asarray(counts.defer),
-        "rejected": np.asarray(counts.reject), "errors": np.asarray(counts.errors),
+        **{f"{side}_above": np.asarray(t) for side, t in axes.items()}, **{k: np.asarray(v) for k, v in counts._asdict().items()},
         "front": np.asarray(routing.pareto_front(clean.accept, error)), "best": np.array(best),
     }
 

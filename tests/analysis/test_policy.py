@@ -89,13 +89,13 @@ def test_the_grid_is_the_router_at_its_cells(predicted):
     clean, outside = (scores.from_log_probs(predicted[c].log_probs) for c in ("test", "gnoise_5"))
     wrong = np.exp(predicted["test"].log_probs).mean(0).argmax(1) != predicted["test"].votes[:, :8].argmax(1)
     for i, j in ((0, 0), (3, 5), (6, 6), (5, 2)):
-        limits = routing.Thresholds(got["defer"][i], got["reject"][j])
+        limits = routing.Thresholds(got["defer_above"][i], got["reject_above"][j])
         inside, out = (np.asarray(routing.decide(s["aleatoric"], s["epistemic"], limits)) for s in (clean, outside))
-        for code, name in enumerate(("accept", "deferred", "rejected")):
+        for code, name in enumerate(routing.ACTIONS):
             expected = [(inside[ambiguous] == code).sum(), (inside[~ambiguous] == code).sum(), (out == code).sum()]
             np.testing.assert_array_equal(got[name][:, i, j], expected)
         assert got["errors"][:2, i, j].sum() == (wrong & (inside == 0)).sum()
     i, j = got["best"]
-    assert got["rejected"][:2, i, j].sum() <= 0.05 * len(clean["total"])
+    assert got["reject"][:2, i, j].sum() <= 0.05 * len(clean["total"])
     assert got["errors"][:2, i, j].sum() <= 0.5 * got["accept"][:2, i, j].sum()
     assert got["front"].any()
