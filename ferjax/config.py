@@ -136,7 +136,7 @@ class TrainConfig:
     """One member per seed: its head init, batch order and flips. Their number is the ensemble size K."""
     labels: Literal["soft", "hard"] = "soft"
     """soft: cross-entropy to the vote distribution; hard: to the most voted class."""
-    epochs: int = 11
+    epochs: int = 8
     batch_size: int = 32
     """Faces per step and member."""
     learning_rate: float = 3e-3
