@@ -16,7 +16,7 @@ from ferjax.config import Config
 class Quickstart:
     """The whole road on drawn faces: train five tiny ViTs, evaluate them, route a handful. No downloads, no GPU.
 
-    Takes about two minutes on two CPU cores and leaves pictures in the run folder.
+    Takes about four minutes on two CPU cores and leaves pictures in the run folder.
     """
 
     out: Path = Path("runs/quickstart")
