@@ -112,7 +112,7 @@ def cache_tokens(config: Config, trunk_params: Any, images: np.ndarray, mirrored
             parts = []
             for batch in batches(view, size):
                 parts.append(np.asarray(tokens(trunk_params, batch)))
-                advance(1 / (len(batches(view[:1], 1)) * -(-len(view) // size) * (2 if mirrored else 1)))
+                advance(1 / (-(-len(view) // size) * (2 if mirrored else 1)))
             views.append(np.concatenate(parts)[: len(view)])
     return np.stack(views, axis=1)
 
