@@ -52,7 +52,7 @@ def test_what_a_kill_leaves_is_no_obstacle(tmp_path):
 
 
 @pytest.mark.parametrize("changed, said", [
-    ({"epochs": 3}, r"another configuration: train.epochs 11 -> 3"),
+    ({"epochs": 3}, r"another configuration: train.epochs 8 -> 3"),
     ({"seeds": (1,)}, r"train.seeds \(42, 43, 44, 45, 46\) -> \(1,\)")])
 def test_another_configuration_does_not_resume(tmp_path, changed, said):
     folder = RunFolder(tmp_path / "run")
