@@ -58,8 +58,15 @@ def _features(features: jax.Array) -> jax.Array:
     return features
 
 
+@jax.custom_batching.sequential_vmap
+def _eigh(symmetric: jax.Array) -> tuple[jax.Array, jax.Array]:
+    # One matrix at a time under vmap too: the batched CPU kernel of jaxlib < 0.11 spreads a batch over the very threads that
+    # run the program, and where as many of them as there are cores meet, each waits for the others for ever.
+    return tuple(jnp.linalg.eigh(symmetric))
+
+
 def _of_covariance(mean: jax.Array, covariance: jax.Array, shrinkage: float) -> Gaussian:
-    variances, directions = jnp.linalg.eigh(covariance)
+    variances, directions = _eigh(covariance)
     # A floor relative to the mean variance: directions the fit has hardly seen must not dominate the distance.
     variances = jnp.maximum(variances, 0.0) + shrinkage * jnp.mean(variances) + 1e-12
     return Gaussian(mean, directions / jnp.sqrt(variances)[None], 0.5 * jnp.sum(jnp.log(variances)))
@@ -236,7 +243,7 @@ def fit_spectrum(patches: jax.Array, *, bands: int = 16) -> Spectrum:
     width = patches.shape[-1]
     rows = patches.reshape(-1, width)
     mean = jnp.mean(rows, axis=0)
-    variances, directions = jnp.linalg.eigh((rows - mean[None]).T @ (rows - mean[None]) / len(rows))
+    variances, directions = _eigh((rows - mean[None]).T @ (rows - mean[None]) / len(rows))
     variances, directions = variances[::-1], directions[:, ::-1]
     whiten = directions / jnp.sqrt(jnp.maximum(variances, 1e-8 * variances[0] + 1e-12))[None]
     edges = np.unique(np.round(np.geomspace(1, width, bands + 1)).astype(int))

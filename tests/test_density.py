@@ -43,6 +43,14 @@ def test_a_stack_is_each_alone(known, fresh):
     np.testing.assert_allclose(both[1], density.mahalanobis(density.fit_gaussian(stack[1]), fresh), rtol=1e-3)
 
 
+def test_a_stack_decomposes_one_matrix_at_a_time(known):
+    """Batched decompositions on CPU may wait for one another for ever, see density._eigh."""
+    program = jax.jit(jax.vmap(density.fit_gaussian)).lower(jnp.stack([known, known])).as_text()
+    calls = [line for line in program.splitlines() if "custom_call" in line and "syevd" in line]
+    width = known.shape[-1]
+    assert calls and all(f"(tensor<{width}x{width}xf32>)" in line for line in calls)
+
+
 def test_class_densities_are_the_slow_formulas(known, fresh):
     labels = np.random.default_rng(3).integers(0, 3, len(known))
     shifted = known + 4 * labels[:, None].astype(np.float32)
