@@ -2,7 +2,7 @@
 
     ferjax train configs/synthetic_tiny.py --out runs/tiny
 
-About two minutes of training on 2 CPU cores.
+About a minute of training on 2 CPU cores.
 """
 
 from ferjax.config import Config

@@ -58,10 +58,10 @@ class ModelConfig:
 
     image_size: int = 48
     """Side of the square network input, pixels; a multiple of patch_size."""
-    patch_size: int = 12
+    patch_size: int = 16
     dim: int = 64
     """Width of a token."""
-    depth: int = 3
+    depth: int = 2
     """Number of transformer blocks."""
     heads: int = 4
     """Attention heads; divides dim."""

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, routing, thresholds, uncertainty
+from ferjax import bootstrap, routing
+from ferjax.analysis import compiled
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
 from ferjax.faces.corruptions import BASE
@@ -122,14 +123,11 @@ def compare(test: Predictions, pool: Sequence[Predictions], weights: jax.Array) 
     return table
 
 
-_area = jax.jit(routing.routing_auc)
-
-
 def _areas(inside: jax.Array, outside: Mapping[str, jax.Array], pool: Sequence[Predictions]) -> dict[str, float]:
     """Routing area per corruption, mean over its severities."""
     areas: dict[str, list[float]] = {}
     for p in pool:
-        areas.setdefault(str(p.corruption), []).append(float(_area(inside, outside[p.condition])))
+        areas.setdefault(str(p.corruption), []).append(float(compiled.routing_auc(inside, outside[p.condition])))
     return {name: float(np.mean(values)) for name, values in areas.items()}
 
 
@@ -146,7 +144,7 @@ def consequences(valid: Predictions, conditions: Mapping[str, Predictions], fals
       ``vote_error_kept`` and ``vote_error_rejected`` (one minus the share of votes for the predicted class).
     """
     known = scores_of.from_predictions(valid)
-    limits = {name: float(thresholds.conformal_threshold(score, false_rejection)) for name, score in known.items()}
+    limits = {name: float(compiled.conformal_threshold(score, false_rejection)) for name, score in known.items()}
     groups: dict[str, list[Predictions]] = {}
     for p in conditions.values():
         if p.votes is not None and p.votes[:, :-2].sum(1).all():
@@ -172,5 +170,5 @@ def _quality(p: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Whether the predicted class is the most voted one, and the share of votes it has, each ``[face]``."""
     assert p.votes is not None
     q = votes_of.shares(p.votes)
-    chosen = np.asarray(uncertainty.mean_log_probs(p.log_probs)).argmax(-1)
+    chosen = np.asarray(compiled.mean_log_probs(p.log_probs)).argmax(-1)
     return chosen == votes_of.hard_labels(q), q[np.arange(len(q)), chosen]

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics, posterior
-from ferjax.analysis import intervals
+from ferjax import bootstrap, metrics
+from ferjax.analysis import compiled, intervals
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
 from ferjax.predictions import Predictions
@@ -85,10 +85,11 @@ def disagreement_table(predictions: Predictions, weights: jax.Array, key: jax.Ar
             row["aleatoric_minus"] = intervals.interval(reference - samples["spearman"][i])
         table["scores"][name] = row
     table["rank_correlation"] = intervals.interval(_correlation(scores["aleatoric"], scores["epistemic"], weights))
-    order = np.argsort(np.asarray(scores["aleatoric"]), kind="stable")
+    aleatoric, given = np.asarray(scores["aleatoric"]), np.asarray(delta)
+    order = np.argsort(aleatoric, kind="stable")
     table["deciles"] = [
-        {"aleatoric": float(scores["aleatoric"][part].mean()), "disagreement": float(delta[part].mean()), "faces": len(part),
-         "standard_error": float(delta[part].std() / np.sqrt(len(part)))}
+        {"aleatoric": float(aleatoric[part].mean()), "disagreement": float(given[part].mean()), "faces": len(part),
+         "standard_error": float(given[part].std() / np.sqrt(len(part)))}
         for part in np.array_split(order, 10) if len(part)
     ]
     table["posterior"] = posterior_table(emotions, key)
@@ -108,13 +109,13 @@ def posterior_table(emotions: np.ndarray, key: jax.Array) -> dict:
     """
     # δ does not know which class is which, and ten votes fall into few multisets.
     kinds, kind, faces = np.unique(np.sort(emotions, axis=1)[:, ::-1], axis=0, return_inverse=True, return_counts=True)
-    of_kind = posterior.disagreement_posterior(kinds, key)
+    of_kind = jax.device_get(compiled.disagreement_posterior(kinds, key))
     of_face = jax.tree.map(lambda part: part[kind.reshape(-1)], of_kind)
     frequent = np.argsort(-faces, kind="stable")[:6]
     return {
         "mean_width": float((of_face.high - of_face.low).mean()),
         "mean_deviation": float(of_face.deviation.mean()),
-        "ceiling": float(jnp.sqrt(posterior.reliability(of_face))),
+        "ceiling": float(np.sqrt(compiled.reliability(of_face))),
         "examples": [
             {"votes": " : ".join(str(v) for v in kinds[i] if v), "faces": int(faces[i]),
              "counted": float(1 - kinds[i].max() / max(kinds[i].sum(), 1)),

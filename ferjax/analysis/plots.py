@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ferjax import routing
+from ferjax.analysis import compiled
 from ferjax.analysis import scores as scores_of
 from ferjax.analysis.intervals import plain
 
@@ -129,7 +130,7 @@ def plane(points: Mapping[str, tuple[np.ndarray, np.ndarray]], thresholds: Mappi
     limits = routing.Thresholds(np.inf, np.inf) if thresholds is None else routing.Thresholds(
         thresholds["aleatoric"], thresholds["epistemic"])
     for panel, (title, (aleatoric, epistemic)) in zip(panels, points.items()):
-        action = np.asarray(routing.decide(aleatoric, epistemic, limits))
+        action = np.asarray(compiled.decide(aleatoric, epistemic, limits))
         for code, name in enumerate(routing.ACTIONS):
             of = action == code
             panel.scatter(aleatoric[of], epistemic[of], s=4, alpha=0.5, lw=0, rasterized=True,
@@ -266,8 +267,8 @@ def routing_curves(inside: Mapping[str, np.ndarray], outside: Mapping[str, np.nd
     axes = _axes(figure, "corrupted faces rejected", "ambiguous clean faces kept")
     names = few(inside)
     for name in names:
-        curve = routing.routing_curve(inside[name], outside[name])
-        auc = float(routing.routing_auc(inside[name], outside[name]))
+        curve = compiled.routing_curve(inside[name], outside[name])
+        auc = float(compiled.routing_auc(inside[name], outside[name]))
         axes.plot(curve.rejection, curve.retention, color=colour(name, names), lw=1.8, label=f"{label(name)}  {auc:.3f}")
     axes.plot([0, 1], [1, 0], color="#999", ls=":", label="random router  0.500")
     axes.legend(frameon=False, fontsize=8, title="area", title_fontsize=8, loc="lower left")

@@ -4,13 +4,15 @@ Two routers read the same members: ``uar`` is the paper's (defer on aleatoric, r
 densities were fitted, rejects on unfamiliarity instead. References: arXiv 2606.22725; :mod:`ferjax.thresholds`.
 """
 
+import bisect
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import routing, thresholds, uncertainty
+from ferjax import routing
+from ferjax.analysis import compiled
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
 from ferjax.predictions import Predictions
@@ -39,8 +41,8 @@ def choose_thresholds(valid: Predictions, *, false_rejection: float = 0.05, defe
       promise (``by_class``; None: too few faces to promise anything), and the ``certificate``.
     """
     scores = scores_of.from_predictions(valid)
-    defer_above = float(thresholds.share_threshold(scores["aleatoric"], defer_share))
-    mean = uncertainty.mean_log_probs(valid.log_probs)
+    defer_above = float(compiled.share_threshold(scores["aleatoric"], defer_share))
+    mean = compiled.mean_log_probs(valid.log_probs)
     predicted, classes = jnp.argmax(mean, -1), mean.shape[-1]
     routers: dict[str, dict] = {}
     for name, score in REJECT_SCORES.items():
@@ -49,10 +51,10 @@ def choose_thresholds(valid: Predictions, *, false_rejection: float = 0.05, defe
         if per_group:
             ambiguous, clear = votes_of.ambiguity(_shares(valid))
             groups = jnp.where(ambiguous, 0, jnp.where(clear, 1, -1))
-            above = float(jnp.max(thresholds.group_conformal_thresholds(scores[score], groups, 2, false_rejection)))
+            above = float(jnp.max(compiled.group_conformal_thresholds(scores[score], groups, 2, false_rejection)))
         else:
-            above = float(thresholds.conformal_threshold(scores[score], false_rejection))
-        by_class = thresholds.group_conformal_thresholds(scores[score], predicted, classes, false_rejection)
+            above = float(compiled.conformal_threshold(scores[score], false_rejection))
+        by_class = compiled.group_conformal_thresholds(scores[score], predicted, classes, false_rejection)
         routers[name] = {"defer": {"score": "aleatoric", "above": defer_above}, "reject": {"score": score, "above": above},
                          "by_class": [float(t) if jnp.isfinite(t) else None for t in by_class]}
         if valid.votes is not None:
@@ -103,14 +105,14 @@ def certified_defer_threshold(aleatoric: np.ndarray, wrong: np.ndarray, passes: 
     accepted, errors = inside.sum(0), (inside & wrong[prove][:, None]).sum(0)
 
     def proven(most: float) -> np.ndarray:
-        return np.asarray(thresholds.certify(errors, accepted, most=most, delta=delta, first=first))
+        return np.asarray(compiled.certify(errors, accepted, most=most, delta=delta, first=first))
 
     certified = proven(most)
     if not certified.any():
-        tried = np.arange(1, 100) / 100
-        best = next((e for e in tried if proven(float(e)).any()), None)
+        tried = [percent / 100 for percent in range(1, 100)]
+        best = bisect.bisect_left(tried, True, key=lambda e: bool(proven(e).any()))  # a weaker promise is never harder to keep
         raise ValueError(f"an error of at most {most:.0%} among accepted faces cannot be promised with confidence {1 - delta:.0%}"
-                         + ("; nor can any other" if best is None else f"; the best that can is {best:.0%}"))
+                         + (f"; the best that can is {tried[best]:.0%}" if best < len(tried) else "; nor can any other"))
     last = int(np.flatnonzero(certified)[-1])
     return {"above": float(walk[last]), "accepted": float(accepted[last] / len(inside)), "error": float(errors[last] / accepted[last])}
 
@@ -122,11 +124,11 @@ def decisions(predictions: Mapping[str, Predictions], chosen: Mapping, router: s
     table = {}
     for condition, p in predictions.items():
         scores = scores_of.from_predictions(p)
-        action = np.asarray(routing.decide(scores[rule["defer"]["score"]], scores[rule["reject"]["score"]], limits))
+        action = np.asarray(compiled.decide(scores[rule["defer"]["score"]], scores[rule["reject"]["score"]], limits))
         row: dict = {name: float((action == code).mean()) for code, name in enumerate(routing.ACTIONS)}
         if p.votes is not None and p.votes[:, :-2].sum(1).all():
             q = votes_of.shares(p.votes)
-            predicted = np.asarray(uncertainty.mean_log_probs(p.log_probs)).argmax(-1)
+            predicted = np.asarray(compiled.mean_log_probs(p.log_probs)).argmax(-1)
             right = predicted == votes_of.hard_labels(q)
             share = q[np.arange(len(q)), predicted]
             ambiguous, clear = votes_of.ambiguity(q)
@@ -159,18 +161,18 @@ def threshold_grid(test: Predictions, shifted: Mapping[str, Predictions], chosen
     scores = [scores_of.from_predictions(p) for p in (test, *copies)]
     axes = {side: jnp.quantile(scores[0][name], jnp.linspace(0, 1, size)) for side, name in names.items()}
     joined = {side: jnp.concatenate([s[name] for s in scores]) for side, name in names.items()}
-    wrong = np.concatenate([np.asarray(uncertainty.mean_log_probs(p.log_probs)).argmax(-1) != votes_of.hard_labels(q) for p in (test, *copies)])
+    wrong = np.concatenate([np.asarray(compiled.mean_log_probs(p.log_probs)).argmax(-1) != votes_of.hard_labels(q) for p in (test, *copies)])
     ambiguous, _ = votes_of.ambiguity(q)
     groups = np.concatenate([np.where(ambiguous, 0, 1), *(np.full(len(p.ids), 2) for p in copies)])
     counts = _grid(joined["defer"], joined["reject"], axes["defer"], axes["reject"], groups, wrong)
     clean = jax.tree.map(lambda c: c[:2].sum(0), counts)
     error = clean.errors / jnp.maximum(clean.accept, 1)
     most = rule.get("certificate", {}).get("accept_error", 1.0)
-    cell = routing.best_cell(clean.accept, (clean.reject <= chosen["false_rejection"] * len(test.ids)) & (error <= most) & (clean.accept > 0))
+    cell = compiled.best_cell(clean.accept, (clean.reject <= chosen["false_rejection"] * len(test.ids)) & (error <= most) & (clean.accept > 0))
     best = (int(cell.row), int(cell.column)) if bool(cell.found) else (-1, -1)
     return {
         **{f"{side}_above": np.asarray(t) for side, t in axes.items()}, **{k: np.asarray(v) for k, v in counts._asdict().items()},
-        "front": np.asarray(routing.pareto_front(clean.accept, error)), "best": np.array(best),
+        "front": np.asarray(compiled.pareto_front(clean.accept, error)), "best": np.array(best),
     }
 
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics, uncertainty
-from ferjax.analysis import intervals
+from ferjax import bootstrap, metrics
+from ferjax.analysis import compiled, intervals
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
 from ferjax.predictions import Predictions
@@ -20,7 +20,7 @@ _CURVE_POINTS = 60
 
 @jax.jit
 def _quality(log_probs: jax.Array, labels: jax.Array, q: jax.Array, weights: jax.Array) -> Any:
-    mean = uncertainty.mean_log_probs(log_probs)
+    mean = compiled.mean_log_probs(log_probs)
 
     def statistics(w: jax.Array) -> dict[str, jax.Array]:
         of_votes = {m.__name__: m(mean, q, w) for m in (
@@ -90,7 +90,7 @@ def selective_table(predictions: Predictions, weights: jax.Array) -> dict:
     """
     assert predictions.votes is not None
     q = votes_of.shares(predictions.votes).astype(np.float32)
-    chosen = np.asarray(uncertainty.mean_log_probs(predictions.log_probs)).argmax(-1)
+    chosen = np.asarray(compiled.mean_log_probs(predictions.log_probs)).argmax(-1)
     losses = jnp.stack([chosen != votes_of.hard_labels(q), 1 - q[np.arange(len(q)), chosen]]).astype(jnp.float32)
     scores = scores_of.from_predictions(predictions)
     stacked = jnp.stack([jnp.asarray(s, jnp.float32) for s in scores.values()])

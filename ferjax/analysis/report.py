@@ -13,8 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ferjax import uncertainty
-from ferjax.analysis import comparison, findings, html, intervals, plots, policy, sections, validation
+from ferjax.analysis import comparison, compiled, findings, html, intervals, plots, policy, sections, validation
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
 from ferjax.predictions import Predictions, write_atomically
@@ -191,7 +190,7 @@ def _example(p: Predictions, images: np.ndarray, row: int, scores: Mapping[str, 
         order = np.argsort(-shares, kind="stable")[:2]
         return ", ".join(f"{html.escape(classes[c])} {shares[c]:.0%}" for c in order if shares[c] > 0.005)
 
-    mean = np.exp(np.asarray(uncertainty.mean_log_probs(p.log_probs[:, row])))
+    mean = np.exp(np.asarray(compiled.mean_log_probs(p.log_probs[:, row])))
     text = f"model: <b>{best(mean)}</b><br>"
     if p.votes is not None and p.votes[row, :-2].sum():
         text += f"people: {best(votes_of.shares(p.votes[row][None])[0])}<br>"

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics, uncertainty
-from ferjax.analysis import intervals
+from ferjax import bootstrap, metrics
+from ferjax.analysis import compiled, intervals
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
 from ferjax.mmd import two_sample_test
@@ -121,7 +121,7 @@ def shift_table(clean: Predictions, shifted: Mapping[str, Predictions], weights:
 
 @jax.jit
 def _quality(log_probs: jax.Array, labels: jax.Array, q: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
-    mean = uncertainty.mean_log_probs(log_probs)
+    mean = compiled.mean_log_probs(log_probs)
     return bootstrap.resampled(lambda w: {
         "accuracy": metrics.accuracy(mean, labels, w), "vote_accuracy": metrics.vote_accuracy(mean, q, w),
         "nll": metrics.nll(mean, q, w), "ece": metrics.ece(mean, labels, w)}, weights)
@@ -166,7 +166,7 @@ def distance_table(clean: Predictions, shifted: Mapping[str, Predictions], key: 
 
     def features(p: Predictions) -> np.ndarray:
         if space is None:
-            return np.exp(np.asarray(uncertainty.mean_log_probs(p.log_probs)))
+            return np.exp(np.asarray(compiled.mean_log_probs(p.log_probs)))
         of = np.asarray(p.features[space], np.float32)
         return np.moveaxis(of, -2, 0).reshape(len(p.ids), -1)
 
