@@ -104,6 +104,46 @@ def test_unknown_keys_and_impossible_values_are_refused(run, tmp_path, capsys):
     assert "did you mean train.learning_rate" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
+def test_other_pictures_are_strangers_or_a_labelled_test(run, tmp_path, rng, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    for name in ("happy/1.png", "happy/2.png", "sad/1.png", "sad/2.png"):
+        (tmp_path / "labelled" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (60, 50), np.uint8)).save(tmp_path / "labelled" / name)
+    np.savez(tmp_path / "noise.npz", images=rng.integers(0, 255, (6, 48, 48), np.uint8))
+    assert ferjax("evaluate", copy, "--ood", f"noise={tmp_path / 'noise.npz'}", f"faces={tmp_path / 'labelled'}") == 0
+    tables = json.loads((copy / "evaluation.json").read_text())
+    assert tables["v2"]["natural"]["noise"]["faces"] == 6
+    assert tables["cross_dataset"]["faces"]["faces"] == 4
+    # Pictures of noise look like no face that the densities were fitted on.
+    assert tables["v2"]["natural"]["noise"]["unfamiliarity"]["auroc"]["value"] > 0.9
+    capsys.readouterr()
+    assert ferjax("evaluate", copy, "--ood", f"test={tmp_path / 'noise.npz'}") == 2
+    assert "that name is taken" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_a_sheet_of_corruptions(tmp_path, capsys):
+    assert ferjax("corruptions") == 0
+    assert "gnoise" in capsys.readouterr().out
+    assert ferjax("corruptions", "--sheet", tmp_path / "sheet.png", "--suite", "paper", "--size", "32") == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 6 * 32 and sheet.height > 11 * 32
+
+
+@pytest.mark.parametrize("words, said", [
+    (["corruptions", "{folder}/none.png", "--sheet", "{folder}/sheet.png"], "none.png"),
+    (["corruptions", "{folder}/text.png", "--sheet", "{folder}/sheet.png"], "text.png"),
+    (["corruptions", "--sheet", "{folder}/sheet.png", "--size", "8"], "at least 32 pixels"),
+    (["corruptions", "{folder}/text.png"], "--sheet"),
+])
+def test_no_sheet_of_what_is_no_picture(tmp_path, capsys, words, said):
+    (tmp_path / "text.png").write_text("this is no picture")
+    assert ferjax(*(word.format(folder=tmp_path) for word in words)) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "sheet.png").exists()
+
+
 def test_help_teaches(capsys):
     assert ferjax("--help") == 0
     assert "quickstart" in capsys.readouterr().out

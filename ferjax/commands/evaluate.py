@@ -8,6 +8,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from ferjax.commands.console import err, out
+from ferjax.commands.memory import keep_freed_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Evaluate:
     """Put example faces into the report."""
 
     def run(self) -> int:
+        keep_freed_memory()
         if (self.run_folder is None) == (not self.predictions):
             raise ValueError("give either a run folder or --predictions FILE...")
         if self.predictions:

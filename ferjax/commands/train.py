@@ -8,6 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from ferjax.commands.console import err, out
+from ferjax.commands.memory import keep_freed_memory
 from ferjax.config import Config
 
 
@@ -47,6 +48,7 @@ class Train:
     config: Annotated[Config, arg(name="")] = dataclasses.field(default_factory=Config)
 
     def run(self) -> int:
+        keep_freed_memory()
         from ferjax.ensemble import cluster, training
         from ferjax.ensemble.interruption import EXIT_STATUS
         from ferjax.faces import dataset

@@ -1,0 +1,22 @@
+"""Memory that the process keeps between the steps of long work."""
+
+import ctypes
+
+__all__ = ["keep_freed_memory"]
+
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to hand out freed memory again instead of returning it to the kernel; elsewhere does nothing.
+
+    XLA on CPU takes its scratch space from malloc anew at every step. As glibc is, each step then faults every page in
+    again, which was a fifth of the time of a training step of five DINOv2 S/14. Must come before threads are started.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
+        return
+    mallopt(_ARENA_MAX, 1)
+    mallopt(_MMAP_MAX, 0)
+    mallopt(_TRIM_THRESHOLD, 2**31 - 1)
