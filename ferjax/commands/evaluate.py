@@ -92,8 +92,7 @@ class Evaluate:
                 if "images" not in file.files or len(file["images"]) != len(predictions["test"].ids):
                     raise ValueError(f"{self.images}: expected an array images with {len(predictions['test'].ids)} pictures of the test faces")
                 images = {"test": file["images"]}
-        about = {"data": {f"file {name}": f"{kind}, {p.log_probs.shape[1]:,} faces"
-                          for (name, kind), p in zip(kinds.items(), predictions.values())}}
+        about = {"data": _files(predictions, kinds)}
         tables = report.evaluate(predictions, self.out, resamples=settings.resamples, seed=self.seed or 0, classes=classes,
                                  false_rejection=settings.false_rejection, defer_share=settings.defer_share, images=images, about=about)
         return self._finish(tables)
@@ -134,6 +133,16 @@ class Evaluate:
             false_rejection=settings.false_rejection, defer_share=settings.defer_share, images=images if self.show_faces else None,
             about={"data": _counts(data, faces), "config": dataclasses.asdict(config)})
         return self._finish(tables)
+
+
+def _files(predictions: Mapping, kinds: Mapping[str, str]) -> dict[str, str]:
+    """What was in the files; severities of one corruption on one line."""
+    together: dict[tuple[str, str, int], list[str]] = {}
+    for (name, kind), p in zip(kinds.items(), predictions.values()):
+        stem, severity = (name.removesuffix(f"_{p.severity}"), str(p.severity)) if p.corruption else (name, "")
+        together.setdefault((stem, kind, p.log_probs.shape[1]), []).append(severity)
+    return {f"{stem.replace('_', ' ')} {', '.join(sorted(severities))}".strip(): f"{kind.replace('_', ' ')}, {faces:,} faces"
+            for (stem, kind, faces), severities in together.items()}
 
 
 def _read(name: str, path: Path) -> Any:

@@ -145,7 +145,7 @@ def test_score_only_evaluation_imports_no_model_and_no_training_code(logits, cou
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tables = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert tables["about"]["data"]["file gnoise_5"] == "logits, 30 faces"
+    assert tables["about"]["data"]["gnoise 5"] == "logits, 30 faces"
     assert tables["v2"]["corruptions"]["gnoise"]["5"]["epistemic"]["value"] > 0
     assert (tmp_path / "out" / "report.html").is_file()
     assert not (tmp_path / "out" / "thresholds.json").exists()
