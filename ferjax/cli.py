@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.text import Text
 from tyro.conf import subcommand
 
 from ferjax.commands.console import err
@@ -50,6 +51,13 @@ def _commands(train_default: Config, config_file: Path | None) -> Any:
     )
 
 
+def _said(error: Exception) -> str:
+    """What went wrong; the system's own errors without their numbers."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs a command line; exits with 0, 2 for wrong input, 3 if some pictures failed, 75 when preempted, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else argv
@@ -61,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         command: Any = tyro.cli(_commands(default, config_file), args=argv, prog="ferjax", description=_ABOUT)
         sys.exit(command.run())
     except (ValueError, FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError) as error:
-        err.print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+        err.print(Text.assemble(("error:", "bold red"), f" {_said(error)}"))
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("interrupted")

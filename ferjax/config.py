@@ -172,7 +172,7 @@ class TrainConfig:
                  f"train.accumulate must divide train.batch_size {self.batch_size}, got {self.accumulate}")
         _require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
         _require(0 <= self.warmup_epochs < self.epochs,
-                 f"train.warmup_epochs must be in 0..train.epochs ({self.epochs}), got {self.warmup_epochs}")
+                 f"train.warmup_epochs must be 0 or more and below train.epochs ({self.epochs}), got {self.warmup_epochs}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +218,11 @@ class Config:
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            part = getattr(self, field.name)
+            _require(isinstance(part, field.type), f"{field.name} must be a {field.type.__name__}, got {part!r}")  # type: ignore[arg-type, union-attr]
 
     def to_json(self) -> str:
         """The configuration as indented JSON, the inverse of :meth:`from_json`."""
@@ -279,6 +284,9 @@ def load_config(path: str | Path) -> Config:
         if path.suffix == ".json":
             return Config.from_json(path.read_text())
         config = runpy.run_path(str(path)).get("config")
+    except (ImportError, NameError, AttributeError, SyntaxError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ValueError(f"{path}{where}: {type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}") from error
     except TypeError as error:
         # A wrong keyword in a Python config arrives as the dataclass's TypeError.
         known = [f.name for c in (DataConfig, ModelConfig, TrainConfig, EvaluateConfig, Config) for f in dataclasses.fields(c)]

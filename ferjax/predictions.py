@@ -126,7 +126,9 @@ class Predictions:
                     raise ValueError("one bare array; save it by name, np.savez(path, log_probs=...)")
                 arrays = {name: loaded[name] for name in loaded.files}
         except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path}: not a predictions file (.npz): {error}") from error
+            why = "not one of numpy's files" if "pickle" in str(error) else str(error)
+            raise ValueError(f"{path}: not a predictions file (.npz), or damaged ({why}); if an evaluation wrote it, delete it and "
+                             "evaluate again") from error
         if "log_probs" not in arrays:
             raise ValueError(f"{path}: no array log_probs; found {', '.join(arrays) or 'nothing'}")
         try:

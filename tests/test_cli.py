@@ -144,6 +144,51 @@ def test_no_sheet_of_what_is_no_picture(tmp_path, capsys, words, said):
     assert not (tmp_path / "sheet.png").exists()
 
 
+@pytest.mark.slow
+def test_a_finished_run_is_watched_member_by_member(run, tiny, capsys):
+    assert ferjax("watch", run) == 0
+    said = capsys.readouterr().out
+    assert "not running" in said
+    for member, seed in enumerate(tiny.train.seeds):
+        assert any(str(member) in line and str(seed) in line and ("█" in line or "▁" in line) for line in said.splitlines())
+
+
+@pytest.mark.parametrize("text, said", [
+    ("import nope\n", "config.py: ModuleNotFoundError: No module named 'nope'"), ("x = (\n", "config.py, line 1: SyntaxError"),
+    ("from ferjax.config import Config\nconfig = Config(train=3)\n", "config.py: train must be a TrainConfig, got 3"),
+])
+def test_a_configuration_that_does_not_run_is_refused_by_name(tmp_path, capsys, text, said):
+    (tmp_path / "config.py").write_text(text)
+    assert ferjax("train", tmp_path / "config.py", "--out", tmp_path / "x", "--dry-run") == 2
+    assert said.replace(" ", "") in "".join(capsys.readouterr().err.split())  # long paths are wrapped
+
+
+def test_square_brackets_are_no_markup(tmp_path, capsys):
+    assert ferjax("route", tmp_path / "run", tmp_path / "[red]y") == 2
+    (tmp_path / "a.npz").touch()
+    assert ferjax("evaluate", "--predictions", tmp_path / "[red]a.npz", "--out", tmp_path / "o") == 2
+    assert "[red]a.npz" in "".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_thresholds_that_are_no_numbers_are_refused(run, pictures, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    thresholds = json.loads((copy / "thresholds.json").read_text())
+    thresholds["routers"]["uar"]["reject"]["above"] = float("nan")
+    (copy / "thresholds.json").write_text(json.dumps(thresholds))
+    assert ferjax("route", copy, pictures / "gray.png") == 2
+    assert "thresholds.json" in "".join(capsys.readouterr().err.split())
+    (copy / "predictions" / "test.npz").write_text("junk")
+    assert ferjax("evaluate", copy) == 2
+    assert "delete it and evaluate again" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_dry_run_checks_the_batch_against_the_faces(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"data": {"synthetic_faces": 50}, "train": {"batch_size": 51}}')
+    assert ferjax("train", tmp_path / "config.json", "--out", tmp_path / "x", "--dry-run") == 2
+    assert "train.batch_size 51 is more than the 49 training faces" in " ".join(capsys.readouterr().err.split())
+
+
 def test_help_teaches(capsys):
     assert ferjax("--help") == 0
     assert "quickstart" in capsys.readouterr().out

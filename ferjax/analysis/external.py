@@ -64,8 +64,9 @@ def to_log_probs(values: np.ndarray, kind: str | None = None) -> tuple[np.ndarra
         raise ValueError(f"predictions must be floating point, got {values.dtype}")
     if values.ndim == 2:
         values = values[None]
-    if values.ndim != 3 or values.shape[-1] < 2:
-        raise ValueError(f"predictions must be [member, face, class] or [face, class] with at least 2 classes, got {values.shape}")
+    if values.ndim != 3 or values.shape[-1] < 2 or 0 in values.shape:
+        raise ValueError("predictions must be [member, face, class] or [face, class] with at least one member, one face and two classes, "
+                         f"got {values.shape}")
     values = values.astype(np.float64)
     if np.isnan(values).any():
         member, face = np.argwhere(np.isnan(values).any(-1))[0]
@@ -104,7 +105,14 @@ def _with_unknown(counts: np.ndarray, classes: int, where: str) -> np.ndarray:
     if counts.ndim != 2 or counts.shape[1] not in (classes, classes + 2):
         raise ValueError(f"{where}: votes must be [face, {classes}], one column per class, or [face, {classes + 2}] with unknown and NF; "
                          f"got {counts.shape}")
-    return votes_of.check(counts if counts.shape[1] == classes + 2 else np.pad(counts, ((0, 0), (0, 2))))
+    return _checked(counts if counts.shape[1] == classes + 2 else np.pad(counts, ((0, 0), (0, 2))), where)
+
+
+def _checked(counts: np.ndarray, where: str) -> np.ndarray:
+    try:
+        return votes_of.check(counts)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def read_votes(path: Path, classes: int) -> Votes:
@@ -137,6 +145,8 @@ def _csv_votes(path: Path, classes: int) -> Votes:
         rows = [row for row in csv.reader(file) if row]
     if len(rows) < 2:
         raise ValueError(f"{path}: a header and at least one row of votes are needed")
+    if all(_is_number(name) for name in rows[0]):
+        raise ValueError(f"{path}, line 1: a header is needed, the names of the classes; got numbers ({', '.join(rows[0][:4])}, …)")
     header = [name.strip() for name in rows[0]]
     lower = [name.lower() for name in header]
     columns = [c for c, name in enumerate(lower) if name not in _NOT_CLASSES]
@@ -146,13 +156,28 @@ def _csv_votes(path: Path, classes: int) -> Votes:
     counts = np.zeros((len(rows) - 1, classes + 2))
     ids = np.zeros(len(counts), np.int64) if "id" in lower else None
     for number, row in enumerate(rows[1:]):
+        if len(row) != len(header):
+            raise ValueError(f"{path}, line {number + 2}: {len(row)} columns where the header has {len(header)}")
         try:
             counts[number] = [0 if c is None else float(row[c]) for c in wanted]
             if ids is not None:
                 ids[number] = int(row[lower.index("id")])
         except (ValueError, IndexError) as error:
             raise ValueError(f"{path}, line {number + 2}: not a row of votes: {error}") from error
-    return Votes(votes_of.check(counts), ids, tuple(header[c] for c in columns))
+    return Votes(_checked(counts, str(path)), ids, tuple(header[c] for c in columns))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _why(error: Exception) -> str:
+    # numpy takes whatever is not its own for a pickle, and offers to open it.
+    return "not one of numpy's files" if "pickle" in str(error) else str(error)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -161,7 +186,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         loaded = np.load(path, allow_pickle=False)
         return {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: neither .npz nor .npy: {error}") from error
+        raise ValueError(f"{path}: neither .npz nor .npy, or damaged ({_why(error)})") from error
 
 
 def read_condition(path: Path) -> tuple[Predictions, str]:
@@ -224,8 +249,8 @@ def load(paths: Iterable[Path], votes: Path | None = None) -> tuple[dict[str, Pr
     kinds: dict[str, str] = {}
     for file in files:
         p, kind = read_condition(file)
-        if len(files) == 1:
-            p = dataclasses.replace(p, condition="test", corruption=None, severity=None)
+        if len(files) == 1 and p.corruption is None:  # one file, whatever its name, is of the clean test faces
+            p = dataclasses.replace(p, condition="test")
         if p.condition in predictions:
             raise ValueError(f"{file}: condition {p.condition} was given twice")
         predictions[p.condition], kinds[p.condition] = p, kind

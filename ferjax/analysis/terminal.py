@@ -5,13 +5,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ferjax.analysis.intervals import plain
 from ferjax.analysis.plots import label
 
 __all__ = ["show"]
 
-_TONES = {"good": "[green]good[/]   ", "bad": "[yellow]caution[/]", "note": "[blue]note[/]   "}
+_TONES = {"good": ("good     ", "green"), "bad": ("caution  ", "yellow"), "note": ("note     ", "blue")}
 
 
 def _range(e: Any) -> str:
@@ -76,4 +77,4 @@ def show(tables: Mapping, console: Console) -> None:
             f"{t['aleatoric']:.4f}\nclean test faces: accept {d['accept']:.1%} (accuracy {d['accept_accuracy'] or float('nan'):.3f}), "
             f"defer {d['defer']:.1%}, reject {d['reject']:.1%}; ambiguous ones: reject {d['ambiguous']['reject']:.1%}", highlight=False)
     for finding in tables["findings"]:
-        console.print(f"{_TONES[finding['tone']]}  {finding['text']}", highlight=False)
+        console.print(Text.assemble(_TONES[finding["tone"]], finding["text"]))

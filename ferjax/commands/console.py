@@ -4,5 +4,6 @@ from rich.console import Console
 
 __all__ = ["err", "out"]
 
-out = Console()
-err = Console(stderr=True)
+# Names of files and messages hold square brackets, which are not meant as markup.
+out = Console(markup=False)
+err = Console(stderr=True, markup=False)

@@ -42,7 +42,7 @@ class Corruptions:
                 raise ValueError("what to write? give --sheet OUT.png")
             for suite, inside in suites.items():
                 if self.suite in ("all", suite):
-                    out.print(f"[bold]{suite}[/]: {', '.join(inside)}", highlight=False)
+                    out.print(f"{suite}: {', '.join(inside)}", highlight=False)
             return 0
         if self.size < 32:
             raise ValueError(f"--size must be at least 32 pixels, got {self.size}")

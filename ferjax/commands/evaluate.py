@@ -84,8 +84,10 @@ class Evaluate:
             if getattr(self, name):
                 raise ValueError(f"--{name.replace('_', '-')} needs a run; here every condition is a file of predictions")
         defaults = EvaluateConfig()
-        settings = dataclasses.replace(defaults, resamples=self.resamples or defaults.resamples)
+        settings = dataclasses.replace(defaults, resamples=defaults.resamples if self.resamples is None else self.resamples)
         predictions, kinds, classes = external.load(self.predictions, self.votes)
+        if predictions["test"].votes is None:
+            raise ValueError("the predictions of the test faces bring no votes: give --votes FILE, or an array votes in their .npz")
         images = None
         if self.images is not None and self.show_faces:
             with np.load(self.images, allow_pickle=False) as file:

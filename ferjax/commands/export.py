@@ -11,7 +11,7 @@ from ferjax.commands.console import out
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """Write a run as one file that routes anywhere JAX runs, without the training code.
+    """Write a run as one file that routes without the training code: on CPUs and CUDA GPUs, or as --platforms says.
 
     ferjax export RUN --out FILE, then: ferjax route FILE photos/, or from Python: Router(FILE)(images).
 

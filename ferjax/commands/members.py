@@ -24,7 +24,7 @@ class MembersList:
 
         run = roster.open_roster(self.run_folder)
         table = Table(title=f"{self.run_folder}, step {run.step:,}")
-        for column in ("member", "seed", "best valid accuracy", "steps skipped", ""):
+        for column in ("member", "seed", "best valid accuracy", "steps skipped", "note"):
             table.add_column(column, justify="right")
         health = run.state.health
         for k, seed in enumerate(run.config.train.seeds):

@@ -60,6 +60,7 @@ class Train:
 
             faces = dataset.load(self.config.data)
             training.starting_point(self.config)
+            training.steps_per_epoch(self.config.train, len(faces["train"].ids))
             layout = training.lay_out(self.config, self.replicas)
             for line in budget.estimate(self.config, len(faces["train"].ids), len(faces["valid"].ids), layout).lines():
                 out.print(line, highlight=False)

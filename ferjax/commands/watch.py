@@ -73,9 +73,8 @@ def view(lines: list[dict], config: Config) -> RenderableType:
     if not lines:
         return "no line of the log yet"
     last = {"skipped": [0] * len(config.train.seeds), "frozen": [False] * len(config.train.seeds), **lines[-1]}
-    table = members_table(last, config.train.seeds)
-    table.add_column("loss so far", (curve([line["loss"][k] for line in lines]) for k in range(len(config.train.seeds))))
-    return table
+    curves = [curve([line["loss"][k] for line in lines]) for k in range(len(config.train.seeds))]
+    return members_table(last, config.train.seeds, {"loss so far": curves})
 
 
 def curve(values: list[float | None], width: int = 24) -> str:

@@ -1,6 +1,6 @@
 """What a run shows of itself: a bar and a table in a terminal, plain lines in a pipe."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -51,17 +51,17 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def members_table(line: dict, seeds: Sequence[int]) -> Table:
-    """One line of the log as a table, a row per member."""
+def members_table(line: dict, seeds: Sequence[int], more: Mapping[str, Sequence[str]] = {}) -> Table:
+    """One line of the log as a table, a row per member; ``more`` columns by name, a cell per member each."""
     table = Table(title=f"step {line['step']:,}, epoch {line['epoch']:g}")
-    for column in ("member", "seed", "loss", "train accuracy", "valid accuracy", "steps skipped"):
+    for column in ("member", "seed", "loss", "train accuracy", "valid accuracy", "steps skipped", *more):
         table.add_column(column, justify="right")
     for member, seed in enumerate(seeds):
         skipped = line["skipped"][member]
         table.add_row(
             str(member), str(seed), _number(line["loss"][member], 4), _number(line["train_accuracy"][member], 3),
             _number(line["valid_accuracy"][member], 3) if "valid_accuracy" in line else "",
-            f"{skipped}, frozen" if line["frozen"][member] else str(skipped or ""))
+            f"{skipped}, frozen" if line["frozen"][member] else str(skipped or ""), *(cells[member] for cells in more.values()))
     return table
 
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from ferjax.config import Config
+from ferjax.config import Config, load_config
 from ferjax.predictions import write_atomically
 
 __all__ = ["RunFolder", "changed_settings"]
@@ -105,7 +105,7 @@ class RunFolder:
             if inside:
                 raise FileExistsError(f"{self.path} exists and is not empty; continue it with --resume, or choose another folder")
         elif "config.json" in inside:
-            changed = changed_settings(Config.from_json((self.path / "config.json").read_text()), config)
+            changed = changed_settings(load_config(self.path / "config.json"), config)
             if changed:
                 raise ValueError(f"cannot resume {self.path} with another configuration: {'; '.join(changed)}")
         elif inside or not self.path.is_dir():  # an empty one is a run that was killed before it wrote anything

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.config import Config, EvaluateConfig
+from ferjax.config import Config, EvaluateConfig, load_config
 from ferjax.ensemble import checkpoint, familiarity, parallel
 from ferjax.ensemble.display import say
 from ferjax.ensemble.familiarity import Familiarity, Head
@@ -50,7 +50,7 @@ def load_run(folder: Path) -> Trained:
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} is not a run: it holds no config.json (make one with `ferjax train`)")
-    config = Config.from_json((folder / "config.json").read_text())
+    config = load_config(folder / "config.json")
     if not (folder / "checkpoints").is_dir():
         raise FileNotFoundError(f"{folder} holds no checkpoints; was it trained? (`ferjax train ... --out {folder} --resume`)")
     count = len(config.train.seeds)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.config import Config
+from ferjax.config import Config, load_config
 from ferjax.ensemble import checkpoint, members
 from ferjax.ensemble.display import say
 from ferjax.ensemble.folder import RunFolder, changed_settings
@@ -51,7 +51,7 @@ def open_roster(path: Path) -> Roster:
     folder = RunFolder(Path(path))
     if not (folder.path / "config.json").is_file():
         raise FileNotFoundError(f"{path} is not a run: it holds no config.json (make one with `ferjax train`)")
-    config = Config.from_json((folder.path / "config.json").read_text())
+    config = load_config(folder.path / "config.json")
     if checkpoint.steps(folder.checkpoints) and not checkpoint.holds(folder.checkpoints, "health"):
         raise ValueError(f"{path} was written by an earlier ferjax, whose members cannot be regrouped; it can be evaluated")
     step, state = checkpoint.read(folder.checkpoints, len(config.train.seeds), like=_like(config), report=say)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.config import Config
+from ferjax.config import Config, TrainConfig
 from ferjax.ensemble import checkpoint, cluster, members, parallel
 from ferjax.ensemble.display import console, members_table, progress, say, sentence
 from ferjax.ensemble.folder import RunFolder
@@ -28,7 +28,7 @@ from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 from ferjax.models.pretrained import load_pretrained, load_tree, save_tree
 
-__all__ = ["Interrupted", "Run", "batches", "cache_tokens", "progress", "starting_point", "train"]
+__all__ = ["Interrupted", "Run", "batches", "cache_tokens", "progress", "starting_point", "steps_per_epoch", "train"]
 
 
 class Run(NamedTuple):
@@ -117,6 +117,17 @@ def cache_tokens(config: Config, trunk_params: Any, images: np.ndarray, mirrored
     return np.stack(views, axis=1)
 
 
+def steps_per_epoch(c: TrainConfig, faces: int) -> int:
+    """How many whole batches the training faces give.
+
+    Raises:
+      ValueError: if they do not fill one.
+    """
+    if faces < c.batch_size:
+        raise ValueError(f"train.batch_size {c.batch_size} is more than the {faces} training faces")
+    return faces // c.batch_size
+
+
 def lay_out(config: Config, replicas: int | None = None) -> parallel.Layout:
     """The layout of a training run over all devices there are."""
     c = config.train
@@ -143,9 +154,7 @@ def train(config: Config, faces: dict[str, Faces], folder: Path, *, resume: bool
       Interrupted: if SIGTERM or Ctrl-C came; everything up to then is saved.
     """
     c, run, valid = config.train, RunFolder(Path(folder)), faces["valid"]
-    steps = len(faces["train"].ids) // c.batch_size
-    if steps == 0:
-        raise ValueError(f"train.batch_size {c.batch_size} is more than the {len(faces['train'].ids)} training faces")
+    steps = steps_per_epoch(c, len(faces["train"].ids))
     layout = lay_out(config, replicas)
     frozen, start = starting_point(config)
     programs = _compile(config, layout, len(faces["train"].ids), start)

@@ -93,6 +93,8 @@ def rules_of(thresholds: Mapping) -> dict[str, Rule]:
         try:
             sides = [(router[side]["score"], router[side]["above"]) for side in ("defer", "reject")]
             (defer, defer_above), (reject, reject_above) = [(s, math.inf if above is None else float(above)) for s, above in sides]
+            if math.isnan(defer_above) or math.isnan(reject_above):
+                raise ValueError("a threshold is not a number")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"router {name!r} must have defer and reject, each with score and above, got {router!r}") from error
         rules[name] = Rule(defer, defer_above, reject, reject_above)

@@ -167,6 +167,8 @@ def _open(source: "str | Path | Trained", thresholds: Mapping | None) -> program
             raise ValueError("give thresholds with an opened run; a run folder or an exported file brings its own")
         return program.from_trained(source, thresholds)
     path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: neither a run folder nor an exported file; there is nothing")
     if path.is_file():
         return export.load(path, thresholds)
     from ferjax.ensemble.prediction import load_run

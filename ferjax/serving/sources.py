@@ -171,5 +171,7 @@ def check(sources: Iterable[str | Path]) -> None:
             continue
         if os.path.isdir(source):
             raise FileNotFoundError(f"{source}: no picture in this folder (looked for {' '.join(pictures.SUFFIXES)} .npz)")
+        if os.path.exists(source):
+            raise FileNotFoundError(f"{source}: holds no picture")
         pattern = glob.has_magic(source)
         raise FileNotFoundError(f"{source}: no file matches this pattern" if pattern else f"no such file or folder: {source}")

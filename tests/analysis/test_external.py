@@ -54,6 +54,7 @@ def test_certainty_keeps_its_impossible_classes():
     (np.full((2, 4, 8), np.nan), None, "member 0, face 0 are not numbers"),
     (np.full((2, 4, 8), -np.inf), "logits", "leave no distribution"),
     (np.zeros((2, 4, 8), int), None, "must be floating point, got int64"),
+    (np.zeros((0, 4, 8)), None, r"at least one member, one face and two classes, got \(0, 4, 8\)"),
     (np.zeros(8), None, r"must be \[member, face, class\] or \[face, class\]"),
 ])
 def test_what_is_no_distribution_is_refused(values, kind, message):
@@ -91,9 +92,10 @@ def test_votes_by_row_by_id_and_by_file(logits, counts, tmp_path):
 
 @pytest.mark.parametrize("text, message", [
     ("a,b\n1,2\n", r"2 class columns \(a, b\), predictions have 8 classes"),
-    (",".join("abcdefgh") + "\n1,2,3,4,5,6,7\n", "line 2: not a row of votes"),
+    (",".join("abcdefgh") + "\n1,2,3,4,5,6,7\n", "line 2: 7 columns where the header has 8"),
     (",".join("abcdefgh") + "\n1,2,3,4,5,6,7,x\n", "line 2: not a row of votes"),
-    (",".join("abcdefgh") + "\n1,2,3,4,5,6,7,-1\n", "row 0: expected whole counts"),
+    (",".join("abcdefgh") + "\n1,2,3,4,5,6,7,-1\n", "votes.csv: .*row 0: expected whole counts"),
+    ("1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7,8\n", "line 1: a header is needed"),
     (",".join("abcdefgh") + "\n1,2,3,4,5,6,7,8\n", "1 rows of votes for 30 test faces"),
     ("id," + ",".join("abcdefgh") + "\n7,1,2,3,4,5,6,7,8\n", "no votes for 29 of 30 test faces; the first is id 0"),
     ("", "a header and at least one row"),
@@ -121,6 +123,15 @@ def test_files_that_do_not_fit_are_refused_by_name(logits, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="no .npz or .npy file in this folder"):
         external.load([tmp_path / "empty"])
+
+
+def test_a_corrupted_set_alone_is_not_taken_for_the_clean_one(logits, tmp_path):
+    np.savez(tmp_path / "blur_3.npz", logits=logits)
+    with pytest.raises(ValueError, match="name the file of the clean test faces test.npz"):
+        external.load([tmp_path / "blur_3.npz"])
+    (tmp_path / "blur_3.npz").write_text("junk")
+    with pytest.raises(ValueError, match=r"blur_3.npz: neither .npz nor .npy, or damaged \(not one of numpy's files\)"):
+        external.load([tmp_path])
 
 
 def test_labels_are_single_votes(logits, tmp_path):

@@ -69,7 +69,13 @@ def test_one_signal_with_two_names_is_called_so(tables, gap, words, tone):
     (interval(0.4), "worse than chance", "bad"),
 ])
 def test_routing(tables, area, words, tone):
-    assert tone_of(said(tables, ("matched", "epistemic", "auc", area)), words) == tone
+    kept = ("matched", "epistemic", "retention", "0.8", interval(0.4))
+    assert tone_of(said(tables, ("matched", "epistemic", "auc", area), kept), words) == tone
+
+
+def test_no_praise_where_a_random_router_keeps_more(tables):
+    found = said(tables, ("matched", "epistemic", "auc", interval(0.63)), ("matched", "epistemic", "retention", "0.8", interval(0.16)))
+    assert tone_of(found, "better than chance on the whole, but not at that threshold") == "note"
 
 
 def test_a_broken_promise_is_bad_news(tables):
