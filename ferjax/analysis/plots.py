@@ -164,7 +164,7 @@ def severity_curves(v2: Mapping) -> Figure:
         _band(axes, list(curve), list(curve.values()), marker="o", ms=4, lw=2, color=colour(name, names), label=label(name))
     axes.axhline(0.5, color="#999", lw=0.8, ls=":")
     axes.set_xticks(sorted(next(iter(v2["curve"].values()))))
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 

@@ -212,7 +212,7 @@ def test_what_is_no_exported_file_is_refused(exported, tmp_path):
         (tmp_path / "file").write_bytes(content)
         with pytest.raises(ValueError, match=r"file: not a file that `ferjax export` wrote, or a damaged one"):
             Router(tmp_path / "file")
-    with pytest.raises(FileNotFoundError, match="is not a run"):
+    with pytest.raises(FileNotFoundError, match="absent: neither a run folder nor an exported file"):
         Router(tmp_path / "absent")
 
 
