@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Predictions", "write_atomically"]
+__all__ = ["Predictions", "read_arrays", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
@@ -43,6 +43,22 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Arrays of an ``.npz`` by name; the one of an ``.npy`` under the empty name. No pickle is opened.
+
+    Raises:
+      ValueError: if the file is neither, or damaged; names it.
+    """
+    try:
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            return {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        # numpy takes whatever is not its own for a pickle, and offers to open it.
+        why = "not one of numpy's files" if "pickle" in str(error) else str(error)
+        raise ValueError(f"{path}: neither .npz nor .npy, or damaged ({why})") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,15 +136,11 @@ class Predictions:
         if not path.is_file():
             raise FileNotFoundError(f"no predictions at {path}")
         try:
-            with open(path, "rb") as file:
-                loaded = np.load(file, allow_pickle=False)
-                if not isinstance(loaded, np.lib.npyio.NpzFile):
-                    raise ValueError("one bare array; save it by name, np.savez(path, log_probs=...)")
-                arrays = {name: loaded[name] for name in loaded.files}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            why = "not one of numpy's files" if "pickle" in str(error) else str(error)
-            raise ValueError(f"{path}: not a predictions file (.npz), or damaged ({why}); if an evaluation wrote it, delete it and "
-                             "evaluate again") from error
+            arrays = read_arrays(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; if an evaluation wrote it, delete it and evaluate again") from error
+        if "" in arrays:
+            raise ValueError(f"{path}: one bare array; save it by name, np.savez(path, log_probs=...)")
         if "log_probs" not in arrays:
             raise ValueError(f"{path}: no array log_probs; found {', '.join(arrays) or 'nothing'}")
         try:

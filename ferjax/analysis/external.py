@@ -26,8 +26,6 @@ other name is a set of other pictures. Ten lines that write one from PyTorch::
 import csv
 import dataclasses
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ferjax.faces import votes as votes_of
-from ferjax.predictions import Predictions
+from ferjax.predictions import Predictions, read_arrays
 
 __all__ = ["Votes", "load", "read_condition", "read_votes", "to_log_probs"]
 
@@ -133,7 +131,7 @@ def read_votes(path: Path, classes: int) -> Votes:
         raise FileNotFoundError(f"no votes at {path}")
     if path.suffix.lower() == ".csv":
         return _csv_votes(path, classes)
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     counts = arrays.get("votes", arrays.get(""))
     if counts is None:
         raise ValueError(f"{path}: no array votes; found {', '.join(arrays) or 'nothing'}")
@@ -162,7 +160,7 @@ def _csv_votes(path: Path, classes: int) -> Votes:
             counts[number] = [0 if c is None else float(row[c]) for c in wanted]
             if ids is not None:
                 ids[number] = int(row[lower.index("id")])
-        except (ValueError, IndexError) as error:
+        except ValueError as error:
             raise ValueError(f"{path}, line {number + 2}: not a row of votes: {error}") from error
     return Votes(_checked(counts, str(path)), ids, tuple(header[c] for c in columns))
 
@@ -175,20 +173,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _why(error: Exception) -> str:
-    # numpy takes whatever is not its own for a pickle, and offers to open it.
-    return "not one of numpy's files" if "pickle" in str(error) else str(error)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of an ``.npz`` by name; the one of an ``.npy`` under the empty name."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        return {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: neither .npz nor .npy, or damaged ({_why(error)})") from error
-
-
 def read_condition(path: Path) -> tuple[Predictions, str]:
     """Reads one file of predictions, and says what kind of numbers it held.
 
@@ -198,7 +182,7 @@ def read_condition(path: Path) -> tuple[Predictions, str]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no predictions at {path}")
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     names = [name for name in arrays if name in _KINDS]
     if "" not in arrays and len(names) != 1:
         raise ValueError(f"{path}: expected one of the arrays {', '.join(_KINDS)}; found {', '.join(arrays) or 'nothing'}")

@@ -184,10 +184,14 @@ def _routing(tables: Mapping) -> Iterator[Finding]:
     low, high = (area["low"], area["high"]) if isinstance(area, Mapping) else (area, area)
     text = (f"Rejecting by epistemic uncertainty, {kept:.0%} of the ambiguous clean faces survive the threshold that removes 80 % of the "
             f"corrupted ones; a random router keeps 20 % (routing area {plain(area):.2f} against 0.50)")
-    tone = "bad" if high < 0.5 else "good" if low > 0.5 and kept > 0.2 else "note"
-    verdict = "worse than chance" if high < 0.5 else "no better than chance" if low <= 0.5 else "" if kept > 0.2 else \
-        "better than chance on the whole, but not at that threshold"
-    yield Finding(tone, f"{text}: {verdict}." if verdict else f"{text}.")
+    if high < 0.5:
+        yield Finding("bad", f"{text}: worse than chance.")
+    elif not low > 0.5:
+        yield Finding("note", f"{text}: no better than chance.")
+    elif kept > 0.2:
+        yield Finding("good", f"{text}.")
+    else:
+        yield Finding("note", f"{text}: better than chance on the whole, but not at that threshold.")
     if best not in ("epistemic", "random") and plain(matched[best]["auc"]) > plain(area) + 0.01:
         yield Finding("note", f"The best reject score here is {label(best)} (routing area {plain(matched[best]['auc']):.2f}).")
 

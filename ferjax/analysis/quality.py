@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics
+from ferjax import bootstrap, metrics, uncertainty
 from ferjax.analysis import compiled, intervals
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
@@ -20,7 +20,7 @@ _CURVE_POINTS = 60
 
 @jax.jit
 def _quality(log_probs: jax.Array, labels: jax.Array, q: jax.Array, weights: jax.Array) -> Any:
-    mean = compiled.mean_log_probs(log_probs)
+    mean = uncertainty.mean_log_probs(log_probs)
 
     def statistics(w: jax.Array) -> dict[str, jax.Array]:
         of_votes = {m.__name__: m(mean, q, w) for m in (

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics
+from ferjax import bootstrap, metrics, uncertainty
 from ferjax.analysis import compiled, intervals
 from ferjax.analysis import scores as scores_of
 from ferjax.faces import votes as votes_of
@@ -121,7 +121,7 @@ def shift_table(clean: Predictions, shifted: Mapping[str, Predictions], weights:
 
 @jax.jit
 def _quality(log_probs: jax.Array, labels: jax.Array, q: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
-    mean = compiled.mean_log_probs(log_probs)
+    mean = uncertainty.mean_log_probs(log_probs)
     return bootstrap.resampled(lambda w: {
         "accuracy": metrics.accuracy(mean, labels, w), "vote_accuracy": metrics.vote_accuracy(mean, q, w),
         "nll": metrics.nll(mean, q, w), "ece": metrics.ece(mean, labels, w)}, weights)

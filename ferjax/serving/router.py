@@ -168,7 +168,7 @@ def _open(source: "str | Path | Trained", thresholds: Mapping | None) -> program
         return program.from_trained(source, thresholds)
     path = Path(source)
     if not path.exists():
-        raise FileNotFoundError(f"{path}: neither a run folder nor an exported file; there is nothing")
+        raise FileNotFoundError(f"{path}: neither a run folder nor an exported file is there")
     if path.is_file():
         return export.load(path, thresholds)
     from ferjax.ensemble.prediction import load_run
