@@ -11,7 +11,7 @@ def keep_freed_memory() -> None:
     """Tells glibc to hand out freed memory again instead of returning it to the kernel; elsewhere does nothing.
 
     XLA on CPU takes its scratch space from malloc anew at every step. As glibc is, each step then faults every page in
-    again, which was a fifth of the time of a training step of five DINOv2 S/14. Must come before threads are started.
+    again, which was a sixth of the time of a training step of five DINOv2 S/14. Must come before threads are started.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Quickstart:
     """The whole road on drawn faces: train five tiny ViTs, evaluate them, route a handful. No downloads, no GPU.
 
-    Takes about two and a half minutes on two CPU cores and leaves pictures in the run folder.
+    Takes under three minutes on two CPU cores and leaves pictures in the run folder.
     """
 
     out: Path = Path("runs/quickstart")
