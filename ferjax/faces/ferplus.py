@@ -12,6 +12,7 @@ import csv
 import functools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +146,9 @@ def pair(pixels: Rows, voted: Rows, pixels_path: object, votes_path: object) -> 
 def _builder_class() -> type:
     # Importing TFDS takes seconds and nothing else needs it, so it waits until a data set is opened.
     import tensorflow_datasets as tfds
+
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
 
     class FerPlus(tfds.core.GeneratorBasedBuilder):
         """FER+: 48 x 48 gray faces with ten crowd votes each, unfiltered."""
