@@ -178,6 +178,16 @@ def replicate(layout: Layout, tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: _place(layout, leaf, _sharding(layout)), tree)
 
 
+def _alone(function: Callable, in_axes: Sequence[int | None]) -> Callable:
+    """``vmap`` over a single member: a member axis of 1 would cost a sixth of the speed on a CPU."""
+
+    def mapped(*args: Tree) -> Tree:
+        one = [arg if axis is None else jax.tree.map(lambda leaf: leaf[0], arg) for arg, axis in zip(args, in_axes)]
+        return jax.tree.map(lambda leaf: leaf[None], function(*one))
+
+    return mapped
+
+
 def map_members(layout: Layout, function: Callable, in_axes: Sequence[int | None], donate: Sequence[int] = ()) -> Callable:
     """Compiles a function of one member into a function of all of them.
 
@@ -192,7 +202,7 @@ def map_members(layout: Layout, function: Callable, in_axes: Sequence[int | None
     Returns:
       The compiled function; results have the layout's form (:func:`gather` them).
     """
-    mapped = jax.vmap(function, in_axes=tuple(in_axes))
+    mapped = _alone(function, in_axes) if layout.per_device == 1 else jax.vmap(function, in_axes=tuple(in_axes))
     if len(layout.devices) > 1:
         # What a function returns is the same on all replicas because split.mean made it so; shard_map cannot see that far.
         mapped = jax.shard_map(mapped, mesh=layout.mesh, out_specs=PartitionSpec(_MEMBER), check_vma=False,

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.config import ModelConfig
+from ferjax.models import products
 
 __all__ = ["NUM_CLASSES", "Model", "Output", "final_tokens", "members_model", "split", "tapped", "trunk_model", "vit"]
 
@@ -46,7 +47,8 @@ class Model(NamedTuple):
 
 
 def _dense(config: ModelConfig, width: int, name: str) -> nn.Dense:
-    return nn.Dense(width, dtype=config.dtype, kernel_init=nn.initializers.xavier_uniform(), name=name)
+    return nn.Dense(width, dtype=config.dtype, kernel_init=nn.initializers.xavier_uniform(), name=name,
+                    dot_general=products.dense)
 
 
 def _norm(dtype: str, name: str) -> nn.LayerNorm:
@@ -88,9 +90,9 @@ class Attention(nn.Module):
         # Explicit [face, head, token, width] products: on CPU 4x faster than jax.nn.dot_product_attention's layout.
         qkv = _dense(c, 3 * c.dim, "qkv")(x).reshape(*x.shape[:2], 3, c.heads, c.dim // c.heads)
         query, key, value = jnp.moveaxis(qkv, (2, 3), (0, 2))
-        scores = jnp.einsum("fhqd,fhkd->fhqk", query, key, preferred_element_type=jnp.float32)
+        scores = products.rows(query, key)
         weights = jax.nn.softmax(scores / jnp.sqrt(jnp.float32(c.dim // c.heads)), axis=-1).astype(c.dtype)
-        mixed = jnp.einsum("fhqk,fhkd->fqhd", weights, value).reshape(x.shape)
+        mixed = products.columns(weights, value).swapaxes(1, 2).reshape(x.shape)
         return _dense(c, c.dim, "out")(mixed)
 
 
