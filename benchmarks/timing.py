@@ -45,9 +45,12 @@ def interleave(
 ) -> dict[str, Timing]:
     """Times candidates in turn, A B C, B C A, C A B, …, so that a machine that slows down slows all of them alike.
 
+    Each counted run follows one of the same candidate that is not counted, so that none pays for what its neighbour left
+    behind: its arrays in the caches, its threads still spinning.
+
     Args:
       candidates: name -> call; its result is waited for.
-      runs: counted runs of each, after one that is not counted.
+      runs: counted runs of each.
       limit: seconds after which no further round begins, but never less than two rounds are counted.
       clock: seconds now.
       wait: blocks until a result is there.
@@ -71,6 +74,7 @@ def interleave(
             break
         start = turn % len(names)
         for name in names[start:] + names[:start]:
+            wait(candidates[name]())
             counted[name].append(seconds(candidates[name]))
     return {n: Timing(float(np.median(s)), min(s), max(s), len(s), first[n]) for n, s in counted.items()}
 

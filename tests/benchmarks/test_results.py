@@ -51,6 +51,16 @@ def test_what_was_found_is_kept_when_a_benchmark_breaks(tmp_path):
     assert json.loads((tmp_path / "broken.json").read_text())["tables"]
 
 
+def test_freed_memory_is_kept_only_where_asked_and_that_is_said(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(results, "keep_freed_memory", lambda: asked.append(True))
+    two_rows.__module__ = "benchmarks.fake"
+    for options, kept in (([], False), (["--keep-memory"], True)):
+        results.main(two_rows, "help", [*options, "--out", str(tmp_path)])
+        assert json.loads((tmp_path / "fake.json").read_text())["keep_memory"] is kept and bool(asked) is kept
+        assert ("freed memory stays" in capsys.readouterr().out) is kept
+
+
 def test_a_row_must_fit_its_table():
     found = results.Results("x")
     found.table("t", "a", "b")
