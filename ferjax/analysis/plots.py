@@ -123,7 +123,7 @@ def plane(points: Mapping[str, tuple[np.ndarray, np.ndarray]], thresholds: Mappi
       points: title -> (aleatoric ``[face]``, epistemic ``[face]``) in nats.
       thresholds: ``aleatoric`` and ``epistemic``; None where none were chosen.
     """
-    columns = min(3, len(points))
+    columns = 2 if len(points) == 4 else min(3, len(points))
     rows = -(-len(points) // columns)
     figure = Figure(figsize=(3.6 * columns, 3.4 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -145,6 +145,8 @@ def plane(points: Mapping[str, tuple[np.ndarray, np.ndarray]], thresholds: Mappi
             panel.legend(frameon=False, fontsize=7.5, markerscale=3, loc="upper left")
     for panel in panels[len(points):]:
         panel.set_visible(False)
+    for panel in panels[max(0, len(points) - columns): len(points)]:
+        panel.tick_params(labelbottom=True)  # nothing may be below it
     figure.supxlabel("aleatoric (nats): how ambiguous", fontsize=9)
     figure.supylabel("epistemic (nats): how unfamiliar", fontsize=9)
     top = float(np.quantile(np.concatenate([e for _, e in points.values()]), 0.999))

@@ -126,7 +126,10 @@ def steps(folder: Path) -> list[int]:
 
 def _structure(item: Path) -> dict[str, Any]:
     with ocp.PyTreeCheckpointer() as reader:
-        return dict(reader.metadata(item).item_metadata.tree)
+        metadata = reader.metadata(item).item_metadata
+    if metadata is None:
+        raise ValueError("its list of arrays cannot be read")
+    return dict(metadata.tree)
 
 
 def holds(folder: Path, part: str) -> bool:

@@ -124,7 +124,8 @@ def require(judged: Judgement, name: str, rule: Rule) -> None:
     """
     if name not in judged.action:
         missing = {rule.defer, rule.reject} - set(judged.scores)
-        raise ValueError(f"router {name!r} reads {', '.join(sorted(missing))}; this ensemble has {', '.join(judged.scores)}")
+        raise ValueError(f"router {name!r} reads {', '.join(sorted(missing))}; this ensemble has {', '.join(judged.scores)} "
+                         "(`ferjax evaluate` fits densities and keeps them in the run's familiarity.safetensors)")
 
 
 def limits_of(rules: Mapping[str, Rule]) -> dict[str, tuple[np.float32, np.float32]]:

@@ -55,6 +55,15 @@ def test_a_part_is_read_by_its_name_and_padding_is_dropped(written):
     assert checkpoint.holds(written, "frozen") and not checkpoint.holds(written, "absent")
 
 
+def test_a_checkpoint_without_its_list_of_arrays_is_named_in_words(written, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(written, folder)
+    (folder / "30" / "default" / "_METADATA").unlink()
+    said = []
+    assert checkpoint.read(folder, 3, like=LIKE, report=said.append)[0] == 20
+    assert "its list of arrays cannot be read" in said[0]
+
+
 @pytest.mark.parametrize("harm", ["flip", "truncate", "delete"])
 def test_damage_is_named_and_the_one_before_taken(written, tmp_path, harm):
     folder = tmp_path / "checkpoints"
