@@ -111,7 +111,7 @@ def evaluate(predictions: Mapping[str, Predictions], folder: Path, *, resamples:
     faces = _examples(predictions, images or {}, thresholds, tables["classes"])
     page = html.page(
         tables["about"].get("title", "How far can these uncertainties be trusted?"),
-        f"{tables['members']} members, {len(test.ids):,} clean test faces, {len(shifted)} further conditions, "
+        f"{tables['members']} member{'s' * (tables['members'] > 1)}, {len(test.ids):,} clean test faces, {len(shifted)} further conditions, "
         f"{resamples:,} bootstrap resamples",
         sections.top(tables, found), sections.build(tables, uris, faces, tables["about"]),
         "Made by ferjax. Entropies in nats; intervals are 95 % percentile bootstrap over test faces.")

@@ -32,7 +32,7 @@ def show(tables: Mapping, console: Console) -> None:
     """Prints the tables of :func:`ferjax.analysis.report.evaluate`."""
     c, v1, v2, severity = tables["classification"], tables["v1"], tables["v2"], tables["shift_severity"]
     console.print(
-        f"{c['faces']} test faces, {tables['members']} members: accuracy {plain(c['accuracy']):.3f} (members "
+        f"{c['faces']} test faces, {tables['members']} member{'s' * (tables['members'] > 1)}: accuracy {plain(c['accuracy']):.3f} (members "
         f"{min(c['member_accuracy']):.3f}–{max(c['member_accuracy']):.3f}, majority class {c['majority_class']:.3f}), "
         f"NLL {plain(c['nll']):.3f}, ECE {plain(c['ece']):.3f}, vote accuracy {plain(c['vote_accuracy']):.3f}", highlight=False)
 
