@@ -22,7 +22,7 @@ def lines(timings: Sequence[Mapping[str, Any]], path: Path) -> Path:
     panels = list(dict.fromkeys(t["panel"] for t in timings))
     candidates = list(dict.fromkeys(t["candidate"] for t in timings))
     colour = dict(zip(candidates, matplotlib.colormaps["tab10"].colors * 4))
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.1 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
