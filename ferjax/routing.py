@@ -72,10 +72,10 @@ class Grid(NamedTuple):
 
 
 def _exceeded(thresholds: jax.Array, scores: jax.Array) -> jax.Array:
-    """How many ascending thresholds lie strictly below each score, by :func:`decide`'s own comparison; 0 for NaN.
+    """How many ascending thresholds lie strictly below each score, as :func:`decide` compares them; 0 for NaN.
 
     A binary search of fixed steps, which XLA makes one loop over the faces: on a CPU four times faster than
-    ``jnp.searchsorted``, whose total order over NaN and signed zeros decides differently.
+    ``jnp.searchsorted``, which sorts NaN too.
     """
     size = 1 << thresholds.shape[0].bit_length()
     largest = jnp.inf if jnp.issubdtype(thresholds.dtype, jnp.floating) else jnp.iinfo(thresholds.dtype).max
@@ -137,7 +137,6 @@ def grid(
 
     def histogram(part: tuple[jax.Array, jax.Array, jax.Array, list[jax.Array]]) -> list[jax.Array]:
         aleatoric, epistemic, group, counted = part
-        # side="left" counts the thresholds strictly below a score: a score equal to a threshold does not exceed it.
         row, column = _exceeded(t_a, aleatoric), _exceeded(t_e, epistemic)
         # Unscorable faces are rejected at every threshold, as decide() does.
         column = jnp.where(jnp.isnan(aleatoric) | jnp.isnan(epistemic), shape[2] - 1, column)

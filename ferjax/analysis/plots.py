@@ -145,7 +145,7 @@ def plane(points: Mapping[str, tuple[np.ndarray, np.ndarray]], thresholds: Mappi
             panel.legend(frameon=False, fontsize=7.5, markerscale=3, loc="upper left")
     for panel in panels[len(points):]:
         panel.set_visible(False)
-    for panel in panels[max(0, len(points) - columns): len(points)]:
+    for panel in panels[len(points) - columns : len(points)]:
         panel.tick_params(labelbottom=True)  # nothing may be below it
     figure.supxlabel("aleatoric (nats): how ambiguous", fontsize=9)
     figure.supylabel("epistemic (nats): how unfamiliar", fontsize=9)
