@@ -1,1 +1,2 @@
-"""Benchmarks: ratios against the honest baseline, measured in one run. ``python -m benchmarks [--quick]`` runs them all."""
+"""Benchmarks: ratios against the honest baseline, measured in one run. ``python -m benchmarks
+[--quick]`` runs them all."""

@@ -1,4 +1,5 @@
-"""Runs the benchmarks, all or by name; each says what it compares with ``python -m benchmarks.NAME --help``.
+"""Runs the benchmarks, all or by name; each says what it compares with ``python -m benchmarks.NAME
+--help``.
 
     python -m benchmarks [NAME ...] [--quick] [--out FOLDER]
 
@@ -10,9 +11,10 @@
   end_to_end     the quickstart and a full evaluation, seconds per stage
   devices        members over all GPUs or TPUs, bfloat16, B/14
 
-Candidates are timed in turn within one run, after a warm-up, results waited for: read the ratios, not the seconds. With
---out every benchmark leaves NAME.json (every timing), NAME.md (these tables) and NAME.png (time against size).
-PyTorch and the other peers are optional: pip install -e '.[peers]'.
+Candidates are timed in turn within one run, after a warm-up, results waited for: read the ratios,
+not the seconds. With --out every benchmark leaves NAME.json (every timing), NAME.md (these tables)
+and NAME.png (time against size). PyTorch and the other peers are optional: pip install -e
+'.[peers]'.
 """
 
 import argparse
@@ -20,12 +22,24 @@ import importlib
 
 from benchmarks import results
 
-NAMES = ("ensemble", "decomposition", "router_grid", "bootstrap", "corruptions", "end_to_end", "devices")
+NAMES = (
+    "ensemble",
+    "decomposition",
+    "router_grid",
+    "bootstrap",
+    "corruptions",
+    "end_to_end",
+    "devices",
+)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs what was named, or all."""
-    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all unless given")
     results.add_options(parser)
     options = parser.parse_args(argv)

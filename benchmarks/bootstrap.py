@@ -1,13 +1,15 @@
-"""Bootstrap intervals: ferjax against what one would write in numpy, and against scipy.stats.bootstrap.
+"""Bootstrap intervals: ferjax against what one would write in numpy, and against
+scipy.stats.bootstrap.
 
     python -m benchmarks.bootstrap [--quick] [--out FOLDER]
 
-AUROC: numpy draws multinomial weights, sorts once and sums over tie groups, resample by resample in one array: the same
-idea, so this compares implementations. Spearman: scipy.stats.bootstrap(paired=True) calls a statistic on drawn faces, which
-ranks them anew each time; once with scipy.stats.spearmanr, once with a vectorised rankdata, its fastest form. Everyone
-draws their own resamples within the time. Scores are heavily tied, as human disagreement is. Before anything is timed the
-statistics must agree to 1e-5, and the ends of the intervals to five standard errors of their difference: resamples are drawn
-differently on the two sides.
+AUROC: numpy draws multinomial weights, sorts once and sums over tie groups, resample by resample in
+one array: the same idea, so this compares implementations. Spearman:
+scipy.stats.bootstrap(paired=True) calls a statistic on drawn faces, which ranks them anew each
+time; once with scipy.stats.spearmanr, once with a vectorised rankdata, its fastest form. Everyone
+draws their own resamples within the time. Scores are heavily tied, as human disagreement is. Before
+anything is timed the statistics must agree to 1e-5, and the ends of the intervals to five standard
+errors of their difference: resamples are drawn differently on the two sides.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,8 @@ LEVELS = (0.025, 0.975)
 
 
 def draw(faces: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two related scores ``[face]``, tied (26 levels in the second), and labels that follow them."""
+    """Two related scores ``[face]``, tied (26 levels in the second), and labels that follow
+    them."""
     rng = np.random.default_rng(seed)
     signal = rng.normal(size=faces)
     first = np.round(signal + rng.normal(size=faces), 2).astype(np.float32)
@@ -36,7 +39,9 @@ def draw(faces: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def numpy_auroc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """AUROC of every row of ``weights [resample, face]``."""
     order = np.argsort(scores, kind="stable")
-    ordered, positive, weights = scores[order], labels[order], weights[:, order]
+    ordered = scores[order]
+    positive = labels[order]
+    weights = weights[:, order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     negatives = np.add.reduceat(np.where(positive, 0, weights), starts, axis=1)
     positives = np.add.reduceat(np.where(positive, weights, 0), starts, axis=1)
@@ -65,8 +70,16 @@ def scipy_interval(x: np.ndarray, y: np.ndarray, resamples: int, vectorised: boo
         return stats.spearmanr(x, y).statistic
 
     statistic = all_rows if vectorised else one_row
-    result = stats.bootstrap((x, y), statistic, n_resamples=resamples, paired=True, vectorized=vectorised, method="percentile",
-                             batch=256 if vectorised else None, rng=1)
+    result = stats.bootstrap(
+        (x, y),
+        statistic,
+        n_resamples=resamples,
+        paired=True,
+        vectorized=vectorised,
+        method="percentile",
+        batch=256 if vectorised else None,
+        rng=1,
+    )
     return np.array([statistic(x, y), *result.confidence_interval])
 
 
@@ -74,14 +87,19 @@ def check(ours: Any, theirs: np.ndarray, resamples: int) -> None:
     """Raises AssertionError where statistics or intervals do not agree."""
     ours = np.array([float(v) for v in ours])
     np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
-    # A 2.5 % quantile of R normal draws has standard error 2.67 σ / √R; a 95 % interval is 3.92 σ wide.
+    # A 2.5 % quantile of R normal draws has standard error 2.67 σ / √R; a 95 % interval is 3.92 σ
+    # wide.
     error = np.sqrt(2) * 2.67 / 3.92 / np.sqrt(resamples)
     np.testing.assert_allclose(ours[1:], theirs[1:], atol=5 * error * (theirs[2] - theirs[1]))
 
 
-def interval(statistic: Callable, first: np.ndarray, second: np.ndarray, resamples: int) -> Callable[[], bootstrap.Estimate]:
-    """ferjax's way, as a call: weights drawn, statistic resampled, interval taken, in one program."""
-    on_device, key = jax.device_put((first, second)), jax.random.key(0)
+def interval(
+    statistic: Callable, first: np.ndarray, second: np.ndarray, resamples: int
+) -> Callable[[], bootstrap.Estimate]:
+    """ferjax's way, as a call: weights drawn, statistic resampled, interval taken, in one
+    program."""
+    on_device = jax.device_put((first, second))
+    key = jax.random.key(0)
 
     @jax.jit
     def program(first: jax.Array, second: jax.Array, key: jax.Array) -> bootstrap.Estimate:
@@ -94,14 +112,18 @@ def interval(statistic: Callable, first: np.ndarray, second: np.ndarray, resampl
 def candidates(faces: int, resamples: int) -> dict[str, dict[str, Callable[[], Any]]]:
     """Statistic -> name -> call; ferjax comes first. Without scipy there is no Spearman."""
     x, y, labels = draw(faces)
-    calls: dict[str, dict[str, Callable[[], Any]]] = {"AUROC": {
-        "ferjax": interval(metrics.auroc, x, labels, resamples),
-        "numpy, sort once": lambda: numpy_interval(x, labels, resamples)}}
+    calls: dict[str, dict[str, Callable[[], Any]]] = {
+        "AUROC": {
+            "ferjax": interval(metrics.auroc, x, labels, resamples),
+            "numpy, sort once": lambda: numpy_interval(x, labels, resamples),
+        }
+    }
     if find_spec("scipy"):
         calls["Spearman"] = {
             "ferjax": interval(metrics.spearman, x, y, resamples),
             "scipy.stats.bootstrap, spearmanr": lambda: scipy_interval(x, y, resamples, False),
-            "scipy.stats.bootstrap, vectorised": lambda: scipy_interval(x, y, resamples, True)}
+            "scipy.stats.bootstrap, vectorised": lambda: scipy_interval(x, y, resamples, True),
+        }
     return calls
 
 
@@ -110,7 +132,16 @@ def run(found: results.Results) -> None:
     if not find_spec("scipy"):
         found.say("\nscipy is not installed (pip install 'ferjax[peers]'): Spearman is left out")
     faces = 300 if found.quick else 3_563
-    found.table(f"95 % intervals of {faces:,} faces", "statistic", "resamples", "ferjax, ms", "peer", "peer, ms", "ratio", "±")
+    found.table(
+        f"95 % intervals of {faces:,} faces",
+        "statistic",
+        "resamples",
+        "ferjax, ms",
+        "peer",
+        "peer, ms",
+        "ratio",
+        "±",
+    )
     for resamples in (500,) if found.quick else (500, 2_000, 10_000):
         for statistic, calls in candidates(faces, resamples).items():
             ours, *peers = calls
@@ -119,8 +150,15 @@ def run(found: results.Results) -> None:
             timings = interleave(calls, 2 if found.quick else 7, limit=40, clock=found.clock)
             found.timed(statistic, resamples, timings, "resamples")
             for peer in peers:
-                found.row(statistic, resamples, 1e3 * timings[ours].median, peer, 1e3 * timings[peer].median,
-                          timings[peer].median / timings[ours].median, f"{max(timings[peer].spread, timings[ours].spread):.0%}")
+                found.row(
+                    statistic,
+                    resamples,
+                    1e3 * timings[ours].median,
+                    peer,
+                    1e3 * timings[peer].median,
+                    timings[peer].median / timings[ours].median,
+                    f"{max(timings[peer].spread, timings[ours].spread):.0%}",
+                )
 
 
 if __name__ == "__main__":

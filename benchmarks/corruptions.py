@@ -2,13 +2,15 @@
 
     python -m benchmarks.corruptions [--quick] [--out FOLDER]
 
-Both sides corrupt the same drawn faces at 224 and at 48 pixels. Where nothing is random, pixels are compared: the share
-within 2/255 of the package's. Where the noise is drawn, statistics are: the difference of mean and of spread (in 1/255),
-and of the amplitude spectrum of what was added, in octaves (the mean absolute difference of log2 amplitudes over rings of
-frequency; 0 is the same texture, 1 is twice or half of it).
+Both sides corrupt the same drawn faces at 224 and at 48 pixels. Where nothing is random, pixels are
+compared: the share within 2/255 of the package's. Where the noise is drawn, statistics are: the
+difference of mean and of spread (in 1/255), and of the amplitude spectrum of what was added, in
+octaves (the mean absolute difference of log2 amplitudes over rings of frequency; 0 is the same
+texture, 1 is twice or half of it).
 
-Speed is the package's time over ours, one picture each, in turns within one run, after compilation. The package works on
-one picture at a time and in one process, as its users call it; ours on a batch with all cores.
+Speed is the package's time over ours, one picture each, in turns within one run, after compilation.
+The package works on one picture at a time and in one process, as its users call it; ours on a batch
+with all cores.
 """
 
 import warnings
@@ -21,10 +23,19 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.timing import interleave
+from ferjax.corruptions.suites import IMAGENET_C, IMAGENET_C_EXTRA, corrupt
 from ferjax.faces import images, synthetic
-from ferjax.faces.corruptions import IMAGENET_C, IMAGENET_C_EXTRA, corrupt
 
-DETERMINISTIC = ("defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression", "gaussian_blur", "saturate")
+DETERMINISTIC = (
+    "defocus_blur",
+    "zoom_blur",
+    "brightness",
+    "contrast",
+    "pixelate",
+    "jpeg_compression",
+    "gaussian_blur",
+    "saturate",
+)
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
@@ -48,15 +59,19 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def _log_spectrum(added: np.ndarray) -> np.ndarray:
-    """log2 amplitude ``[ring]`` of pictures ``[..., H, W, C]``, over eight rings of frequency up to Nyquist's."""
+    """log2 amplitude ``[ring]`` of pictures ``[..., H, W, C]``, over eight rings of frequency up to
+    Nyquist's."""
     power = np.mean(np.abs(np.fft.fft2(added, axes=(-3, -2))) ** 2, axis=(0, -1))
-    frequency = np.hypot(*np.meshgrid(*(np.fft.fftfreq(side) for side in power.shape), indexing="ij"))
+    frequency = np.hypot(
+        *np.meshgrid(*(np.fft.fftfreq(side) for side in power.shape), indexing="ij")
+    )
     rings = [(frequency > low / 16) & (frequency <= (low + 1) / 16) for low in range(8)]
     return 0.5 * np.log2(np.array([power[ring].mean() for ring in rings]) + 1e-6)
 
 
 def distance(clean: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> Distance:
-    """Compares two sets of corrupted pictures ``[face, H, W, C]`` of the same clean ones; all 0..255."""
+    """Compares two sets of corrupted pictures ``[face, H, W, C]`` of the same clean ones; all
+    0..255."""
     return Distance(
         abs(ours.mean() - theirs.mean()),
         abs(ours.std() - theirs.std()),
@@ -71,17 +86,24 @@ def reference(pixels: np.ndarray, severity: int, name: str) -> np.ndarray:
     return np.stack([imagecorruptions.corrupt(picture, severity, name) for picture in pixels])
 
 
-def compare(full_name: str, pixels: np.ndarray, severities: Sequence[int], runs: int) -> tuple[list[str], float, float]:
+def compare(
+    full_name: str, pixels: np.ndarray, severities: Sequence[int], runs: int
+) -> tuple[list[str], float, float]:
     """One row of the table.
 
     Returns:
-      a cell per severity, and the seconds per picture of ours and of theirs, mean over the severities.
+      a cell per severity, and the seconds per picture of ours and of theirs, mean over the
+      severities.
     """
     name = full_name.rpartition(".")[2]
-    apply = jax.jit(lambda pictures, severity: corrupt(full_name, pictures, severity, jnp.arange(len(pixels))))
-    pictures, clean = jnp.asarray(pixels / 255, jnp.float32), pixels.astype(float)
+    apply = jax.jit(
+        lambda pictures, severity: corrupt(full_name, pictures, severity, jnp.arange(len(pixels)))
+    )
+    pictures = jnp.asarray(pixels / 255, jnp.float32)
+    clean = pixels.astype(float)
     few = pixels[: max(1, len(pixels) // 8)]  # enough to time the package by
-    cells, seconds = [], np.zeros(2)
+    cells = []
+    seconds = np.zeros(2)
     for severity in severities:
         ours = np.asarray(apply(pictures, severity)) * 255
         theirs = reference(pixels, severity, name).astype(float)
@@ -89,7 +111,10 @@ def compare(full_name: str, pixels: np.ndarray, severities: Sequence[int], runs:
             cells.append(f"{agreement(ours, theirs):.1%}")
         else:
             cells.append("{:.1f} {:.1f} {:.2f}".format(*distance(clean, ours, theirs)))
-        calls = {"ours": lambda s=severity: apply(pictures, s), "theirs": lambda s=severity: reference(few, s, name)}
+        calls = {
+            "ours": lambda s=severity: apply(pictures, s),
+            "theirs": lambda s=severity: reference(few, s, name),
+        }
         timing = interleave(calls, runs)
         seconds += (timing["ours"].median / len(pixels), timing["theirs"].median / len(few))
     return cells, *(seconds / len(severities))
@@ -104,18 +129,37 @@ def run(found: results.Results) -> None:
     try:
         import imagecorruptions  # noqa: F401
     except ImportError:
-        found.say("\nimagecorruptions is not installed (pip install 'ferjax[peers]'): nothing to compare with")
+        found.say(
+            "\nimagecorruptions is not installed (pip install 'ferjax[peers]'): nothing to compare with"
+        )
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package's own
         for side, count in plan:
-            _table(found, faces(count, side), names, (1, 5) if found.quick else SEVERITIES, runs=2 if found.quick else 3)
+            _table(
+                found,
+                faces(count, side),
+                names,
+                (1, 5) if found.quick else SEVERITIES,
+                runs=2 if found.quick else 3,
+            )
 
 
-def _table(found: results.Results, pixels: np.ndarray, names: Sequence[str], severities: Sequence[int], runs: int) -> None:
+def _table(
+    found: results.Results,
+    pixels: np.ndarray,
+    names: Sequence[str],
+    severities: Sequence[int],
+    runs: int,
+) -> None:
     found.table(
         f"{pixels.shape[1]} px, {len(pixels)} faces: share of pixels within 2/255, or |Δmean| |Δstd| in 1/255 and spectrum in octaves",
-        "corruption", *(f"severity {s}" for s in severities), "ours, images/s", "package, images/s", "ratio")
+        "corruption",
+        *(f"severity {s}" for s in severities),
+        "ours, images/s",
+        "package, images/s",
+        "ratio",
+    )
     totals: dict[str, np.ndarray] = {}
     for name in names:
         cells, ours, theirs = compare(name, pixels, severities, runs)

@@ -1,10 +1,12 @@
-"""Total, aleatoric and epistemic uncertainty of M members, N faces, C classes: ferjax against PyTorch and numpy.
+"""Total, aleatoric and epistemic uncertainty of M members, N faces, C classes: ferjax against
+PyTorch and numpy.
 
     python -m benchmarks.decomposition [--quick] [--out FOLDER]
 
-All begin with the same float32 log-probabilities and end with three arrays of N. PyTorch uses torch.special.entr, as its
-users do; numpy the formulas. "share of a copy" is the time to copy the log-probabilities once over the time to decompose
-them: 100 % is as fast as memory allows. The results are compared before anything is timed.
+All begin with the same float32 log-probabilities and end with three arrays of N. PyTorch uses
+torch.special.entr, as its users do; numpy the formulas. "share of a copy" is the time to copy the
+log-probabilities once over the time to decompose them: 100 % is as fast as memory allows. The
+results are compared before anything is timed.
 """
 
 from collections.abc import Callable
@@ -21,17 +23,22 @@ SIZES = ((5, 3_563, 8), (5, 100_000, 8), (10, 100_000, 8), (10, 1_000_000, 8))
 
 
 def candidates(log_probs: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """Ways to decompose ``log_probs [member, face, class]``; each gives (total, aleatoric, epistemic)."""
+    """Ways to decompose ``log_probs [member, face, class]``; each gives (total, aleatoric,
+    epistemic)."""
     on_device = jax.device_put(log_probs)
     decompose = jax.jit(uncertainty.decompose)
 
     def in_numpy() -> Any:
         probs = np.exp(log_probs)
         mean = probs.mean(0)
-        total, aleatoric = -(mean * np.log(mean)).sum(-1), -(probs * log_probs).sum(-1).mean(0)
+        total = -(mean * np.log(mean)).sum(-1)
+        aleatoric = -(probs * log_probs).sum(-1).mean(0)
         return total, aleatoric, total - aleatoric
 
-    calls: dict[str, Callable[[], Any]] = {"ferjax": lambda: decompose(on_device), "numpy": in_numpy}
+    calls: dict[str, Callable[[], Any]] = {
+        "ferjax": lambda: decompose(on_device),
+        "numpy": in_numpy,
+    }
     try:
         import torch
     except ImportError:
@@ -40,7 +47,8 @@ def candidates(log_probs: np.ndarray) -> dict[str, Callable[[], Any]]:
 
     def in_torch() -> Any:
         probs = tensor.exp()
-        total, aleatoric = torch.special.entr(probs.mean(0)).sum(-1), torch.special.entr(probs).sum(-1).mean(0)
+        total = torch.special.entr(probs.mean(0)).sum(-1)
+        aleatoric = torch.special.entr(probs).sum(-1).mean(0)
         if tensor.is_cuda:
             torch.cuda.synchronize()
         return total, aleatoric, total - aleatoric
@@ -50,7 +58,9 @@ def candidates(log_probs: np.ndarray) -> dict[str, Callable[[], Any]]:
 
 def log_softmax(members: int, faces: int, classes: int) -> np.ndarray:
     """Log-probabilities of random logits."""
-    return np.array(jax.nn.log_softmax(3 * jax.random.normal(jax.random.key(0), (members, faces, classes))))
+    return np.array(
+        jax.nn.log_softmax(3 * jax.random.normal(jax.random.key(0), (members, faces, classes)))
+    )
 
 
 def check(calls: dict[str, Callable[[], Any]]) -> None:
@@ -59,26 +69,48 @@ def check(calls: dict[str, Callable[[], Any]]) -> None:
     Raises:
       AssertionError: if they do not compute the same.
     """
-    first, *others = ([np.asarray(part.cpu() if hasattr(part, "cpu") else part) for part in call()] for call in calls.values())
+    first, *others = (
+        [np.asarray(part.cpu() if hasattr(part, "cpu") else part) for part in call()]
+        for call in calls.values()
+    )
     for other in others:
         np.testing.assert_allclose(other, first, atol=1e-5)
 
 
 def run(found: results.Results) -> None:
     """The sizes, one by one."""
-    found.table("seconds to decompose", "M × N × C", "ferjax, ms", "numpy, ms", "torch.special.entr, ms", "× numpy", "× torch",
-                "ferjax, GB/s", "share of a copy", "±")
+    found.table(
+        "seconds to decompose",
+        "M × N × C",
+        "ferjax, ms",
+        "numpy, ms",
+        "torch.special.entr, ms",
+        "× numpy",
+        "× torch",
+        "ferjax, GB/s",
+        "share of a copy",
+        "±",
+    )
     for shape in ((3, 1_000, 8),) if found.quick else SIZES:
         log_probs = log_softmax(*shape)
         calls = candidates(log_probs)
         check(calls)
         timings = interleave(calls, 2 if found.quick else 9, limit=60, clock=found.clock)
         found.timed(f"M = {shape[0]}", shape[1], timings, "faces")
-        ours, numpy = timings["ferjax"].median, timings["numpy"].median
+        ours = timings["ferjax"].median
+        numpy = timings["numpy"].median
         torch = timings["torch.special.entr"].median if "torch.special.entr" in timings else None
-        found.row(" × ".join(f"{n:,}" for n in shape), 1e3 * ours, 1e3 * numpy, torch and 1e3 * torch, numpy / ours,
-                  torch and torch / ours, log_probs.nbytes / ours / 1e9, f"{copy_seconds(log_probs.nbytes) / ours:.0%}",
-                  f"{max(t.spread for t in timings.values()):.0%}")
+        found.row(
+            " × ".join(f"{n:,}" for n in shape),
+            1e3 * ours,
+            1e3 * numpy,
+            torch and 1e3 * torch,
+            numpy / ours,
+            torch and torch / ours,
+            log_probs.nbytes / ours / 1e9,
+            f"{copy_seconds(log_probs.nbytes) / ours:.0%}",
+            f"{max(t.spread for t in timings.values()):.0%}",
+        )
 
 
 if __name__ == "__main__":

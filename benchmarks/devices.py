@@ -1,11 +1,13 @@
-"""Members spread over every device, in bfloat16: K = 5 DINOv2 B/14 at 224 pixels, the paper's configuration.
+"""Members spread over every device, in bfloat16: K = 5 DINOv2 B/14 at 224 pixels, the paper's
+configuration.
 
     python -m benchmarks.devices [--quick] [--out FOLDER]
 
-One training step of all members, laid out by ``ferjax.ensemble.parallel``: groups of members across devices, vmap inside.
-"MFU" is the FLOP/s of the model's matrix products (forward 1, backward 2, nothing for recomputation) over the best bfloat16
-matrix product measured on one device in the same run, times the devices used. On CPUs there is nothing to measure: the
-benchmark says so, and with --quick takes one step of a tiny model on all the CPU devices there are
+One training step of all members, laid out by ``ferjax.ensemble.parallel``: groups of members across
+devices, vmap inside. "MFU" is the FLOP/s of the model's matrix products (forward 1, backward 2,
+nothing for recomputation) over the best bfloat16 matrix product measured on one device in the same
+run, times the devices used. On CPUs there is nothing to measure: the benchmark says so, and with
+--quick takes one step of a tiny model on all the CPU devices there are
 (XLA_FLAGS=--xla_force_host_platform_device_count=8 makes eight) to see that the way is open.
 """
 
@@ -16,24 +18,35 @@ import numpy as np
 from benchmarks import results
 from benchmarks.timing import interleave, matmul_peak
 from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
-from ferjax.ensemble import budget, members, parallel
+from ferjax.ensemble import cost, members, parallel
 from ferjax.models import vit
 
 FACES = 512
 
 
 def step_on_all_devices(config: Config):
-    """One training step of all members on all devices, as a call that returns the losses ``[member]``, and its layout."""
+    """One training step of all members on all devices, as a call that returns the losses
+    ``[member]``, and its layout."""
     layout = parallel.lay_out(len(config.train.seeds), batch=config.train.batch_size)
-    model, optimizer = vit.members_model(config.model), members.optimizer(config.train, 10**6)
-    step = members.train_step(model, optimizer, members.pixel_feed(config.model.image_size), split=layout.split)
+    model = vit.members_model(config.model)
+    optimizer = members.optimizer(config.train, 10**6)
+    step = members.train_step(
+        model, optimizer, members.pixel_feed(config.model.image_size), split=layout.split
+    )
     program = parallel.map_members(layout, step, (0, 0, None, None), donate=(0,))
     newborn = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))
     rng = np.random.default_rng(0)
-    data, targets = parallel.replicate(layout, (
-        jnp.asarray(rng.integers(0, 256, (FACES, 48, 48)), jnp.uint8), jnp.full((FACES, vit.NUM_CLASSES), 1 / vit.NUM_CLASSES)))
+    data, targets = parallel.replicate(
+        layout,
+        (
+            jnp.asarray(rng.integers(0, 256, (FACES, 48, 48)), jnp.uint8),
+            jnp.full((FACES, vit.NUM_CLASSES), 1 / vit.NUM_CLASSES),
+        ),
+    )
     seeds = len(config.train.seeds)
-    order = parallel.scatter(layout, jnp.asarray(rng.integers(0, FACES, (seeds, 1, config.train.batch_size)), jnp.int32))
+    order = parallel.scatter(
+        layout, jnp.asarray(rng.integers(0, FACES, (seeds, 1, config.train.batch_size)), jnp.int32)
+    )
     carried = [parallel.scatter(layout, newborn(jnp.asarray(config.train.seeds, jnp.uint32)))]
 
     def call() -> jax.Array:
@@ -44,23 +57,51 @@ def step_on_all_devices(config: Config):
 
 
 def run(found: results.Results) -> None:
-    """The paper's ensemble where there is a GPU or TPU; a rehearsal, or a word, where there is none."""
+    """The paper's ensemble where there is a GPU or TPU; a rehearsal, or a word, where there is
+    none."""
     on_cpu = jax.default_backend() == "cpu"
     if on_cpu and not found.quick:
         found.say("\nunmeasured: no GPU or TPU here; run the same command where there is one")
         return
     if found.quick:
         found.say("\na rehearsal with a tiny model: its figures mean nothing")
-        plan = [("minute ViT", ModelConfig(patch_size=24, dim=16, depth=1, heads=2, dtype="bfloat16"), 5, 8)]
+        plan = [
+            (
+                "minute ViT",
+                ModelConfig(patch_size=24, dim=16, depth=1, heads=2, dtype="bfloat16"),
+                5,
+                8,
+            )
+        ]
     else:
-        plan = [(f"B/14, 224 px, bf16{', remat' if remat else ''}", dinov2("b14", dtype="bfloat16", remat=remat), 5, batch)
-                for batch, remat in ((32, False), (64, False), (256, True))]
+        plan = [
+            (
+                f"B/14, 224 px, bf16{', remat' if remat else ''}",
+                dinov2("b14", dtype="bfloat16", remat=remat),
+                5,
+                batch,
+            )
+            for batch, remat in ((32, False), (64, False), (256, True))
+        ]
     peak = matmul_peak(256 if found.quick else 8192, "bfloat16")
     found.say(f"\nbfloat16 matmul on one device: {peak / 1e12:.3g} TFLOP/s at best")
-    found.table("one training step of every member", "model", "layout", "faces per member", "ms", "faces/s", "members × faces/s", "MFU",
-                "first call, s", "±")
+    found.table(
+        "one training step of every member",
+        "model",
+        "layout",
+        "faces per member",
+        "ms",
+        "faces/s",
+        "members × faces/s",
+        "MFU",
+        "first call, s",
+        "±",
+    )
     for name, model, count, batch in plan:
-        config = Config(model=model, train=TrainConfig(seeds=tuple(range(count)), batch_size=batch, warmup_epochs=0))
+        config = Config(
+            model=model,
+            train=TrainConfig(seeds=tuple(range(count)), batch_size=batch, warmup_epochs=0),
+        )
         try:
             call, layout = step_on_all_devices(config)
             timing = interleave({"step": call}, 2 if found.quick else 9, clock=found.clock)["step"]
@@ -69,10 +110,19 @@ def run(found: results.Results) -> None:
                 raise
             found.row(name, "out of memory", batch, *[None] * 6)
             continue
-        train_flops = 3 * budget.estimate(config, FACES, 1, layout).forward_flops
+        train_flops = 3 * cost.estimate(config, FACES, 1, layout).forward_flops
         used = count * batch * train_flops / timing.median
-        found.row(name, str(layout), batch, 1e3 * timing.median, batch / timing.median, count * batch / timing.median,
-                  f"{used / (peak * len(layout.devices)):.0%}", timing.first, f"{timing.spread:.0%}")
+        found.row(
+            name,
+            str(layout),
+            batch,
+            1e3 * timing.median,
+            batch / timing.median,
+            count * batch / timing.median,
+            f"{used / (peak * len(layout.devices)):.0%}",
+            timing.first,
+            f"{timing.spread:.0%}",
+        )
 
 
 if __name__ == "__main__":

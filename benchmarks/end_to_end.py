@@ -2,10 +2,11 @@
 
     python -m benchmarks.end_to_end [--quick] [--out FOLDER]
 
-The quickstart's stages are what ``ferjax quickstart`` does, called one after another. The evaluation is what
-``ferjax evaluate`` does once predictions lie on disk: five members, 3,569 test faces, 26 conditions (clean, five corruptions
-at five severities) and 2,000 resamples, from drawn log-probabilities; its stages are the public functions of
-``ferjax.analysis``, each counted without those it calls.
+The quickstart's stages are what ``ferjax quickstart`` does, called one after another. The
+evaluation is what ``ferjax evaluate`` does once predictions lie on disk: five members, 3,569 test
+faces, 26 conditions (clean, five corruptions at five severities) and 2,000 resamples, from drawn
+log-probabilities; its stages are the public functions of ``ferjax.evaluation``, each counted
+without those it calls.
 """
 
 import importlib
@@ -22,13 +23,24 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
-from ferjax import analysis
-from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig
+from ferjax import evaluation
+from ferjax.config import (
+    BASE_CORRUPTIONS,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ModelConfig,
+    TrainConfig,
+)
 from ferjax.predictions import Predictions
 
 TINY = Config(
-    data=DataConfig(synthetic_faces=100), model=ModelConfig(patch_size=24, dim=16, depth=1, heads=2), train=TrainConfig(seeds=(1, 2), epochs=2),
-    evaluate=EvaluateConfig(corruptions=("gnoise",), severities=(1, 5), resamples=50, batch_size=64),
+    data=DataConfig(synthetic_faces=100),
+    model=ModelConfig(patch_size=24, dim=16, depth=1, heads=2),
+    train=TrainConfig(seeds=(1, 2), epochs=2),
+    evaluate=EvaluateConfig(
+        corruptions=("gnoise",), severities=(1, 5), resamples=50, batch_size=64
+    ),
 )
 
 
@@ -37,7 +49,8 @@ class Stages:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
         self.seconds: Counter[str] = Counter()
-        self._clock, self._inside = clock, [0.0]
+        self._clock = clock
+        self._inside = [0.0]
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -54,15 +67,24 @@ class Stages:
 
     @contextmanager
     def functions_of(self, package: Any) -> Iterator[None]:
-        """Makes a stage of every public function of a package's modules, as they call each other by module."""
+        """Makes a stage of every public function of a package's modules, as they call each other by
+        module."""
         changed = []
         for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(info.name)
             for name in getattr(module, "__all__", ()):
                 function = getattr(module, name)
-                if getattr(function, "__module__", None) == module.__name__ and callable(function) and not isinstance(function, type):
+                if (
+                    getattr(function, "__module__", None) == module.__name__
+                    and callable(function)
+                    and not isinstance(function, type)
+                ):
                     changed.append((module, name, function))
-                    setattr(module, name, self._counted(f"{info.name.rpartition('.')[2]}.{name}", function))
+                    setattr(
+                        module,
+                        name,
+                        self._counted(f"{info.name.rpartition('.')[2]}.{name}", function),
+                    )
         try:
             yield
         finally:
@@ -74,17 +96,19 @@ class Stages:
         def counted(*args: Any, **kwargs: Any) -> Any:
             with self.stage(stage):
                 return function(*args, **kwargs)
+
         return counted
 
 
 def quickstart(config: Config, folder: Path) -> Counter[str]:
     """The whole road on drawn faces, stage by stage."""
-    from ferjax.analysis import report
     from ferjax.ensemble import prediction, training
     from ferjax.faces import dataset
+    from ferjax.report import write
     from ferjax.serving.router import Router
 
-    stages, e = Stages(), config.evaluate
+    stages = Stages()
+    e = config.evaluate
     with stages.stage("draw faces"):
         faces = dataset.load(config.data)
     with stages.stage("train"):
@@ -92,58 +116,94 @@ def quickstart(config: Config, folder: Path) -> Counter[str]:
     with stages.stage("load the run"):
         trained = prediction.load_run(folder)
     with stages.stage("predict every condition"):
-        predicted = {p.condition: p for p in prediction.predict_conditions(trained, faces, folder / "predictions")}
+        predicted = {
+            p.condition: p
+            for p in prediction.predict_conditions(trained, faces, folder / "predictions")
+        }
     with stages.stage("evaluate"):
-        report.evaluate(predicted, folder, resamples=e.resamples, seed=e.seed, false_rejection=e.false_rejection, defer_share=e.defer_share)
+        write.evaluate(
+            predicted,
+            folder,
+            resamples=e.resamples,
+            seed=e.seed,
+            false_rejection=e.false_rejection,
+            defer_share=e.defer_share,
+        )
     with stages.stage("route 24 faces"):
         Router(folder)(faces["test"].images[:24])
     return stages.seconds
 
 
-def draw_predictions(members: int, faces: int, corruptions: tuple[str, ...], severities: tuple[int, ...]) -> list[Predictions]:
-    """Predictions of an ensemble that knows the votes and is put off by corruption, and those votes."""
+def draw_predictions(
+    members: int, faces: int, corruptions: tuple[str, ...], severities: tuple[int, ...]
+) -> list[Predictions]:
+    """Predictions of an ensemble that knows the votes and is put off by corruption, and those
+    votes."""
     rng = np.random.default_rng(0)
     truth = rng.dirichlet(np.full(8, 0.3), faces)
-    votes = np.concatenate([np.stack([rng.multinomial(10, p) for p in truth]), np.zeros((faces, 2), int)], 1)
+    votes = np.concatenate(
+        [np.stack([rng.multinomial(10, p) for p in truth]), np.zeros((faces, 2), int)], 1
+    )
     ids = np.arange(faces)
 
     def predictions(condition: str, corruption: str | None, severity: int | None) -> Predictions:
-        logits = np.log(truth + 0.02) + 0.3 * (1 + (severity or 0)) * rng.normal(size=(members, faces, 8))
+        logits = np.log(truth + 0.02) + 0.3 * (1 + (severity or 0)) * rng.normal(
+            size=(members, faces, 8)
+        )
         log_probs = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
-        return Predictions(log_probs.astype(np.float32), ids, votes, None, condition, corruption, severity)
+        return Predictions(
+            log_probs.astype(np.float32), ids, votes, None, condition, corruption, severity
+        )
 
     clean = [predictions(name, None, None) for name in ("valid", "test")]
     return clean + [predictions(f"{c}_{s}", c, s) for c in corruptions for s in severities]
 
 
-def evaluation(drawn: list[Predictions], folder: Path, resamples: int) -> Counter[str]:
+def evaluation_stages(drawn: list[Predictions], folder: Path, resamples: int) -> Counter[str]:
     """Reads saved predictions and evaluates them, stage by stage."""
-    from ferjax.analysis import report
+    from ferjax.report import write
 
     (folder / "predictions").mkdir(parents=True)
     for p in drawn:
         p.save(folder / "predictions" / f"{p.condition}.npz")
-    stages, e = Stages(), EvaluateConfig()
+    stages = Stages()
+    e = EvaluateConfig()
     with stages.stage("read predictions"):
         read = [Predictions.load(path) for path in sorted((folder / "predictions").glob("*.npz"))]
-    with stages.functions_of(analysis):
-        report.evaluate({p.condition: p for p in read}, folder, resamples=resamples, seed=e.seed, false_rejection=e.false_rejection,
-                        defer_share=e.defer_share)
+    with stages.functions_of(evaluation):
+        write.evaluate(
+            {p.condition: p for p in read},
+            folder,
+            resamples=resamples,
+            seed=e.seed,
+            false_rejection=e.false_rejection,
+            defer_share=e.defer_share,
+        )
     return stages.seconds
 
 
 def run(found: results.Results) -> None:
     """Quickstart, then evaluation."""
     config = TINY if found.quick else Config()
-    drawn = draw_predictions(2, 200, ("gnoise",), (1, 5)) if found.quick else draw_predictions(5, 3_569, BASE_CORRUPTIONS, (1, 2, 3, 4, 5))
+    drawn = (
+        draw_predictions(2, 200, ("gnoise",), (1, 5))
+        if found.quick
+        else draw_predictions(5, 3_569, BASE_CORRUPTIONS, (1, 2, 3, 4, 5))
+    )
     with tempfile.TemporaryDirectory() as scratch:
         for title, seconds in (
             ("quickstart", lambda: quickstart(config, Path(scratch, "quickstart"))),
-            (f"evaluation of {len(drawn) - 1} conditions of {len(drawn[0].ids):,} faces from saved predictions",
-             lambda: evaluation(drawn, Path(scratch, "evaluation"), 50 if found.quick else 2_000)),
+            (
+                f"evaluation of {len(drawn) - 1} conditions of {len(drawn[0].ids):,} faces from saved predictions",
+                lambda: evaluation_stages(
+                    drawn, Path(scratch, "evaluation"), 50 if found.quick else 2_000
+                ),
+            ),
         ):
             stages = seconds()
-            found.table(f"{title}, in all {sum(stages.values()):.1f} s", "stage", "seconds", "share")
+            found.table(
+                f"{title}, in all {sum(stages.values()):.1f} s", "stage", "seconds", "share"
+            )
             for stage, spent in stages.items():
                 if spent > 0.005 * sum(stages.values()):
                     found.row(stage, spent, f"{spent / sum(stages.values()):.0%}")

@@ -10,11 +10,12 @@ Ways to train or ask M members, timed in turn:
   torch.func vmap         stack_module_state and vmap, PyTorch's own way to stack members
   torch-uncertainty       its deep ensemble (inference), where it is installed and loads
 
-A training step draws a batch for each member, mirrors, resizes and normalises it, goes forward and backward and updates
-with AdamW; inference gives log-probabilities of the same faces from every member. A large float32 (or bfloat16) matrix
-product takes its turn among them: "share of matmul" is the FLOP/s of stacked vmap (matrix products alone are counted)
-over those of that product. "compile" is tracing and compiling stacked vmap; "memory" is what XLA reserves for it: arguments,
-results and everything in between. "±" is the widest half-range of any candidate's runs.
+A training step draws a batch for each member, mirrors, resizes and normalises it, goes forward and
+backward and updates with AdamW; inference gives log-probabilities of the same faces from every
+member. A large float32 (or bfloat16) matrix product takes its turn among them: "share of matmul" is
+the FLOP/s of stacked vmap (matrix products alone are counted) over those of that product. "compile"
+is tracing and compiling stacked vmap; "memory" is what XLA reserves for it: arguments, results and
+everything in between. "±" is the widest half-range of any candidate's runs.
 """
 
 import gc
@@ -28,17 +29,21 @@ import jax.numpy as jnp
 from benchmarks import results
 from benchmarks.timing import free_memory, interleave, matmul_peak
 from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
-from ferjax.ensemble import budget, members, parallel
+from ferjax.ensemble import cost, members, parallel
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 
 FACES = 256
-STACKED, LOOP, MAP, TORCH = "stacked vmap", "loop of jitted members", "lax.map", "PyTorch loop"
+STACKED = "stacked vmap"
+LOOP = "loop of jitted members"
+MAP = "lax.map"
+TORCH = "PyTorch loop"
 MATMUL = "matmul"
 
 
 class Case(NamedTuple):
-    """A model, faces per member and step (training), faces per call (inference), and the numbers of members to try."""
+    """A model, faces per member and step (training), faces per call (inference), and the numbers of
+    members to try."""
 
     name: str
     model: ModelConfig
@@ -48,7 +53,8 @@ class Case(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """Calls by name, what compiling the stacked one took and reserves, and the FLOPs of one call."""
+    """Calls by name, what compiling the stacked one took and reserves, and the FLOPs of one
+    call."""
 
     calls: dict[str, Callable[[], Any]]
     compile_seconds: float
@@ -61,17 +67,31 @@ def cases(quick: bool) -> list[Case]:
     many = (1, 2, 5, 10, 20, 50)
     if quick:
         cached = ModelConfig(patch_size=16, dim=16, depth=2, heads=2, trainable_blocks=1)
-        return [Case("minute ViT", ModelConfig(patch_size=16, dim=16, depth=1, heads=2), 8, 8, (2,)),
-                Case("minute ViT, cached trunk", cached, 8, 8, (2,))]
+        return [
+            Case("minute ViT", ModelConfig(patch_size=16, dim=16, depth=1, heads=2), 8, 8, (2,)),
+            Case("minute ViT, cached trunk", cached, 8, 8, (2,)),
+        ]
     if jax.default_backend() == "cpu":
         return [
             Case("tiny ViT", ModelConfig(), 32, 128, many),
-            Case("S/14 cached trunk, 56 px", dinov2("s14", 56, trainable_blocks=4, head="cls+mean"), 16, 16, many),
+            Case(
+                "S/14 cached trunk, 56 px",
+                dinov2("s14", 56, trainable_blocks=4, head="cls+mean"),
+                16,
+                16,
+                many,
+            ),
             Case("S/14, 56 px", dinov2("s14", 56, head="cls+mean"), 16, 16, many),
         ]
     return [
         Case("tiny ViT", ModelConfig(), 256, 1024, many),
-        Case("S/14 cached trunk, 224 px, bf16", dinov2("s14", trainable_blocks=4, head="cls+mean", dtype="bfloat16"), 64, 256, many),
+        Case(
+            "S/14 cached trunk, 224 px, bf16",
+            dinov2("s14", trainable_blocks=4, head="cls+mean", dtype="bfloat16"),
+            64,
+            256,
+            many,
+        ),
         Case("S/14, 224 px, bf16", dinov2("s14", dtype="bfloat16"), 64, 256, many),
         Case("B/14, 224 px, bf16", dinov2("b14", dtype="bfloat16"), 32, 128, many),
     ]
@@ -87,12 +107,18 @@ def compiled(function: Any, *args: Any) -> tuple[Callable, float, int]:
     program = function.lower(*args).compile()
     seconds = time.perf_counter() - began
     m = program.memory_analysis()
-    peak = m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes - m.alias_size_in_bytes
+    peak = (
+        m.argument_size_in_bytes
+        + m.output_size_in_bytes
+        + m.temp_size_in_bytes
+        - m.alias_size_in_bytes
+    )
     return program, seconds, peak
 
 
 def stored_faces(model: ModelConfig) -> jax.Array:
-    """What batches are drawn from: gray faces, or the cached tokens of each and of its mirror image."""
+    """What batches are drawn from: gray faces, or the cached tokens of each and of its mirror
+    image."""
     key = jax.random.key(0)
     if model.trainable_blocks is None:
         return jax.random.randint(key, (FACES, 48, 48), 0, 256).astype(jnp.uint8)
@@ -101,20 +127,28 @@ def stored_faces(model: ModelConfig) -> jax.Array:
 
 def settings(case: Case, count: int) -> Config:
     """The configuration of a run of that many members."""
-    return Config(model=case.model, train=TrainConfig(seeds=tuple(range(count)), batch_size=case.batch, warmup_epochs=0))
+    return Config(
+        model=case.model,
+        train=TrainConfig(seeds=tuple(range(count)), batch_size=case.batch, warmup_epochs=0),
+    )
 
 
 def _flops_per_face(config: Config) -> tuple[float, float]:
-    cost = budget.estimate(config, FACES, 1, parallel.lay_out(1, jax.devices()[:1]))
+    estimate = cost.estimate(config, FACES, 1, parallel.lay_out(1, jax.devices()[:1]))
     # A member's own part; with a cached trunk the blocks below it are not run.
-    return cost.train_flops / (4 if config.model.remat else 3), cost.train_flops
+    return estimate.train_flops / (4 if config.model.remat else 3), estimate.train_flops
 
 
 def training(case: Case, count: int) -> Programs:
     """One training step of every member, in each way."""
     config = settings(case, count)
-    model, optimizer = vit.members_model(case.model), members.optimizer(config.train, 10**6)
-    feed = members.pixel_feed(case.model.image_size) if case.model.trainable_blocks is None else members.token_feed()
+    model = vit.members_model(case.model)
+    optimizer = members.optimizer(config.train, 10**6)
+    feed = (
+        members.pixel_feed(case.model.image_size)
+        if case.model.trainable_blocks is None
+        else members.token_feed()
+    )
     step = members.train_step(model, optimizer, feed)
     stored = stored_faces(case.model)
     targets = jax.nn.softmax(jax.random.normal(jax.random.key(1), (FACES, vit.NUM_CLASSES)))
@@ -127,8 +161,16 @@ def training(case: Case, count: int) -> Programs:
     singles = [jax.tree.map(lambda leaf, k=k: leaf[k], state) for k in range(count)]
 
     layout = parallel.lay_out(count, jax.devices()[:1])
-    stacked, seconds, peak = compiled(parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)), state, order, stored, targets)
-    in_turn = jax.jit(lambda s, o, d, t: jax.lax.map(lambda x: step(*x, d, t), (s, o)), donate_argnums=0)
+    stacked, seconds, peak = compiled(
+        parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)),
+        state,
+        order,
+        stored,
+        targets,
+    )
+    in_turn = jax.jit(
+        lambda s, o, d, t: jax.lax.map(lambda x: step(*x, d, t), (s, o)), donate_argnums=0
+    )
     one = jax.jit(step, donate_argnums=0)
     carried = {"state": state}
 
@@ -136,6 +178,7 @@ def training(case: Case, count: int) -> Programs:
         def call() -> Any:
             carried["state"], report = program(carried["state"], order, stored, targets)
             return carried["state"].step, report
+
         return call
 
     def one_by_one() -> Any:
@@ -148,7 +191,9 @@ def training(case: Case, count: int) -> Programs:
     calls = {STACKED: all_at_once(stacked), LOOP: one_by_one, MAP: all_at_once(in_turn)}
     torch = _peers()
     if torch:
-        calls |= torch.training_steps(case.model, config.train, params, stored, targets, order[:, 0])
+        calls |= torch.training_steps(
+            case.model, config.train, params, stored, targets, order[:, 0]
+        )
     return Programs(calls, seconds, peak, count * case.batch * _flops_per_face(config)[1])
 
 
@@ -184,7 +229,9 @@ def inference(case: Case, count: int) -> Programs:
     torch = _peers()
     if torch:
         calls |= torch.predictions(case.model, params, inputs)[0]
-    return Programs(calls, seconds, peak, count * len(inputs) * _flops_per_face(settings(case, count))[0])
+    return Programs(
+        calls, seconds, peak, count * len(inputs) * _flops_per_face(settings(case, count))[0]
+    )
 
 
 def _peers() -> Any:
@@ -207,9 +254,12 @@ def missing() -> list[str]:
 
 
 def needed_bytes(case: Case, count: int) -> float:
-    """About what all candidates hold at once: state stacked and one by one, in JAX and in PyTorch."""
-    cost = budget.estimate(settings(case, count), FACES, 1, parallel.lay_out(count, jax.devices()[:1]))
-    return 4 * cost.state_bytes + 2 * cost.activation_bytes
+    """About what all candidates hold at once: state stacked and one by one, in JAX and in
+    PyTorch."""
+    estimate = cost.estimate(
+        settings(case, count), FACES, 1, parallel.lay_out(count, jax.devices()[:1])
+    )
+    return 4 * estimate.state_bytes + 2 * estimate.activation_bytes
 
 
 def run(found: results.Results) -> None:
@@ -218,37 +268,72 @@ def run(found: results.Results) -> None:
         found.say(f"\n{line}")
     side = 256 if found.quick else 2048 if jax.default_backend() == "cpu" else 8192
     for dtype in sorted({case.model.dtype for case in cases(found.quick)}, reverse=True):
-        found.say(f"\n{dtype} matmul, {side} × {side}: {matmul_peak(side, dtype) / 1e9:,.0f} GFLOP/s at best")
+        found.say(
+            f"\n{dtype} matmul, {side} × {side}: {matmul_peak(side, dtype) / 1e9:,.0f} GFLOP/s at best"
+        )
     for title, build in (("training", training), ("inference", inference)):
         columns = [STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty"]
-        found.table(f"{title}: members × faces per second",
-                    "model", "M", *columns, "× loop", "× PyTorch", "share of matmul", "ms", "±", "compile, s", "memory, MiB")
+        found.table(
+            f"{title}: members × faces per second",
+            "model",
+            "M",
+            *columns,
+            "× loop",
+            "× PyTorch",
+            "share of matmul",
+            "ms",
+            "±",
+            "compile, s",
+            "memory, MiB",
+        )
         for case in cases(found.quick):
             measure(found, title, build, case, side)
 
 
-def measure(found: results.Results, title: str, build: Callable[[Case, int], Programs], case: Case, side: int) -> None:
+def measure(
+    found: results.Results,
+    title: str,
+    build: Callable[[Case, int], Programs],
+    case: Case,
+    side: int,
+) -> None:
     """The rows of one case."""
     a = jnp.ones((side, side), case.model.dtype)
     product = jax.jit(jnp.matmul)
     for count in case.members:
         if needed_bytes(case, count) > 0.9 * free_memory():
-            found.say(f"| {case.name} | {count} | left out: needs about {needed_bytes(case, count) / 2**30:.0f} GiB, "
-                      f"{free_memory() / 2**30:.0f} are free" + " | " * 13)
+            found.say(
+                f"| {case.name} | {count} | left out: needs about {needed_bytes(case, count) / 2**30:.0f} GiB, "
+                f"{free_memory() / 2**30:.0f} are free" + " | " * 13
+            )
             continue
         programs = build(case, count)
-        timings = interleave(programs.calls | {MATMUL: lambda: product(a, a)}, 2 if found.quick else 7, limit=15,
-                             clock=found.clock)
+        timings = interleave(
+            programs.calls | {MATMUL: lambda: product(a, a)},
+            2 if found.quick else 7,
+            limit=15,
+            clock=found.clock,
+        )
         peak = 2 * side**3 / timings.pop(MATMUL).median
         found.timed(f"{title}: {case.name}", count, timings, "members")
         work = count * (case.batch if title == "training" else min(case.asked, FACES))
         stacked = timings[STACKED].median
-        rates = [work / timings[name].median if name in timings else None for name in
-                 (STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty")]
-        found.row(case.name, count, *rates, timings[LOOP].median / stacked,
-                  timings[TORCH].median / stacked if TORCH in timings else None, f"{programs.flops / stacked / peak:.0%}",
-                  1e3 * stacked, f"{max(t.spread for t in timings.values()):.0%}", programs.compile_seconds,
-                  programs.peak_bytes / 2**20)
+        rates = [
+            work / timings[name].median if name in timings else None
+            for name in (STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty")
+        ]
+        found.row(
+            case.name,
+            count,
+            *rates,
+            timings[LOOP].median / stacked,
+            timings[TORCH].median / stacked if TORCH in timings else None,
+            f"{programs.flops / stacked / peak:.0%}",
+            1e3 * stacked,
+            f"{max(t.spread for t in timings.values()):.0%}",
+            programs.compile_seconds,
+            programs.peak_bytes / 2**20,
+        )
         del programs
         gc.collect()
 

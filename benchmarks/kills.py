@@ -1,9 +1,11 @@
-"""SIGKILL at random moments of one training run, each followed by ``--resume``, against the run nobody disturbed.
+"""SIGKILL at random moments of one training run, each followed by ``--resume``, against the run
+nobody disturbed.
 
     python -m benchmarks.kills [--lives 25] [--folder DIR]
 
-Prints where every kill hit (before the first step, between checkpoints, or while one was being written) and whether the
-final state, every array of it, and the log but for its clock are identical to the last bit. Exits with 1 if not.
+Prints where every kill hit (before the first step, between checkpoints, or while one was being
+written) and whether the final state, every array of it, and the log but for its clock are identical
+to the last bit. Exits with 1 if not.
 """
 
 import argparse
@@ -44,8 +46,11 @@ def _train(words: list[str]) -> None:
 
 
 def _start(config: Path, folder: Path, *more: str) -> multiprocessing.Process:
-    """A process of its own, which a server that has done the imports forks off; compilations are kept on disk."""
-    process = multiprocessing.get_context("forkserver").Process(target=_train, args=([str(config), "--out", str(folder), *more],))
+    """A process of its own, which a server that has done the imports forks off; compilations are
+    kept on disk."""
+    process = multiprocessing.get_context("forkserver").Process(
+        target=_train, args=([str(config), "--out", str(folder), *more],)
+    )
     process.start()
     return process
 
@@ -59,16 +64,21 @@ def _newest(folder: Path) -> int:
     return max(checkpoint.steps(folder / "checkpoints"), default=0)
 
 
-def live_and_die(config: Path, folder: Path, dice: random.Random, startup: float) -> tuple[str, float] | None:
-    """One life: resume, and be killed. None if it finished first, else where the kill hit and how long a life's start took."""
-    before, began = _newest(folder), time.monotonic()
+def live_and_die(
+    config: Path, folder: Path, dice: random.Random, startup: float
+) -> tuple[str, float] | None:
+    """One life: resume, and be killed. None if it finished first, else where the kill hit and how
+    long a life's start took."""
+    before = _newest(folder)
+    began = time.monotonic()
     run = _start(config, folder, *(["--resume"] if folder.exists() else []))
     if dice.random() < 0.2:
         run_for = dice.uniform(0, startup)  # while it imports, compiles, restores
     else:
         while run.is_alive() and _newest(folder) <= before:
             time.sleep(0.005)
-        startup, run_for = time.monotonic() - began, 0.0
+        startup = time.monotonic() - began
+        run_for = 0.0
         run_for = startup + dice.uniform(0, 0.8)
     while run.is_alive() and time.monotonic() - began < run_for:
         time.sleep(0.001)
@@ -77,33 +87,60 @@ def live_and_die(config: Path, folder: Path, dice: random.Random, startup: float
         return None
     if run.exitcode != -signal.SIGKILL:
         raise SystemExit(f"a life ended by itself, with {run.exitcode}")
-    writing = any("tmp" in path.name for path in (folder / "checkpoints").iterdir()) if (folder / "checkpoints").is_dir() else False
-    where = "while a checkpoint was written" if writing else "between checkpoints" if _newest(folder) > before else "before the first step"
+    writing = (
+        any("tmp" in path.name for path in (folder / "checkpoints").iterdir())
+        if (folder / "checkpoints").is_dir()
+        else False
+    )
+    where = (
+        "while a checkpoint was written"
+        if writing
+        else "between checkpoints"
+        if _newest(folder) > before
+        else "before the first step"
+    )
     return where, startup
 
 
 def compare(one: Path, other: Path, members: int) -> list[str]:
     """What differs between two finished runs."""
-    (step, a), (other_step, b) = (checkpoint.read(run / "checkpoints", members) for run in (one, other))
+    (step, a), (other_step, b) = (
+        checkpoint.read(run / "checkpoints", members) for run in (one, other)
+    )
     differing = [] if step == other_step else [f"last step {step} and {other_step}"]
     pairs = zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True)
     differing += [jax.tree_util.keystr(path) for (path, x), y in pairs if not np.array_equal(x, y)]
-    clockless = [[{k: v for k, v in line.items() if k not in ("seconds", "member_faces_per_second")}
-                  for line in read_log(run / "metrics.jsonl")] for run in (one, other)]
+    clockless = [
+        [
+            {k: v for k, v in line.items() if k not in ("seconds", "member_faces_per_second")}
+            for line in read_log(run / "metrics.jsonl")
+        ]
+        for run in (one, other)
+    ]
     return differing + ([] if clockless[0] == clockless[1] else ["metrics.jsonl"])
 
 
 def main(argv: Sequence[str] = ()) -> None:
     """Runs the experiment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lives", type=int, default=25)
-    parser.add_argument("--folder", type=Path, default=None, help="an empty folder for both runs; a temporary one by default")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=None,
+        help="an empty folder for both runs; a temporary one by default",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     given = parser.parse_args(argv)
-    base, dice = given.folder or Path(tempfile.mkdtemp()), random.Random(given.seed)
+    base = given.folder or Path(tempfile.mkdtemp())
+    dice = random.Random(given.seed)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(base / "compiled")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["ferjax.ensemble.training", "ferjax.faces.dataset", "ferjax.cli"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        ["ferjax.ensemble.training", "ferjax.faces.dataset", "ferjax.cli"]
+    )
     config = base / "config.json"
     config.write_text(CONFIG.to_json())
     began = time.monotonic()
@@ -118,7 +155,9 @@ def main(argv: Sequence[str] = ()) -> None:
             break
         where, startup = died
         hits[where] = hits.get(where, 0) + 1
-        print(f"kill {life}: {where}; newest checkpoint: step {_newest(base / 'killed')}", flush=True)
+        print(
+            f"kill {life}: {where}; newest checkpoint: step {_newest(base / 'killed')}", flush=True
+        )
     if _status(_start(config, base / "killed", "--resume")) != 0:
         raise SystemExit("the last resumed run failed")
     differing = compare(base / "whole", base / "killed", len(CONFIG.train.seeds))

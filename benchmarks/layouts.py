@@ -1,9 +1,12 @@
-"""The same members however they are laid out: M members on D devices, in P processes, against M runs of one member each.
+"""The same members however they are laid out: M members on D devices, in P processes, against M
+runs of one member each.
 
-    python -m benchmarks.layouts [--folder DIR] [--members 1 3 5 8] [--devices 1 2 4 8] [--processes 1 2 4]
+    python -m benchmarks.layouts [--folder DIR] [--members 1 3 5 8] [--devices 1 2 4 8] [--processes
+    1 2 4]
 
-Trains tiny ViTs on fake CPU devices with the ``ferjax`` command and prints Markdown tables of the largest absolute difference
-in final parameters; 0 is to the last bit. Processes are real ones that talk over loopback and share four devices.
+Trains tiny ViTs on fake CPU devices with the ``ferjax`` command and prints Markdown tables of the
+largest absolute difference in final parameters; 0 is to the last bit. Processes are real ones that
+talk over loopback and share four devices.
 """
 
 import argparse
@@ -22,8 +25,10 @@ from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, Train
 from ferjax.ensemble import checkpoint
 
 CONFIG = Config(
-    data=DataConfig(synthetic_faces=400), model=ModelConfig(patch_size=16, dim=16, depth=1, heads=2),
-    train=TrainConfig(seeds=(1,), epochs=2), evaluate=EvaluateConfig(batch_size=64),
+    data=DataConfig(synthetic_faces=400),
+    model=ModelConfig(patch_size=16, dim=16, depth=1, heads=2),
+    train=TrainConfig(seeds=(1,), epochs=2),
+    evaluate=EvaluateConfig(batch_size=64),
 )
 DEVICES_OF_PROCESSES = 4
 
@@ -33,9 +38,18 @@ def start(folder: Path, seeds: Sequence[int], devices: int, *more: str) -> subpr
     config = folder.with_suffix(".json")
     config.write_text(CONFIG.to_json())
     words = ["train", str(config), "--out", str(folder), "--train.seeds", *map(str, seeds), *more]
-    env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    return subprocess.Popen([sys.executable, "-c", "from ferjax.cli import main; main()", *words], env=env,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    env = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", "from ferjax.cli import main; main()", *words],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(*processes: subprocess.Popen) -> None:
@@ -50,8 +64,22 @@ def together(folder: Path, seeds: Sequence[int], processes: int) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    finish(*(start(folder, seeds, DEVICES_OF_PROCESSES // processes, "--coordinator", f"127.0.0.1:{port}", "--processes", str(processes),
-                   "--process", str(k)) for k in range(processes)))
+    finish(
+        *(
+            start(
+                folder,
+                seeds,
+                DEVICES_OF_PROCESSES // processes,
+                "--coordinator",
+                f"127.0.0.1:{port}",
+                "--processes",
+                str(processes),
+                "--process",
+                str(k),
+            )
+            for k in range(processes)
+        )
+    )
 
 
 def parameters(folder: Path, members: int) -> dict:
@@ -61,14 +89,23 @@ def parameters(folder: Path, members: int) -> dict:
 
 def difference(one: dict, other: dict) -> float:
     """The largest absolute one."""
-    return max(float(np.abs(a - b).max()) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+    return max(
+        float(np.abs(a - b).max())
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    )
 
 
 def main(argv: Sequence[str] = ()) -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, default=None)
-    for name, values in (("members", [1, 3, 5, 8]), ("devices", [1, 2, 4, 8]), ("processes", [1, 2, 4])):
+    for name, values in (
+        ("members", [1, 3, 5, 8]),
+        ("devices", [1, 2, 4, 8]),
+        ("processes", [1, 2, 4]),
+    ):
         parser.add_argument(f"--{name}", type=int, nargs="*", default=values)
     given = parser.parse_args(argv)
     base = given.folder or Path(tempfile.mkdtemp())
@@ -83,14 +120,18 @@ def main(argv: Sequence[str] = ()) -> None:
         return f"{difference(parameters(folder, m), jax.tree.map(lambda leaf: leaf[:m], reference)):.1e}"
 
     largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(reference))
-    print(f"largest parameter: {largest:.2f}\n\n| M \\ D | {' | '.join(map(str, given.devices))} |\n|---|{'---|' * len(given.devices)}")
+    print(
+        f"largest parameter: {largest:.2f}\n\n| M \\ D | {' | '.join(map(str, given.devices))} |\n|---|{'---|' * len(given.devices)}"
+    )
     for m in given.members:
         cells = []
         for d in given.devices:
             finish(start(base / f"m{m}d{d}", seeds[:m], d))
             cells.append(against_single_runs(base / f"m{m}d{d}", m))
         print(f"| {m} | {' | '.join(cells)} |", flush=True)
-    print(f"\n{DEVICES_OF_PROCESSES} devices\n\n| M \\ P | {' | '.join(map(str, given.processes))} |\n|---|{'---|' * len(given.processes)}")
+    print(
+        f"\n{DEVICES_OF_PROCESSES} devices\n\n| M \\ P | {' | '.join(map(str, given.processes))} |\n|---|{'---|' * len(given.processes)}"
+    )
     for m in sorted({4, *given.members}):
         cells = []
         for p in given.processes:

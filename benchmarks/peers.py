@@ -1,8 +1,10 @@
-"""The same ensembles in PyTorch: what people would use otherwise, with the same shapes and the same work per step.
+"""The same ensembles in PyTorch: what people would use otherwise, with the same shapes and the same
+work per step.
 
-The network carries the parameter names of ``ferjax.models.vit``, so that parameters move over mechanically and both sides
-can be held to the same log-probabilities. Every step draws a batch of stored faces (or cached tokens), mirrors some,
-prepares them, goes forward and backward and updates with AdamW, as a ferjax step does.
+The network carries the parameter names of ``ferjax.models.vit``, so that parameters move over
+mechanically and both sides can be held to the same log-probabilities. Every step draws a batch of
+stored faces (or cached tokens), mirrors some, prepares them, goes forward and backward and updates
+with AdamW, as a ferjax step does.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,30 +41,45 @@ def _finished(result: Any) -> Any:
 class Embed(nn.Module):
     def __init__(self, c: ModelConfig):
         super().__init__()
-        self.grid, self.side = c.image_size // c.patch_size, c.patch_size
+        self.grid = c.image_size // c.patch_size
+        self.side = c.patch_size
         self.patch = nn.Linear(3 * c.patch_size**2, c.dim)
         self.cls = nn.Parameter(torch.zeros(1, 1, c.dim))
         self.position = nn.Parameter(torch.zeros(1, 1 + self.grid**2, c.dim))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        grid, side = self.grid, self.side
-        patches = images.reshape(-1, grid, side, grid, side, 3).transpose(2, 3).reshape(-1, grid * grid, side * side * 3)
-        return torch.cat([self.cls.expand(len(images), -1, -1), self.patch(patches)], 1) + self.position
+        grid = self.grid
+        side = self.side
+        patches = (
+            images.reshape(-1, grid, side, grid, side, 3)
+            .transpose(2, 3)
+            .reshape(-1, grid * grid, side * side * 3)
+        )
+        return (
+            torch.cat([self.cls.expand(len(images), -1, -1), self.patch(patches)], 1)
+            + self.position
+        )
 
 
 class Attention(nn.Module):
     def __init__(self, c: ModelConfig, fused: bool):
         super().__init__()
-        self.heads, self.fused = c.heads, fused
-        self.qkv, self.out = nn.Linear(c.dim, 3 * c.dim), nn.Linear(c.dim, c.dim)
+        self.heads = c.heads
+        self.fused = fused
+        self.qkv = nn.Linear(c.dim, 3 * c.dim)
+        self.out = nn.Linear(c.dim, c.dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         faces, tokens, dim = x.shape
-        query, key, value = self.qkv(x).reshape(faces, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = (
+            self.qkv(x).reshape(faces, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )
         if self.fused:
             mixed = F.scaled_dot_product_attention(query, key, value)
         else:
-            mixed = torch.softmax(query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5, -1) @ value
+            mixed = (
+                torch.softmax(query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5, -1) @ value
+            )
         return self.out(mixed.transpose(1, 2).reshape(faces, tokens, dim))
 
 
@@ -70,7 +87,8 @@ class Mlp(nn.Module):
     def __init__(self, c: ModelConfig):
         super().__init__()
         hidden = int(c.dim * c.mlp_ratio)
-        self.up, self.down = nn.Linear(c.dim, hidden), nn.Linear(hidden, c.dim)
+        self.up = nn.Linear(c.dim, hidden)
+        self.down = nn.Linear(hidden, c.dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.down(F.gelu(self.up(x)))
@@ -79,9 +97,12 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     def __init__(self, c: ModelConfig, fused: bool):
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(c.dim, eps=1e-6), nn.LayerNorm(c.dim, eps=1e-6)
-        self.attention, self.mlp = Attention(c, fused), Mlp(c)
-        self.scale1, self.scale2 = nn.Parameter(torch.ones(c.dim)), nn.Parameter(torch.ones(c.dim))
+        self.norm1 = nn.LayerNorm(c.dim, eps=1e-6)
+        self.norm2 = nn.LayerNorm(c.dim, eps=1e-6)
+        self.attention = Attention(c, fused)
+        self.mlp = Mlp(c)
+        self.scale1 = nn.Parameter(torch.ones(c.dim))
+        self.scale2 = nn.Parameter(torch.ones(c.dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.attention(self.norm1(x)) * self.scale1
@@ -89,11 +110,13 @@ class Block(nn.Module):
 
 
 class Vit(nn.Module):
-    """The part of the network that a member trains: images or cached tokens in, log-probabilities out.
+    """The part of the network that a member trains: images or cached tokens in, log-probabilities
+    out.
 
     Args:
       c: the architecture.
-      fused: attention in one call, PyTorch's fastest; vmap has no rule for it and would fall back to a loop over members.
+      fused: attention in one call, PyTorch's fastest; vmap has no rule for it and would fall back
+        to a loop over members.
     """
 
     def __init__(self, c: ModelConfig, fused: bool = True):
@@ -120,26 +143,32 @@ class Vit(nn.Module):
 
 
 def state_dict(params: Mapping[str, Any], prefix: str = "") -> dict[str, torch.Tensor]:
-    """One member's Flax parameters under PyTorch's names: kernels transposed, a norm's scale called weight."""
+    """One member's Flax parameters under PyTorch's names: kernels transposed, a norm's scale called
+    weight."""
     found: dict[str, torch.Tensor] = {}
     for name, value in params.items():
         if isinstance(value, Mapping):
             found |= state_dict(value, f"{prefix}{name}.")
         else:
             array = torch.from_numpy(np.array(value, np.float32))
-            found[prefix + {"kernel": "weight", "scale": "weight"}.get(name, name)] = array.T.contiguous() if name == "kernel" else array
+            found[prefix + {"kernel": "weight", "scale": "weight"}.get(name, name)] = (
+                array.T.contiguous() if name == "kernel" else array
+            )
     return found
 
 
 def _members(config: ModelConfig, params: Any) -> list[Vit]:
     models = [Vit(config).to(device()) for _ in range(len(jax.tree.leaves(params)[0]))]
     for k, model in enumerate(models):
-        model.load_state_dict(state_dict(jax.tree.map(lambda leaf, k=k: np.asarray(leaf[k]), params)))
+        model.load_state_dict(
+            state_dict(jax.tree.map(lambda leaf, k=k: np.asarray(leaf[k]), params))
+        )
     return models
 
 
 def _prepare(config: ModelConfig, stored: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Stored faces ``[face, 48, 48]`` or tokens ``[face, 2, token, dim]`` to network input, some of them mirrored."""
+    """Stored faces ``[face, 48, 48]`` or tokens ``[face, 2, token, dim]`` to network input, some of
+    them mirrored."""
     flips = torch.rand(rows.shape, device=rows.device) < 0.5
     if config.trainable_blocks is not None:
         return stored[rows, flips.long()]
@@ -149,11 +178,14 @@ def _prepare(config: ModelConfig, stored: torch.Tensor, rows: torch.Tensor) -> t
 
 def network_input(config: ModelConfig, images: torch.Tensor) -> torch.Tensor:
     """Faces ``[..., 48, 48]`` uint8 to ``[..., S, S, 3]``: resized, normalised."""
-    lead, side = images.shape[:-2], config.image_size
+    lead = images.shape[:-2]
+    side = config.image_size
     x = images.reshape(-1, 1, *images.shape[-2:]).float() / 255
     if x.shape[-1] != side:
         x = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
-    mean, std = (torch.tensor(v, dtype=torch.float32, device=x.device) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(v, dtype=torch.float32, device=x.device) for v in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return ((x.movedim(1, -1) - mean) / std).reshape(*lead, side, side, 3)
 
 
@@ -162,10 +194,14 @@ def _loss(log_probs: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 
 def _adamw(parameters: Any, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
 
 
-def training_steps(model: ModelConfig, train: TrainConfig, params: Any, stored: Any, targets: Any, rows: Any) -> Calls:
+def training_steps(
+    model: ModelConfig, train: TrainConfig, params: Any, stored: Any, targets: Any, rows: Any
+) -> Calls:
     """One training step of every member, the two ways PyTorch offers.
 
     Args:
@@ -179,7 +215,9 @@ def training_steps(model: ModelConfig, train: TrainConfig, params: Any, stored: 
     Returns:
       name -> call; each call returns the losses ``[member]``.
     """
-    stored, targets, rows = (torch.from_numpy(np.array(a)).to(device()) for a in (stored, targets, rows))
+    stored, targets, rows = (
+        torch.from_numpy(np.array(a)).to(device()) for a in (stored, targets, rows)
+    )
     rows = rows.long()
     members = _members(model, params)
     optimizers = [_adamw(member.parameters(), train) for member in members]
@@ -195,17 +233,26 @@ def training_steps(model: ModelConfig, train: TrainConfig, params: Any, stored: 
     skeleton = Vit(model, fused=False).to("meta")
     stacked = {name: value.detach().clone().requires_grad_() for name, value in stacked.items()}
     optimizer = _adamw(stacked.values(), train)
-    gradients_of = vmap(grad_and_value(lambda p, x, q: _loss(functional_call(skeleton, p, (x,)), q)), randomness="different")
+    gradients_of = vmap(
+        grad_and_value(lambda p, x, q: _loss(functional_call(skeleton, p, (x,)), q)),
+        randomness="different",
+    )
 
     def all_at_once() -> torch.Tensor:
-        gradients, losses = gradients_of({n: p.detach() for n, p in stacked.items()}, _prepare(model, stored, rows), targets[rows])
+        gradients, losses = gradients_of(
+            {n: p.detach() for n, p in stacked.items()},
+            _prepare(model, stored, rows),
+            targets[rows],
+        )
         for name, parameter in stacked.items():
             parameter.grad = gradients[name]
         optimizer.step()
         return _finished(losses)
 
     return {
-        "PyTorch loop": lambda: _finished([one(*member) for member in zip(members, optimizers, rows)]),
+        "PyTorch loop": lambda: _finished(
+            [one(*member) for member in zip(members, optimizers, rows)]
+        ),
         "torch.func vmap": all_at_once,
     }
 
@@ -230,21 +277,28 @@ def predictions(model: ModelConfig, params: Any, inputs: Any) -> tuple[Calls, di
     def inference(call: Callable[[torch.Tensor], Any]) -> Callable[[], Any]:
         def run() -> Any:
             with torch.inference_mode():
-                return _finished(call(faces if model.trainable_blocks is not None else network_input(model, faces)))
+                return _finished(
+                    call(
+                        faces if model.trainable_blocks is not None else network_input(model, faces)
+                    )
+                )
+
         return run
 
     calls = {
         "PyTorch loop": inference(lambda x: torch.stack([member(x) for member in members])),
-        "torch.func vmap": inference(lambda x: forward({n: p.detach() for n, p in stacked.items()}, x)),
+        "torch.func vmap": inference(
+            lambda x: forward({n: p.detach() for n, p in stacked.items()}, x)
+        ),
     }
     left_out = {}
     try:
         from torch_uncertainty.methods import deep_ensembles
     except (ImportError, RuntimeError, OSError) as error:
-        # RuntimeError, OSError: the torchvision it needs comes built for CUDA and does not load beside a PyTorch for CPUs.
+        # RuntimeError, OSError: the torchvision it needs comes built for CUDA and does not load
+        # beside a PyTorch for CPUs.
         left_out["torch-uncertainty"] = f"{type(error).__name__}: {error}"
     else:
         ensemble = members[0] if len(members) == 1 else deep_ensembles(members)
         calls["torch-uncertainty"] = inference(ensemble)
     return calls, left_out
-

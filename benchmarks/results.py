@@ -16,26 +16,39 @@ __all__ = ["Results", "main"]
 
 
 class Results:
-    """Collects tables and timings; prints each row the moment it is known, so that a long run can be watched.
+    """Collects tables and timings; prints each row the moment it is known, so that a long run can
+    be watched.
 
     Args:
       name: name of the benchmark and of its files.
       quick: tiny sizes, to see that everything runs.
-      cpu: count the processor time of all threads instead of the clock's: what a busy machine still tells.
+      cpu: count the processor time of all threads instead of the clock's: what a busy machine still
+        tells.
       keep_memory: the process was told to keep freed memory, as ``ferjax train`` does.
     """
 
-    def __init__(self, name: str, quick: bool = False, cpu: bool = False, keep_memory: bool = False):
-        self.name, self.quick, self.cpu, self.keep_memory = name, quick, cpu, keep_memory
+    def __init__(
+        self, name: str, quick: bool = False, cpu: bool = False, keep_memory: bool = False
+    ):
+        self.name = name
+        self.quick = quick
+        self.cpu = cpu
+        self.keep_memory = keep_memory
         self.clock = time.process_time if cpu else time.perf_counter
         self.machine = machine()
         self.tables: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
         self._markdown: list[str] = []
-        self.say(f"\n## {name}\n\n{describe(self.machine)}"
-                 + ("  (--quick: sizes too small to conclude from)" if quick else "")
-                 + ("\n\n--cpu: seconds are processor seconds, added up over threads; what two cores share counts twice" if cpu else "")
-                 + ("\n\n--keep-memory: freed memory stays with the process" if keep_memory else ""))
+        self.say(
+            f"\n## {name}\n\n{describe(self.machine)}"
+            + ("  (--quick: sizes too small to conclude from)" if quick else "")
+            + (
+                "\n\n--cpu: seconds are processor seconds, added up over threads; what two cores share counts twice"
+                if cpu
+                else ""
+            )
+            + ("\n\n--keep-memory: freed memory stays with the process" if keep_memory else "")
+        )
 
     def say(self, line: str) -> None:
         """Prints a line of Markdown and keeps it."""
@@ -60,14 +73,25 @@ class Results:
         self.say(f"| {' | '.join(map(shown, cells))} |")
 
     def timed(self, panel: str, x: float, timings: dict[str, Timing], x_name: str) -> None:
-        """Keeps timings for the JSON file and the plot: one panel, one point on its axis, a line per candidate."""
-        self.timings += [{"panel": panel, x_name: x, "candidate": name, **t._asdict()} for name, t in timings.items()]
+        """Keeps timings for the JSON file and the plot: one panel, one point on its axis, a line
+        per candidate."""
+        self.timings += [
+            {"panel": panel, x_name: x, "candidate": name, **t._asdict()}
+            for name, t in timings.items()
+        ]
 
     def save(self, folder: Path) -> None:
         """Writes ``<name>.json``, ``<name>.md`` and, where timings have an axis, ``<name>.png``."""
         folder.mkdir(parents=True, exist_ok=True)
-        whole = {"benchmark": self.name, "quick": self.quick, "cpu": self.cpu, "keep_memory": self.keep_memory, "machine": self.machine,
-                 "tables": self.tables, "timings": self.timings}
+        whole = {
+            "benchmark": self.name,
+            "quick": self.quick,
+            "cpu": self.cpu,
+            "keep_memory": self.keep_memory,
+            "machine": self.machine,
+            "tables": self.tables,
+            "timings": self.timings,
+        }
         (folder / f"{self.name}.json").write_text(json.dumps(whole, indent=1, default=float) + "\n")
         (folder / f"{self.name}.md").write_text("\n".join(self._markdown).lstrip() + "\n")
         if self.timings:
@@ -77,7 +101,8 @@ class Results:
 
 
 def shown(cell: Any) -> str:
-    """A table cell: text as it is, nothing as a dash, numbers with three significant digits and thousands apart."""
+    """A table cell: text as it is, nothing as a dash, numbers with three significant digits and
+    thousands apart."""
     if cell is None:
         return "–"
     if isinstance(cell, bool | str | int):
@@ -88,15 +113,20 @@ def shown(cell: Any) -> str:
     return f"{round(cell, digits):,.{max(digits, 0)}f}"
 
 
-def main(run: Callable[[Results], None], text: str | None, argv: Sequence[str] | None = None) -> None:
-    """The command line that every benchmark has: ``--quick``, ``--cpu``, ``--keep-memory``, ``--out FOLDER``.
+def main(
+    run: Callable[[Results], None], text: str | None, argv: Sequence[str] | None = None
+) -> None:
+    """The command line that every benchmark has: ``--quick``, ``--cpu``, ``--keep-memory``, ``--out
+    FOLDER``.
 
     Args:
       run: the benchmark.
       text: its help: what is compared, how to read the table.
       argv: arguments; the process's own by default.
     """
-    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_options(parser)
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
     run_one(run, options)
@@ -104,19 +134,41 @@ def main(run: Callable[[Results], None], text: str | None, argv: Sequence[str] |
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that all benchmarks share."""
-    parser.add_argument("--quick", action="store_true", help="tiny sizes and few runs: does everything run? Conclude nothing from it")
-    parser.add_argument("--cpu", action="store_true", help="count processor seconds, not the clock's: for a machine that others use too")
-    parser.add_argument("--keep-memory", action="store_true",
-                        help="keep freed memory, as ferjax train and evaluate do (glibc); without it all run as the allocator is set up")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="also leave NAME.json, NAME.md and NAME.png there")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="tiny sizes and few runs: does everything run? Conclude nothing from it",
+    )
+    parser.add_argument(
+        "--cpu",
+        action="store_true",
+        help="count processor seconds, not the clock's: for a machine that others use too",
+    )
+    parser.add_argument(
+        "--keep-memory",
+        action="store_true",
+        help="keep freed memory, as ferjax train and evaluate do (glibc); without it all run as the allocator is set up",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="also leave NAME.json, NAME.md and NAME.png there",
+    )
 
 
 def run_one(run: Callable[[Results], None], options: argparse.Namespace) -> Results:
     """Runs a benchmark and saves what it found, also when it is interrupted half-way."""
     if options.keep_memory:
         keep_freed_memory()
-    results = Results(run.__module__.rpartition(".")[2] if run.__module__ != "__main__" else Path(sys.argv[0]).stem, options.quick,
-                      options.cpu, options.keep_memory)
+    results = Results(
+        run.__module__.rpartition(".")[2]
+        if run.__module__ != "__main__"
+        else Path(sys.argv[0]).stem,
+        options.quick,
+        options.cpu,
+        options.keep_memory,
+    )
     try:
         run(results)
     finally:

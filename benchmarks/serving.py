@@ -1,11 +1,13 @@
-"""Pictures per second from files to decisions: ``ferjax route`` against the same members in plain PyTorch loops.
+"""Pictures per second from files to decisions: ``ferjax route`` against the same members in plain
+PyTorch loops.
 
     python -m benchmarks.serving RUN_OR_FILE PICTURES [--run RUN] [--runs 5] [--cpu]
 
-All candidates read the same files, judge them with the same members (written out in Hugging Face's format, opened by
-transformers) and give probabilities, uncertainties and the action of each picture; broken files get an error. The loops:
-``loop`` decodes a batch, then runs the members over it; ``loader`` decodes in two worker processes. ``--cpu`` counts seconds of processor time
-instead of the clock's, which other programs on the machine do not change. Needs the extra parity.
+All candidates read the same files, judge them with the same members (written out in Hugging Face's
+format, opened by transformers) and give probabilities, uncertainties and the action of each
+picture; broken files get an error. The loops: ``loop`` decodes a batch, then runs the members over
+it; ``loader`` decodes in two worker processes. ``--cpu`` counts seconds of processor time instead
+of the clock's, which other programs on the machine do not change. Needs the extra parity.
 """
 
 import argparse
@@ -24,9 +26,10 @@ from transformers import AutoModelForImageClassification
 
 from benchmarks.timing import describe, interleave, machine
 from ferjax.ensemble import prediction
+from ferjax.faces import image_files
 from ferjax.faces.images import IMAGENET_MEAN, IMAGENET_STD
 from ferjax.models.pretrained import write_hugging_face
-from ferjax.serving import files, lines, pictures, sources
+from ferjax.serving import pipeline, records, sources
 from ferjax.serving.router import Router
 
 BATCH = 64
@@ -34,7 +37,7 @@ BATCH = 64
 
 def _read(path: str) -> np.ndarray | str:
     try:
-        return pictures.read(path)[0][1]
+        return image_files.read(path)[0][1]
     except ValueError as error:
         return str(error)
 
@@ -51,23 +54,32 @@ class _Files(torch.utils.data.Dataset):
 
 
 class TorchRouter:
-    """The run's members, one after the other, and the decomposition, as one would write them in PyTorch."""
+    """The run's members, one after the other, and the decomposition, as one would write them in
+    PyTorch."""
 
     def __init__(self, run: Path, thresholds: dict):
         trained = prediction.load_run(run)
-        self.size, self.thresholds, self.members = trained.config.model.image_size, thresholds, []
+        self.size = trained.config.model.image_size
+        self.thresholds = thresholds
+        self.members = []
         with tempfile.TemporaryDirectory() as scratch:
             for member in range(len(trained.config.train.seeds)):
                 folder = Path(scratch) / str(member)
-                write_hugging_face(prediction.one_member(trained, member), trained.config.model, folder)
+                write_hugging_face(
+                    prediction.one_member(trained, member), trained.config.model, folder
+                )
                 self.members.append(AutoModelForImageClassification.from_pretrained(folder).eval())
 
     @torch.inference_mode()
     def log_probs(self, faces: np.ndarray) -> torch.Tensor:
         """``[member, face, class]``."""
         x = torch.from_numpy(faces).float()[:, None] / 255
-        x = torch.nn.functional.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False).expand(-1, 3, -1, -1)
-        x = (x - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]
+        x = torch.nn.functional.interpolate(
+            x, (self.size, self.size), mode="bilinear", align_corners=False
+        ).expand(-1, 3, -1, -1)
+        x = (x - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[
+            :, None, None
+        ]
         return torch.stack([member(x).logits for member in self.members]).log_softmax(-1)
 
     @torch.inference_mode()
@@ -76,9 +88,15 @@ class TorchRouter:
         mean = log_probs.exp().mean(0)
         aleatoric = -(log_probs.exp() * log_probs).sum(-1).mean(0)
         epistemic = -(mean * mean.log()).sum(-1) - aleatoric
-        action = torch.where(epistemic > self.thresholds["epistemic"], 2, (aleatoric > self.thresholds["aleatoric"]).int())
+        action = torch.where(
+            epistemic > self.thresholds["epistemic"],
+            2,
+            (aleatoric > self.thresholds["aleatoric"]).int(),
+        )
         rows = zip(action.tolist(), mean.tolist(), aleatoric.tolist(), epistemic.tolist())
-        return [{"action": a, "probs": p, "aleatoric": al, "epistemic": ep} for a, p, al, ep in rows]
+        return [
+            {"action": a, "probs": p, "aleatoric": al, "epistemic": ep} for a, p, al, ep in rows
+        ]
 
 
 def torch_lines(router: TorchRouter, batches: Iterator[tuple[list[str], list]]) -> list[str]:
@@ -87,7 +105,12 @@ def torch_lines(router: TorchRouter, batches: Iterator[tuple[list[str], list]]) 
     for paths, read in batches:
         faces = [face for face in read if not isinstance(face, str)]
         decided = iter(router(np.stack(faces)) if faces else [])
-        out += [json.dumps({"path": path, **({"error": face} if isinstance(face, str) else next(decided))}) for path, face in zip(paths, read)]
+        out += [
+            json.dumps(
+                {"path": path, **({"error": face} if isinstance(face, str) else next(decided))}
+            )
+            for path, face in zip(paths, read)
+        ]
     return out
 
 
@@ -102,20 +125,33 @@ def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[
 
     def route() -> int:
         out = io.BytesIO()
-        files.route_files(router, sources.items(paths), lines.Jsonl(), out)
+        pipeline.route_files(router, sources.items(paths), records.Jsonl(), out)
         return len(out.getvalue().splitlines())
 
     def loop() -> int:
-        return len(torch_lines(twin, ((batch, [_read(path) for path in batch]) for batch in batches)))
+        return len(
+            torch_lines(twin, ((batch, [_read(path) for path in batch]) for batch in batches))
+        )
 
-    # Workers start once, in the run that is not counted, and by a server: a fork of JAX's threads may hang.
-    ahead = torch.utils.data.DataLoader(_Files(paths), BATCH, num_workers=2, collate_fn=list, persistent_workers=True,
-                                        multiprocessing_context="forkserver")
+    # Workers start once, in the run that is not counted, and by a server: a fork of JAX's threads
+    # may hang.
+    ahead = torch.utils.data.DataLoader(
+        _Files(paths),
+        BATCH,
+        num_workers=2,
+        collate_fn=list,
+        persistent_workers=True,
+        multiprocessing_context="forkserver",
+    )
 
     def loader() -> int:
         return len(torch_lines(twin, zip(batches, ahead)))
 
-    return {"ferjax route": route, "PyTorch loop": loop, "PyTorch loop, DataLoader of 2 workers": loader}
+    return {
+        "ferjax route": route,
+        "PyTorch loop": loop,
+        "PyTorch loop, DataLoader of 2 workers": loader,
+    }
 
 
 def _cpu_seconds() -> float:
@@ -124,10 +160,14 @@ def _cpu_seconds() -> float:
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path, help="an evaluated run, or a file of ferjax export")
     parser.add_argument("pictures", type=Path, nargs="+", help="folders of pictures")
-    parser.add_argument("--run", type=Path, help="the run behind the file (default: the source itself)")
+    parser.add_argument(
+        "--run", type=Path, help="the run behind the file (default: the source itself)"
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--cpu", action="store_true")
     given = parser.parse_args(argv)
@@ -136,10 +176,14 @@ def main(argv: list[str]) -> None:
     ways = candidates(given.source, given.run or given.source, paths)
     timings = interleave(ways, given.runs, clock=_cpu_seconds if given.cpu else time.perf_counter)
     baseline = timings["PyTorch loop"].median
-    print(f"{len(paths)} files, batches of {BATCH}, median of {given.runs} (slowest to fastest), per {'CPU second' if given.cpu else 'second'}")
+    print(
+        f"{len(paths)} files, batches of {BATCH}, median of {given.runs} (slowest to fastest), per {'CPU second' if given.cpu else 'second'}"
+    )
     for name, t in timings.items():
-        print(f"  {name:40s} {len(paths) / t.median:8.0f} pictures ({len(paths) / t.high:.0f}-{len(paths) / t.low:.0f})   "
-              f"{baseline / t.median:.2f} x the loop")
+        print(
+            f"  {name:40s} {len(paths) / t.median:8.0f} pictures ({len(paths) / t.high:.0f}-{len(paths) / t.low:.0f})   "
+            f"{baseline / t.median:.2f} x the loop"
+        )
 
 
 if __name__ == "__main__":

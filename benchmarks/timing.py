@@ -1,4 +1,5 @@
-"""Timing that can be believed: warm-up apart, results waited for, candidates in turn, medians and spread."""
+"""Timing that can be believed: warm-up apart, results waited for, candidates in turn, medians and
+spread."""
 
 import os
 import platform
@@ -12,13 +13,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Timing", "copy_seconds", "describe", "free_memory", "interleave", "machine", "matmul_peak"]
+__all__ = [
+    "Timing",
+    "copy_seconds",
+    "describe",
+    "free_memory",
+    "interleave",
+    "machine",
+    "matmul_peak",
+]
 
 Call = Callable[[], object]
 
 
 class Timing(NamedTuple):
-    """Seconds of one call: median, fastest and slowest of the counted runs, their number, and the first call (uncounted).
+    """Seconds of one call: median, fastest and slowest of the counted runs, their number, and the
+    first call (uncounted).
 
     The first call is where a program that compiles when it is called does so.
     """
@@ -43,15 +53,17 @@ def interleave(
     clock: Callable[[], float] = time.perf_counter,
     wait: Callable[[Any], object] = jax.block_until_ready,
 ) -> dict[str, Timing]:
-    """Times candidates in turn, A B C, B C A, C A B, …, so that a machine that slows down slows all of them alike.
+    """Times candidates in turn, A B C, B C A, C A B, …, so that a machine that slows down slows all
+    of them alike.
 
-    Each counted run follows one of the same candidate that is not counted, so that none pays for what its neighbour left
-    behind: its arrays in the caches, its threads still spinning.
+    Each counted run follows one of the same candidate that is not counted, so that none pays for
+    what its neighbour left behind: its arrays in the caches, its threads still spinning.
 
     Args:
       candidates: name -> call; its result is waited for.
       runs: counted runs of each.
-      limit: seconds after which no further round begins, but never less than two rounds are counted.
+      limit: seconds after which no further round begins, but never less than two rounds are
+        counted.
       clock: seconds now.
       wait: blocks until a result is there.
 
@@ -59,7 +71,9 @@ def interleave(
       ValueError: if there is nothing to time or nothing to count.
     """
     if not candidates or runs < 1:
-        raise ValueError(f"expected candidates and at least one run, got {len(candidates)} candidates and {runs} runs")
+        raise ValueError(
+            f"expected candidates and at least one run, got {len(candidates)} candidates and {runs} runs"
+        )
 
     def seconds(call: Call) -> float:
         began = clock()
@@ -67,7 +81,8 @@ def interleave(
         return clock() - began
 
     first = {name: seconds(call) for name, call in candidates.items()}
-    names, counted = list(candidates), {name: [] for name in candidates}
+    names = list(candidates)
+    counted = {name: [] for name in candidates}
     began = clock()
     for turn in range(runs):
         if turn >= 2 and clock() - began > limit:
@@ -76,11 +91,14 @@ def interleave(
         for name in names[start:] + names[:start]:
             wait(candidates[name]())
             counted[name].append(seconds(candidates[name]))
-    return {n: Timing(float(np.median(s)), min(s), max(s), len(s), first[n]) for n, s in counted.items()}
+    return {
+        n: Timing(float(np.median(s)), min(s), max(s), len(s), first[n]) for n, s in counted.items()
+    }
 
 
 def matmul_peak(side: int = 2048, dtype: Any = "float32", runs: int = 7) -> float:
-    """FLOP/s of the fastest of several large matrix products: what the machine can do at most, as far as JAX can ask."""
+    """FLOP/s of the fastest of several large matrix products: what the machine can do at most, as
+    far as JAX can ask."""
     a = jnp.ones((side, side), dtype)
     product = jax.jit(jnp.matmul)
     return 2 * side**3 / interleave({"matmul": lambda: product(a, a)}, runs)["matmul"].low
@@ -100,12 +118,15 @@ def free_memory() -> int:
         return limits["bytes_limit"] - limits["bytes_in_use"]
     if sys.platform == "linux":
         with open("/proc/meminfo") as file:
-            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
+            return 1024 * next(
+                int(line.split()[1]) for line in file if line.startswith("MemAvailable")
+            )
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def machine() -> dict[str, Any]:
     """Device, cores, load and versions: what every figure depends on."""
+
     def installed(package: str) -> str | None:
         try:
             return version(package)
@@ -118,7 +139,9 @@ def machine() -> dict[str, Any]:
         "device": f"{devices[0].platform} {devices[0].device_kind}",
         "devices": len(devices),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "versions": {name: found for name in packages if (found := installed(name))},
@@ -137,5 +160,7 @@ def _processor() -> str:
 def describe(facts: Mapping[str, Any]) -> str:
     """:func:`machine` on one line."""
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    return (f"{facts['devices']} × {facts['device']}, {facts['processor']}, {facts['cores']} cores, load {facts['load']}, "
-            f"Python {facts['python']}, {versions}")
+    return (
+        f"{facts['devices']} × {facts['device']}, {facts['processor']}, {facts['cores']} cores, load {facts['load']}, "
+        f"Python {facts['python']}, {versions}"
+    )

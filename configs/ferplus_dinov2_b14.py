@@ -1,19 +1,39 @@
-"""The paper's ensemble: DINOv2 B/14 at 224 pixels, five members fully fine-tuned on FER+ vote distributions, seeds 42-46.
+"""The paper's ensemble: DINOv2 B/14 at 224 pixels, five members fully fine-tuned on FER+ vote
+distributions, seeds 42-46.
 
     ferjax train configs/ferplus_dinov2_b14.py --out runs/b14 \
         --data.path data/ferplus --model.pretrained weights/dinov2_vitb14   # Hugging Face, original or timm weights
     ferjax train configs/ferplus_dinov2_b14.py --out runs/b14 --dry-run     # parameters, FLOPs and memory first
-Meant for accelerators: bfloat16 compute, float32 parameters, recomputed blocks, every member on its own device where there
-are five. The paper reports rho(aleatoric, disagreement) 0.66 and a severity-5 AUROC of 0.699; not measured here.
+Meant for accelerators: bfloat16 compute, float32 parameters, recomputed blocks, every member on its
+own device where there are five. The paper reports rho(aleatoric, disagreement) 0.66 and a
+severity-5 AUROC of 0.699; not measured here.
 """
 
 from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2
 
 config = Config(
     data=DataConfig(name="ferplus", path="data/ferplus"),
-    model=dinov2("b14", 224, pretrained="weights/dinov2_vitb14", dtype="bfloat16", remat=True, head="cls"),
-    train=TrainConfig(seeds=(42, 43, 44, 45, 46), epochs=25, batch_size=256, learning_rate=5e-5, warmup_epochs=0, weight_decay=0.05),
+    model=dinov2(
+        "b14", 224, pretrained="weights/dinov2_vitb14", dtype="bfloat16", remat=True, head="cls"
+    ),
+    train=TrainConfig(
+        seeds=(42, 43, 44, 45, 46),
+        epochs=25,
+        batch_size=256,
+        learning_rate=5e-5,
+        warmup_epochs=0,
+        weight_decay=0.05,
+    ),
     evaluate=EvaluateConfig(
-        corruptions=(*BASE_CORRUPTIONS, "shot_noise", "impulse_noise", "motion_blur", "contrast", "jpeg", "elastic"),
-        fit_corruptions=("gnoise", "blur", "occlude")),
+        corruptions=(
+            *BASE_CORRUPTIONS,
+            "shot_noise",
+            "impulse_noise",
+            "motion_blur",
+            "contrast",
+            "jpeg",
+            "elastic",
+        ),
+        fit_corruptions=("gnoise", "blur", "occlude"),
+    ),
 )

@@ -1,8 +1,10 @@
-"""The hard-label arm of the paper's ensemble: as ferplus_dinov2_b14.py, trained towards the most voted class alone.
+"""The hard-label arm of the paper's ensemble: as ferplus_dinov2_b14.py, trained towards the most
+voted class alone.
 
     ferjax train configs/ferplus_dinov2_b14_hard.py --out runs/b14_hard \
         --data.path data/ferplus --model.pretrained weights/dinov2_vitb14
-Beside the soft-label arm it shows how much of aleatoric comes from having seen the votes. Not measured here.
+Beside the soft-label arm it shows how much of aleatoric comes from having seen the votes. Not
+measured here.
 """
 
 import dataclasses

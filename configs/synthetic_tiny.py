@@ -1,4 +1,5 @@
-"""Five tiny ViTs on synthetic faces: the quickstart's configuration, spelled out as a starting point for your own.
+"""Five tiny ViTs on synthetic faces: the quickstart's configuration, spelled out as a starting
+point for your own.
 
     ferjax train configs/synthetic_tiny.py --out runs/tiny
 

@@ -4,11 +4,19 @@ The pure functions (arrays in, arrays out) live in :mod:`ferjax.uncertainty`, :m
 :mod:`ferjax.bootstrap` and :mod:`ferjax.routing`; the most used are re-exported here.
 """
 
-from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig, dinov2, load_config
+from ferjax.config import (
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ModelConfig,
+    TrainConfig,
+    dinov2,
+    load_config,
+)
+from ferjax.conformal import conformal_threshold
 from ferjax.metrics import auroc, spearman
 from ferjax.predictions import Predictions
 from ferjax.routing import Thresholds, decide, grid, routing_auc
-from ferjax.thresholds import conformal_threshold
 from ferjax.uncertainty import Decomposition, decompose, entropy, mean_log_probs
 
 __version__ = "0.1.0"

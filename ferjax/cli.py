@@ -1,4 +1,5 @@
-"""The ``ferjax`` command: parse, call, exit. Everything it does can be done from Python in as many lines."""
+"""The ``ferjax`` command: parse, call, exit. Everything it does can be done from Python in as many
+lines."""
 
 import sys
 from pathlib import Path
@@ -29,19 +30,29 @@ First time here: ferjax quickstart. Then: ferjax data, train, evaluate, route, i
 
 def _commands(train_default: Config, config_file: Path | None) -> Any:
     """The tree of commands; `train` takes its defaults from the configuration file it is given."""
-    default = Train(tyro.MISSING if config_file is None else config_file, tyro.MISSING, config=train_default)
+    default = Train(
+        tyro.MISSING if config_file is None else config_file, tyro.MISSING, config=train_default
+    )
     return (
         Annotated[Data, subcommand("data")]
         | Annotated[Train, subcommand("train", default=default)]
         | Annotated[Watch, subcommand("watch")]
         | Annotated[
-            Annotated[MembersList, subcommand("list")] | Annotated[MembersSlice, subcommand("slice")]
-            | Annotated[MembersMerge, subcommand("merge")] | Annotated[MembersAdd, subcommand("add")],
-            subcommand("members", description="Who is in a run; some of them as a run, several runs as one, new ones for a trained run."),
+            Annotated[MembersList, subcommand("list")]
+            | Annotated[MembersSlice, subcommand("slice")]
+            | Annotated[MembersMerge, subcommand("merge")]
+            | Annotated[MembersAdd, subcommand("add")],
+            subcommand(
+                "members",
+                description="Who is in a run; some of them as a run, several runs as one, new ones for a trained run.",
+            ),
         ]
         | Annotated[
-            Annotated[WeightsInfo, subcommand("info")] | Annotated[WeightsExport, subcommand("export")],
-            subcommand("weights", description="Look into pretrained weights, or write a member out."),
+            Annotated[WeightsInfo, subcommand("info")]
+            | Annotated[WeightsExport, subcommand("export")],
+            subcommand(
+                "weights", description="Look into pretrained weights, or write a member out."
+            ),
         ]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Route, subcommand("route")]
@@ -59,16 +70,26 @@ def _said(error: Exception) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs a command line; exits with 0, 2 for wrong input, 3 if some pictures failed, 75 when preempted, 130 when interrupted."""
+    """Runs a command line; exits with 0, 2 for wrong input, 3 if some pictures failed, 75 when
+    preempted, 130 when interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        default, config_file = Config(), None
+        default = Config()
+        config_file = None
         if len(argv) > 1 and argv[0] == "train" and not argv[1].startswith("-"):
             config_file = Path(argv[1])
             default = load_config(config_file)
-        command: Any = tyro.cli(_commands(default, config_file), args=argv, prog="ferjax", description=_ABOUT)
+        command: Any = tyro.cli(
+            _commands(default, config_file), args=argv, prog="ferjax", description=_ABOUT
+        )
         sys.exit(command.run())
-    except (ValueError, FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError) as error:
+    except (
+        ValueError,
+        FileNotFoundError,
+        FileExistsError,
+        PermissionError,
+        IsADirectoryError,
+    ) as error:
         err.print(Text.assemble(("error:", "bold red"), f" {_said(error)}"))
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,4 +1,5 @@
-"""Do two sets of features come from one distribution? Maximum mean discrepancy with a permutation test."""
+"""Do two sets of features come from one distribution? Maximum mean discrepancy with a permutation
+test."""
 
 from typing import NamedTuple
 
@@ -10,21 +11,29 @@ __all__ = ["TwoSample", "two_sample_test"]
 
 
 class TwoSample(NamedTuple):
-    """``mmd2``, the unbiased squared MMD (0 in expectation for one distribution, may be negative); the permutation
-    ``p_value``; the kernel's ``bandwidth``. Scalars."""
+    """``mmd2``, the unbiased squared MMD (0 in expectation for one distribution, may be negative);
+    the permutation ``p_value``; the kernel's ``bandwidth``. Scalars."""
 
     mmd2: jax.Array
     p_value: jax.Array
     bandwidth: jax.Array
 
 
-def two_sample_test(x: jax.Array, y: jax.Array, key: jax.Array, *, permutations: int = 999, bandwidth: float | None = None) -> TwoSample:
+def two_sample_test(
+    x: jax.Array,
+    y: jax.Array,
+    key: jax.Array,
+    *,
+    permutations: int = 999,
+    bandwidth: float | None = None,
+) -> TwoSample:
     """Tests whether ``x`` and ``y`` were drawn from one distribution.
 
-    The kernel matrix of the pooled samples is computed once; a permutation is a reassignment of signs, so all of them are
-    one matrix product. The bandwidth is read from the pool, which permuting does not change, and the observed split counts
-    as one of the permutations: under the null hypothesis the p-value is at most α with probability at most α, exactly, at
-    any sample size.
+    The kernel matrix of the pooled samples is computed once; a permutation is a reassignment of
+    signs, so all of them are one matrix product. The bandwidth is read from the pool, which
+    permuting does not change, and the observed split counts as one of the permutations: under the
+    null hypothesis the p-value is at most α with probability at most α, exactly, at any sample
+    size.
 
     Args:
       x: ``[n, width]`` features, n >= 2.
@@ -40,22 +49,28 @@ def two_sample_test(x: jax.Array, y: jax.Array, key: jax.Array, *, permutations:
       ValueError: if the shapes do not fit or a side has fewer than two samples.
 
     References:
-      Gretton et al., A Kernel Two-Sample Test, 2012, https://jmlr.org/papers/v13/gretton12a.html; Phipson & Smyth,
-      Permutation P-values Should Never Be Zero, 2010.
+      Gretton et al., A Kernel Two-Sample Test, 2012, https://jmlr.org/papers/v13/gretton12a.html;
+      Phipson & Smyth, Permutation P-values Should Never Be Zero, 2010.
 
     >>> x = jax.random.normal(jax.random.key(0), (40, 3))
     >>> bool(two_sample_test(x, x + 2, jax.random.key(1)).p_value < 0.01)
     True
     """
-    x, y = jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)
+    x = jnp.asarray(x, jnp.float32)
+    y = jnp.asarray(y, jnp.float32)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
-        raise ValueError(f"expected features [n, width] and [m, width] with n, m >= 2, got {x.shape} and {y.shape}")
-    n, m = len(x), len(y)
+        raise ValueError(
+            f"expected features [n, width] and [m, width] with n, m >= 2, got {x.shape} and {y.shape}"
+        )
+    n = len(x)
+    m = len(y)
     pool = jnp.concatenate([x, y])
     pool = pool - jnp.mean(pool, 0, keepdims=True)  # distances by the product form lose less near 0
     exact = jax.lax.Precision.HIGHEST
     norms = jnp.sum(pool**2, 1)
-    squared = jnp.maximum(norms[:, None] + norms[None] - 2 * jnp.matmul(pool, pool.T, precision=exact), 0.0)
+    squared = jnp.maximum(
+        norms[:, None] + norms[None] - 2 * jnp.matmul(pool, pool.T, precision=exact), 0.0
+    )
     apart = ~jnp.eye(n + m, dtype=bool)
     if bandwidth is None:
         median = jnp.median(squared[np.triu_indices(n + m, 1)])
@@ -65,11 +80,14 @@ def two_sample_test(x: jax.Array, y: jax.Array, key: jax.Array, *, permutations:
     kernel = jnp.where(apart, jnp.exp(-squared / (2 * sigma**2)), 0.0)
 
     first = jnp.arange(n + m) < n
-    orders = jax.vmap(lambda k: jax.random.permutation(k, first))(jax.random.split(key, permutations))
+    orders = jax.vmap(lambda k: jax.random.permutation(k, first))(
+        jax.random.split(key, permutations)
+    )
     in_x = jnp.concatenate([first[None], orders]).astype(jnp.float32)
     in_y = 1.0 - in_x
     from_x = jnp.matmul(in_x, kernel, precision=exact)
-    within_x, between = jnp.sum(from_x * in_x, 1), jnp.sum(from_x * in_y, 1)
+    within_x = jnp.sum(from_x * in_x, 1)
+    between = jnp.sum(from_x * in_y, 1)
     within_y = jnp.sum(kernel) - within_x - 2 * between
     mmd2 = within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * between / (n * m)
     # A permutation that ties with the observed split up to rounding must count as reaching it.

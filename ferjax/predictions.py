@@ -1,7 +1,7 @@
 """The file between the ensemble and everything after it: member log-probabilities of one condition.
 
-A ``.npz`` file, one per condition (the clean test split, one corruption at one severity, a folder of strangers), readable
-with numpy alone and writable from any framework:
+A ``.npz`` file, one per condition (the clean test split, one corruption at one severity, a folder
+of strangers), readable with numpy alone and writable from any framework:
 
 ===============  =====================  =========================================================================
 name             shape, dtype           meaning
@@ -32,7 +32,8 @@ __all__ = ["Predictions", "read_arrays", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file that is either the old one or the new one, whole, whatever happens in between."""
+    """Writes a file that is either the old one or the new one, whole, whatever happens in
+    between."""
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -46,7 +47,8 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Arrays of an ``.npz`` by name; the one of an ``.npy`` under the empty name. No pickle is opened.
+    """Arrays of an ``.npz`` by name; the one of an ``.npy`` under the empty name. No pickle is
+    opened.
 
     Raises:
       ValueError: if the file is neither, or damaged; names it.
@@ -54,7 +56,11 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file:
             loaded = np.load(file, allow_pickle=False)
-            return {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+            return (
+                {"": loaded}
+                if isinstance(loaded, np.ndarray)
+                else {name: loaded[name] for name in loaded.files}
+            )
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         # numpy takes whatever is not its own for a pickle, and offers to open it.
         why = "not one of numpy's files" if "pickle" in str(error) else str(error)
@@ -78,20 +84,28 @@ class Predictions:
 
     def __post_init__(self) -> None:
         if self.log_probs.ndim != 3:
-            raise ValueError(f"log_probs must be [member, face, class], got shape {self.log_probs.shape}")
+            raise ValueError(
+                f"log_probs must be [member, face, class], got shape {self.log_probs.shape}"
+            )
         faces = self.log_probs.shape[1]
         if self.ids.shape != (faces,):
             raise ValueError(f"ids must be [face] ({faces},), got {self.ids.shape}")
         for name in ("votes", "truth"):
             value = getattr(self, name)
             if value is not None and (value.ndim != 2 or len(value) != faces):
-                raise ValueError(f"{name} must have one row for each of {faces} faces, got {value.shape}")
+                raise ValueError(
+                    f"{name} must have one row for each of {faces} faces, got {value.shape}"
+                )
         classes = self.log_probs.shape[2]
         if self.votes is not None and self.votes.shape[1] != classes + 2:
-            raise ValueError(f"votes must have {classes} columns for the classes of log_probs, then unknown and NF; got {self.votes.shape}")
+            raise ValueError(
+                f"votes must have {classes} columns for the classes of log_probs, then unknown and NF; got {self.votes.shape}"
+            )
         for name, value in self.features.items():
             if value.ndim < 2 or value.shape[-2] != faces:
-                raise ValueError(f"features {name!r} must be [..., face, width] with {faces} faces, got {value.shape}")
+                raise ValueError(
+                    f"features {name!r} must be [..., face, width] with {faces} faces, got {value.shape}"
+                )
         per_face = {f"scores {name!r}": value for name, value in self.scores.items()}
         if self.groups is not None:
             per_face["groups"] = self.groups
@@ -102,14 +116,20 @@ class Predictions:
         bad = ~(np.abs(sums - 1) < 1e-3)
         if bad.any():
             member, face = np.argwhere(bad)[0]
-            raise ValueError(f"log_probs of member {member}, face {face} sum to {sums[member, face]:.4g} after exp, "
-                             "expected 1: these are not log-probabilities")
+            raise ValueError(
+                f"log_probs of member {member}, face {face} sum to {sums[member, face]:.4g} after exp, "
+                "expected 1: these are not log-probabilities"
+            )
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the file in one piece; a kill leaves the old file or none."""
         import io
 
-        meta = {"condition": self.condition, "corruption": self.corruption, "severity": self.severity}
+        meta = {
+            "condition": self.condition,
+            "corruption": self.corruption,
+            "severity": self.severity,
+        }
         arrays = {
             "log_probs": self.log_probs.astype(np.float32),
             "ids": self.ids.astype(np.int64),
@@ -138,9 +158,13 @@ class Predictions:
         try:
             arrays = read_arrays(path)
         except ValueError as error:
-            raise ValueError(f"{error}; if an evaluation wrote it, delete it and evaluate again") from error
+            raise ValueError(
+                f"{error}; if an evaluation wrote it, delete it and evaluate again"
+            ) from error
         if "" in arrays:
-            raise ValueError(f"{path}: one bare array; save it by name, np.savez(path, log_probs=...)")
+            raise ValueError(
+                f"{path}: one bare array; save it by name, np.savez(path, log_probs=...)"
+            )
         if "log_probs" not in arrays:
             raise ValueError(f"{path}: no array log_probs; found {', '.join(arrays) or 'nothing'}")
         try:
@@ -149,7 +173,9 @@ class Predictions:
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray | None], default_condition: str) -> "Predictions":
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray | None], default_condition: str
+    ) -> "Predictions":
         """Builds predictions from the arrays of a file, by the names of the module's table.
 
         Raises:
@@ -158,11 +184,16 @@ class Predictions:
         meta = json.loads(str(arrays.get("meta", "{}")))
         if not isinstance(meta, dict):
             raise ValueError(f"meta must be a JSON object, got {meta!r}")
-        log_probs, ids = arrays["log_probs"], arrays.get("ids")
+        log_probs = arrays["log_probs"]
+        ids = arrays.get("ids")
         assert log_probs is not None
 
         def named(prefix: str) -> dict[str, np.ndarray]:
-            return {name.removeprefix(prefix): of for name, of in arrays.items() if name.startswith(prefix) and of is not None}
+            return {
+                name.removeprefix(prefix): of
+                for name, of in arrays.items()
+                if name.startswith(prefix) and of is not None
+            }
 
         return cls(
             log_probs=log_probs,

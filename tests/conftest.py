@@ -1,9 +1,12 @@
-"""One strict session: eight fake CPU devices, no silent promotion of ranks, and one tiny run shared by every module."""
+"""One strict session: eight fake CPU devices, no silent promotion of ranks, and one tiny run shared
+by every module."""
 
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
 
 import atexit
 import shutil
@@ -11,7 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers and child processes share what one of them has compiled
+if (
+    "JAX_COMPILATION_CACHE_DIR" not in os.environ
+):  # workers and child processes share what one of them has compiled
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="ferjax-compiled-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
@@ -19,8 +24,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers and child processes
 import jax
 import numpy as np
 import pytest
+import scipy.special
 
 from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig
+from ferjax.predictions import Predictions
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -28,17 +35,23 @@ TINY = Config(
     data=DataConfig(synthetic_faces=200),
     model=ModelConfig(patch_size=16, dim=16, depth=1, heads=2),
     train=TrainConfig(seeds=(1, 2, 3), epochs=2),
-    evaluate=EvaluateConfig(corruptions=("gnoise",), severities=(1, 5), resamples=50, batch_size=64),
+    evaluate=EvaluateConfig(
+        corruptions=("gnoise",), severities=(1, 5), resamples=50, batch_size=64
+    ),
 )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
-    """Fails what was skipped although FERJAX_MUST_RUN names its marker: where data lie ready, they must be used."""
+    """Fails what was skipped although FERJAX_MUST_RUN names its marker: where data lie ready, they
+    must be used."""
     report = yield
-    must = set(os.environ.get("FERJAX_MUST_RUN", "").split(",")) & {mark.name for mark in item.iter_markers()}
+    must = set(os.environ.get("FERJAX_MUST_RUN", "").split(",")) & {
+        mark.name for mark in item.iter_markers()
+    }
     if report.skipped and must and not hasattr(report, "wasxfail"):
-        report.outcome, report.longrepr = "failed", f"skipped, but FERJAX_MUST_RUN names {', '.join(must)}: {report.longrepr}"
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but FERJAX_MUST_RUN names {', '.join(must)}: {report.longrepr}"
     return report
 
 
@@ -68,13 +81,15 @@ def tiny_faces():
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained and evaluated run, made by the command line once for all workers. Read it; copy it to change it."""
+    """A trained and evaluated run, made by the command line once for all workers. Read it; copy it
+    to change it."""
     from ferjax.cli import main
 
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    folder, finished = base / "tiny_run", base / "tiny_run.json"
+    folder = base / "tiny_run"
+    finished = base / "tiny_run.json"
     try:
         (base / "tiny_run.claimed").mkdir()
     except FileExistsError:
@@ -98,3 +113,35 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rng() -> np.random.Generator:
     """Fresh, and the same in every test."""
     return np.random.default_rng(0)
+
+
+MEMBERS = 3
+FACES = 150
+
+
+@pytest.fixture(scope="session")
+def predicted():
+    """Clean valid and test, two severities of one corruption, and a handful of strangers."""
+    rng = np.random.default_rng(0)
+    truth = rng.dirichlet(np.full(8, 0.3), 2 * FACES)
+    votes = np.concatenate([rng.multinomial(10, truth), np.zeros((2 * FACES, 2), int)], axis=1)
+
+    def log_probs(rows, spread):
+        logits = np.log(truth[rows] + 0.03)[None] + spread * rng.normal(
+            size=(MEMBERS, len(rows), 8)
+        )
+        return scipy.special.log_softmax(logits, -1).astype(np.float32)
+
+    def of(rows, spread, **about):
+        return Predictions(log_probs(rows, spread), rows, votes[rows], truth[rows], **about)
+
+    valid = np.arange(FACES)
+    test = np.arange(FACES, 2 * FACES)
+    made = [
+        of(valid, 0.3, condition="valid"),
+        of(test, 0.3, condition="test"),
+        of(test, 0.5, condition="gnoise_1", corruption="gnoise", severity=1),
+        of(test, 1.5, condition="gnoise_5", corruption="gnoise", severity=5),
+        Predictions(log_probs(valid[:20], 2.0), valid[:20] + 1000, condition="not_a_face"),
+    ]
+    return {p.condition: p for p in made}

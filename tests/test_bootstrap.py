@@ -1,4 +1,5 @@
-"""Resampling as weights: counts, groups, pairs, scipy's interval, and one sort however many resamples."""
+"""Resampling as weights: counts, groups, pairs, scipy's interval, and one sort however many
+resamples."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,8 @@ import scipy.stats
 
 from ferjax import bootstrap, metrics
 
-FACES, RESAMPLES = 80, 2000
+FACES = 80
+RESAMPLES = 2000
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +57,14 @@ def test_interval_is_scipys(rng, weights):
     got = jax.jit(lambda w: bootstrap.estimate(lambda row: metrics.spearman(x, y, row), w))(weights)
     assert float(got.value) == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-6)
     expected = scipy.stats.bootstrap(
-        (x, y), lambda a, b: scipy.stats.spearmanr(a, b).statistic, paired=True, vectorized=False, method="percentile",
-        n_resamples=RESAMPLES, rng=rng).confidence_interval
+        (x, y),
+        lambda a, b: scipy.stats.spearmanr(a, b).statistic,
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=RESAMPLES,
+        rng=rng,
+    ).confidence_interval
     width = expected.high - expected.low
     assert abs(float(got.low) - expected.low) < 0.1 * width
     assert abs(float(got.high) - expected.high) < 0.1 * width
@@ -78,14 +86,20 @@ def test_statistics_on_the_same_rows_are_paired(rng, weights):
 
 def test_a_difference_is_that_of_the_pairs(rng, weights):
     x = jnp.asarray(rng.normal(size=FACES), jnp.float32)
-    y, labels = x + 0.1, x > 0.3
-    got = bootstrap.difference(lambda w: metrics.auroc(x, labels, w), lambda w: metrics.auroc(y, labels, w), weights[:50])
+    y = x + 0.1
+    labels = x > 0.3
+    got = bootstrap.difference(
+        lambda w: metrics.auroc(x, labels, w), lambda w: metrics.auroc(y, labels, w), weights[:50]
+    )
     assert tuple(map(float, got)) == (0.0, 0.0, 0.0)
 
 
 def test_batches_change_nothing_and_all_faces_come_first(rng, weights):
     x = jnp.asarray(rng.normal(size=FACES), jnp.float32)
-    whole, parts = (bootstrap.resampled(lambda w: {"sum": jnp.sum(w * x)}, weights[:10], batch=b)["sum"] for b in (11, 3))
+    whole, parts = (
+        bootstrap.resampled(lambda w: {"sum": jnp.sum(w * x)}, weights[:10], batch=b)["sum"]
+        for b in (11, 3)
+    )
     np.testing.assert_allclose(whole, parts, rtol=1e-5)
     np.testing.assert_allclose(whole, [x.sum(), *(weights[:10] @ x)], rtol=1e-4, atol=1e-5)
     assert float(bootstrap.summarise(whole).value) == float(whole[0])
@@ -100,14 +114,19 @@ def _sorted_shapes(jaxpr):
                 yield from _sorted_shapes(inner)
 
 
-@pytest.mark.parametrize("statistic, sorts", [
-    (lambda x, y, w: metrics.spearman(x, y, w), 2),
-    (lambda x, y, w: metrics.auroc(x, y > 0, w), 1),
-    (lambda x, y, w: metrics.auroc_between(x, y, w, w), 1),
-    (lambda x, y, w: metrics.aupr(x, y > 0, w), 1),
-    (lambda x, y, w: metrics.fpr_at_tpr(x, y > 0, w), 1),
-], ids=["spearman", "auroc", "auroc_between", "aupr", "fpr_at_tpr"])
+@pytest.mark.parametrize(
+    "statistic, sorts",
+    [
+        (lambda x, y, w: metrics.spearman(x, y, w), 2),
+        (lambda x, y, w: metrics.auroc(x, y > 0, w), 1),
+        (lambda x, y, w: metrics.auroc_between(x, y, w, w), 1),
+        (lambda x, y, w: metrics.aupr(x, y > 0, w), 1),
+        (lambda x, y, w: metrics.fpr_at_tpr(x, y > 0, w), 1),
+    ],
+    ids=["spearman", "auroc", "auroc_between", "aupr", "fpr_at_tpr"],
+)
 def test_scores_are_sorted_once_whatever_the_number_of_resamples(statistic, sorts):
-    x, w = jnp.zeros(FACES), jnp.ones((7, FACES), int)
+    x = jnp.zeros(FACES)
+    w = jnp.ones((7, FACES), int)
     jaxpr = jax.make_jaxpr(jax.vmap(statistic, (None, None, 0)))(x, x, w)
     assert list(_sorted_shapes(jaxpr.jaxpr)) == [(FACES,)] * sorts

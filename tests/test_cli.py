@@ -68,17 +68,23 @@ def test_a_run_holds_everything_later_commands_need(run, tiny):
             assert opened.width > 100
 
 
-@pytest.mark.parametrize("words, said", [
-    (("route", "{run}", "{empty}"), "no picture in this folder"),
-    (("route", "{run}", "{empty}/absent.png"), "no such file or folder"),
-    (("route", "{bare}", "{run}/plane.png"), "is not a run"),
-    (("evaluate", "{bare}"), "is not a run"),
-    (("evaluate", "{untrained}"), "holds no checkpoints"),
-    (("train", "{bare}/absent.py", "--out", "{bare}/x"), "no configuration file"),
-    (("train", "{config}", "--out", "{run}"), "exists and is not empty"),
-    (("train", "{config}", "--out", "{bare}/x", "--train.batch-size", "100000"), "more than the"),
-    (("data", "ferplus", "--votes", "{bare}/absent.csv"), "no such file"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("route", "{run}", "{empty}"), "no picture in this folder"),
+        (("route", "{run}", "{empty}/absent.png"), "no such file or folder"),
+        (("route", "{bare}", "{run}/plane.png"), "is not a run"),
+        (("evaluate", "{bare}"), "is not a run"),
+        (("evaluate", "{untrained}"), "holds no checkpoints"),
+        (("train", "{bare}/absent.py", "--out", "{bare}/x"), "no configuration file"),
+        (("train", "{config}", "--out", "{run}"), "exists and is not empty"),
+        (
+            ("train", "{config}", "--out", "{bare}/x", "--train.batch-size", "100000"),
+            "more than the",
+        ),
+        (("data", "ferplus", "--votes", "{bare}/absent.csv"), "no such file"),
+    ],
+)
 def test_wrong_input_is_refused_in_words(run, tmp_path, capsys, words, said):
     empty, bare, untrained = (tmp_path / name for name in ("empty", "bare", "untrained"))
     for folder in (empty, bare, untrained):
@@ -111,7 +117,16 @@ def test_other_pictures_are_strangers_or_a_labelled_test(run, tmp_path, rng, cap
         (tmp_path / "labelled" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (60, 50), np.uint8)).save(tmp_path / "labelled" / name)
     np.savez(tmp_path / "noise.npz", images=rng.integers(0, 255, (6, 48, 48), np.uint8))
-    assert ferjax("evaluate", copy, "--ood", f"noise={tmp_path / 'noise.npz'}", f"faces={tmp_path / 'labelled'}") == 0
+    assert (
+        ferjax(
+            "evaluate",
+            copy,
+            "--ood",
+            f"noise={tmp_path / 'noise.npz'}",
+            f"faces={tmp_path / 'labelled'}",
+        )
+        == 0
+    )
     tables = json.loads((copy / "evaluation.json").read_text())
     assert tables["v2"]["natural"]["noise"]["faces"] == 6
     assert tables["cross_dataset"]["faces"]["faces"] == 4
@@ -126,17 +141,23 @@ def test_other_pictures_are_strangers_or_a_labelled_test(run, tmp_path, rng, cap
 def test_a_sheet_of_corruptions(tmp_path, capsys):
     assert ferjax("corruptions") == 0
     assert "gnoise" in capsys.readouterr().out
-    assert ferjax("corruptions", "--sheet", tmp_path / "sheet.png", "--suite", "paper", "--size", "32") == 0
+    assert (
+        ferjax("corruptions", "--sheet", tmp_path / "sheet.png", "--suite", "paper", "--size", "32")
+        == 0
+    )
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 6 * 32 and sheet.height > 11 * 32
 
 
-@pytest.mark.parametrize("words, said", [
-    (["corruptions", "{folder}/none.png", "--sheet", "{folder}/sheet.png"], "none.png"),
-    (["corruptions", "{folder}/text.png", "--sheet", "{folder}/sheet.png"], "text.png"),
-    (["corruptions", "--sheet", "{folder}/sheet.png", "--size", "8"], "at least 32 pixels"),
-    (["corruptions", "{folder}/text.png"], "--sheet"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["corruptions", "{folder}/none.png", "--sheet", "{folder}/sheet.png"], "none.png"),
+        (["corruptions", "{folder}/text.png", "--sheet", "{folder}/sheet.png"], "text.png"),
+        (["corruptions", "--sheet", "{folder}/sheet.png", "--size", "8"], "at least 32 pixels"),
+        (["corruptions", "{folder}/text.png"], "--sheet"),
+    ],
+)
 def test_no_sheet_of_what_is_no_picture(tmp_path, capsys, words, said):
     (tmp_path / "text.png").write_text("this is no picture")
     assert ferjax(*(word.format(folder=tmp_path) for word in words)) == 2
@@ -150,23 +171,37 @@ def test_a_finished_run_is_watched_member_by_member(run, tiny, capsys):
     said = capsys.readouterr().out
     assert "not running" in said
     for member, seed in enumerate(tiny.train.seeds):
-        assert any(str(member) in line and str(seed) in line and ("█" in line or "▁" in line) for line in said.splitlines())
+        assert any(
+            str(member) in line and str(seed) in line and ("█" in line or "▁" in line)
+            for line in said.splitlines()
+        )
 
 
-@pytest.mark.parametrize("text, said", [
-    ("import nope\n", "config.py: ModuleNotFoundError: No module named 'nope'"), ("x = (\n", "config.py, line 1: SyntaxError"),
-    ("from ferjax.config import Config\nconfig = Config(train=3)\n", "config.py: train must be a TrainConfig, got 3"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("import nope\n", "config.py: ModuleNotFoundError: No module named 'nope'"),
+        ("x = (\n", "config.py, line 1: SyntaxError"),
+        (
+            "from ferjax.config import Config\nconfig = Config(train=3)\n",
+            "config.py: train must be a TrainConfig, got 3",
+        ),
+    ],
+)
 def test_a_configuration_that_does_not_run_is_refused_by_name(tmp_path, capsys, text, said):
     (tmp_path / "config.py").write_text(text)
     assert ferjax("train", tmp_path / "config.py", "--out", tmp_path / "x", "--dry-run") == 2
-    assert said.replace(" ", "") in "".join(capsys.readouterr().err.split())  # long paths are wrapped
+    assert said.replace(" ", "") in "".join(
+        capsys.readouterr().err.split()
+    )  # long paths are wrapped
 
 
 def test_square_brackets_are_no_markup(tmp_path, capsys):
     assert ferjax("route", tmp_path / "run", tmp_path / "[red]y") == 2
     assert "[red]y" in "".join(capsys.readouterr().err.split())
-    assert ferjax("evaluate", "--predictions", tmp_path / "[red]a.npz", "--out", tmp_path / "o") == 2
+    assert (
+        ferjax("evaluate", "--predictions", tmp_path / "[red]a.npz", "--out", tmp_path / "o") == 2
+    )
     assert "[red]a.npz" in "".join(capsys.readouterr().err.split())
 
 
@@ -184,9 +219,13 @@ def test_thresholds_that_are_no_numbers_are_refused(run, pictures, tmp_path, cap
 
 
 def test_a_dry_run_checks_the_batch_against_the_faces(tmp_path, capsys):
-    (tmp_path / "config.json").write_text('{"data": {"synthetic_faces": 50}, "train": {"batch_size": 51}}')
+    (tmp_path / "config.json").write_text(
+        '{"data": {"synthetic_faces": 50}, "train": {"batch_size": 51}}'
+    )
     assert ferjax("train", tmp_path / "config.json", "--out", tmp_path / "x", "--dry-run") == 2
-    assert "train.batch_size 51 is more than the 49 training faces" in " ".join(capsys.readouterr().err.split())
+    assert "train.batch_size 51 is more than the 49 training faces" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_help_teaches(capsys):

@@ -1,4 +1,5 @@
-"""Configurations: the same through JSON, strict about keys and values, and every shipped file builds."""
+"""Configurations: the same through JSON, strict about keys and values, and every shipped file
+builds."""
 
 import dataclasses
 import json
@@ -6,22 +7,39 @@ from pathlib import Path
 
 import pytest
 
-from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig, dinov2, load_config
+from ferjax.config import (
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ModelConfig,
+    TrainConfig,
+    dinov2,
+    load_config,
+)
 
 SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
-@pytest.mark.parametrize("config", [
-    Config(),
-    Config(DataConfig("ferplus", "somewhere", "majority", deduplicate=True), dinov2("g14", registers=4, trainable_blocks=2),
-           TrainConfig(seeds=(7,), labels="hard"), EvaluateConfig(corruptions=(), severities=(5,))),
-])
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(),
+        Config(
+            DataConfig("ferplus", "somewhere", "majority", deduplicate=True),
+            dinov2("g14", registers=4, trainable_blocks=2),
+            TrainConfig(seeds=(7,), labels="hard"),
+            EvaluateConfig(corruptions=(), severities=(5,)),
+        ),
+    ],
+)
 def test_json_and_back(config):
     assert Config.from_json(config.to_json()) == config
 
 
 def test_part_of_a_json_is_the_default_for_the_rest():
-    assert Config.from_json('{"train": {"seeds": [3, 4]}}') == Config(train=TrainConfig(seeds=(3, 4)))
+    assert Config.from_json('{"train": {"seeds": [3, 4]}}') == Config(
+        train=TrainConfig(seeds=(3, 4))
+    )
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -34,46 +52,52 @@ def test_there_are_shipped_configurations():
     assert SHIPPED
 
 
-@pytest.mark.parametrize("text, message", [
-    ('{"train": {"epohcs": 3}}', "unknown key train.epohcs; did you mean train.epochs?"),
-    ('{"trian": {}}', "unknown key trian; did you mean train?"),
-    ('{"model": {"xyzzy": 1}}', "unknown key model.xyzzy; known keys: image_size, "),
-    ('{"model": 3}', "model must be an object, got 3"),
-    ("[]", "a configuration must be an object"),
-    ("{", "not a JSON configuration"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('{"train": {"epohcs": 3}}', "unknown key train.epohcs; did you mean train.epochs?"),
+        ('{"trian": {}}', "unknown key trian; did you mean train?"),
+        ('{"model": {"xyzzy": 1}}', "unknown key model.xyzzy; known keys: image_size, "),
+        ('{"model": 3}', "model must be an object, got 3"),
+        ("[]", "a configuration must be an object"),
+        ("{", "not a JSON configuration"),
+    ],
+)
 def test_wrong_json_is_refused(text, message):
     with pytest.raises(ValueError) as error:
         Config.from_json(text)
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("part, values", [
-    (DataConfig, {"name": "affectnet"}),
-    (DataConfig, {"policy": "all"}),
-    (DataConfig, {"synthetic_faces": 10}),
-    (ModelConfig, {"image_size": 50}),
-    (ModelConfig, {"heads": 5}),
-    (ModelConfig, {"depth": 0}),
-    (ModelConfig, {"registers": -1}),
-    (ModelConfig, {"drop_path": 1.0}),
-    (ModelConfig, {"trainable_blocks": 3}),
-    (ModelConfig, {"mlp": "relu"}),
-    (ModelConfig, {"head": "mean"}),
-    (ModelConfig, {"dtype": "float16"}),
-    (TrainConfig, {"seeds": ()}),
-    (TrainConfig, {"seeds": (1, 2, 1)}),
-    (TrainConfig, {"seeds": (-1,)}),
-    (TrainConfig, {"seeds": (2**32,)}),
-    (TrainConfig, {"labels": "sfot"}),
-    (TrainConfig, {"epochs": 0}),
-    (TrainConfig, {"learning_rate": 0.0}),
-    (TrainConfig, {"epochs": 1, "warmup_epochs": 1}),
-    (EvaluateConfig, {"severities": (0,)}),
-    (EvaluateConfig, {"resamples": 1}),
-    (EvaluateConfig, {"false_rejection": 0.0}),
-    (EvaluateConfig, {"defer_share": 1.0}),
-])
+@pytest.mark.parametrize(
+    "part, values",
+    [
+        (DataConfig, {"name": "affectnet"}),
+        (DataConfig, {"policy": "all"}),
+        (DataConfig, {"synthetic_faces": 10}),
+        (ModelConfig, {"image_size": 50}),
+        (ModelConfig, {"heads": 5}),
+        (ModelConfig, {"depth": 0}),
+        (ModelConfig, {"registers": -1}),
+        (ModelConfig, {"drop_path": 1.0}),
+        (ModelConfig, {"trainable_blocks": 3}),
+        (ModelConfig, {"mlp": "relu"}),
+        (ModelConfig, {"head": "mean"}),
+        (ModelConfig, {"dtype": "float16"}),
+        (TrainConfig, {"seeds": ()}),
+        (TrainConfig, {"seeds": (1, 2, 1)}),
+        (TrainConfig, {"seeds": (-1,)}),
+        (TrainConfig, {"seeds": (2**32,)}),
+        (TrainConfig, {"labels": "sfot"}),
+        (TrainConfig, {"epochs": 0}),
+        (TrainConfig, {"learning_rate": 0.0}),
+        (TrainConfig, {"epochs": 1, "warmup_epochs": 1}),
+        (EvaluateConfig, {"severities": (0,)}),
+        (EvaluateConfig, {"resamples": 1}),
+        (EvaluateConfig, {"false_rejection": 0.0}),
+        (EvaluateConfig, {"defer_share": 1.0}),
+    ],
+)
 def test_wrong_values_are_refused_with_the_field_and_the_value(part, values):
     name, value = list(values.items())[-1]
     with pytest.raises(ValueError, match=rf"\.{name}\b") as error:
@@ -93,19 +117,30 @@ def test_image_sizes_that_would_fit_are_named():
 
 
 def test_dinov2_sizes():
-    assert {size: (dinov2(size).dim, dinov2(size).depth, dinov2(size).heads) for size in ("s14", "b14", "l14", "g14")} == {
-        "s14": (384, 12, 6), "b14": (768, 12, 12), "l14": (1024, 24, 16), "g14": (1536, 40, 24)}
+    assert {
+        size: (dinov2(size).dim, dinov2(size).depth, dinov2(size).heads)
+        for size in ("s14", "b14", "l14", "g14")
+    } == {"s14": (384, 12, 6), "b14": (768, 12, 12), "l14": (1024, 24, 16), "g14": (1536, 40, 24)}
     assert dinov2("g14").mlp == "swiglu"
     with pytest.raises(ValueError, match="unknown DINOv2 size 'x14'; known: s14"):
         dinov2("x14")
 
 
-@pytest.mark.parametrize("source, message", [
-    ("from ferjax.config import Config, TrainConfig\nconfig = Config(train=TrainConfig(epohcs=3))", "did you mean epochs?"),
-    ("from ferjax.config import Config\nconfg = Config()", "must define `config = Config(...)`"),
-    ("config = {'train': {}}", "found dict"),
-    ("from ferjax.config import TrainConfig\nTrainConfig(seeds=())", "train.seeds is empty"),
-])
+@pytest.mark.parametrize(
+    "source, message",
+    [
+        (
+            "from ferjax.config import Config, TrainConfig\nconfig = Config(train=TrainConfig(epohcs=3))",
+            "did you mean epochs?",
+        ),
+        (
+            "from ferjax.config import Config\nconfg = Config()",
+            "must define `config = Config(...)`",
+        ),
+        ("config = {'train': {}}", "found dict"),
+        ("from ferjax.config import TrainConfig\nTrainConfig(seeds=())", "train.seeds is empty"),
+    ],
+)
 def test_wrong_python_configurations_are_refused_by_name(tmp_path, source, message):
     path = tmp_path / "mine.py"
     path.write_text(source)

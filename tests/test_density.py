@@ -26,21 +26,27 @@ def test_mahalanobis_is_scikit_learns(known, fresh):
     gaussian = density.fit_gaussian(known, shrinkage=0.0)
     expected = EmpiricalCovariance().fit(known).mahalanobis(fresh) / 6
     np.testing.assert_allclose(density.mahalanobis(gaussian, fresh), expected, rtol=2e-3)
-    np.testing.assert_allclose(gaussian.log_volume, 0.5 * np.linalg.slogdet(np.cov(known.T, bias=True))[1], rtol=1e-3)
+    np.testing.assert_allclose(
+        gaussian.log_volume, 0.5 * np.linalg.slogdet(np.cov(known.T, bias=True))[1], rtol=1e-3
+    )
 
 
 def test_a_weight_is_a_repeat(known, fresh):
     weights = np.random.default_rng(2).integers(0, 3, len(known))
     one = density.fit_gaussian(known, weights)
     other = density.fit_gaussian(np.repeat(known, weights, axis=0))
-    np.testing.assert_allclose(density.mahalanobis(one, fresh), density.mahalanobis(other, fresh), rtol=1e-3)
+    np.testing.assert_allclose(
+        density.mahalanobis(one, fresh), density.mahalanobis(other, fresh), rtol=1e-3
+    )
 
 
 def test_a_stack_is_each_alone(known, fresh):
     stack = jnp.stack([known, known[::-1] * 2])
     gaussians = jax.vmap(density.fit_gaussian)(stack)
     both = jax.vmap(density.mahalanobis)(gaussians, jnp.stack([fresh, fresh]))
-    np.testing.assert_allclose(both[1], density.mahalanobis(density.fit_gaussian(stack[1]), fresh), rtol=1e-3)
+    np.testing.assert_allclose(
+        both[1], density.mahalanobis(density.fit_gaussian(stack[1]), fresh), rtol=1e-3
+    )
 
 
 def test_a_stack_decomposes_one_matrix_at_a_time(known):
@@ -60,16 +66,28 @@ def test_class_densities_are_the_slow_formulas(known, fresh):
     share = np.bincount(labels) / len(labels)
     within = np.einsum("c,cij->ij", share, covariances)
     precision = np.linalg.inv(within)
-    slow = np.stack([np.einsum("fi,ij,fj->f", fresh - m, precision, fresh - m) for m in means]).min(0) / 6
+    slow = (
+        np.stack([np.einsum("fi,ij,fj->f", fresh - m, precision, fresh - m) for m in means]).min(0)
+        / 6
+    )
     shared = density.fit_shared_gaussians(shifted, q, shrinkage=0.0)
     np.testing.assert_allclose(density.class_mahalanobis(shared, fresh), slow, rtol=1e-2)
     background = density.mahalanobis(density.fit_gaussian(shifted, shrinkage=0.0), fresh)
-    np.testing.assert_allclose(density.relative_mahalanobis(shared, fresh), slow - background, rtol=1e-2, atol=2e-2)
+    np.testing.assert_allclose(
+        density.relative_mahalanobis(shared, fresh), slow - background, rtol=1e-2, atol=2e-2
+    )
 
     mixed = 0.7 * covariances + 0.3 * within
-    log_density = np.stack([np.log(share[c]) + stats.multivariate_normal(means[c], mixed[c]).logpdf(fresh) for c in range(3)])
+    log_density = np.stack(
+        [
+            np.log(share[c]) + stats.multivariate_normal(means[c], mixed[c]).logpdf(fresh)
+            for c in range(3)
+        ]
+    )
     expected = -np.logaddexp.reduce(log_density, 0) / 6 - 0.5 * np.log(2 * np.pi)
-    got = density.class_density(density.fit_class_gaussians(shifted, q, shrinkage=0.0, pooled=0.3), fresh)
+    got = density.class_density(
+        density.fit_class_gaussians(shifted, q, shrinkage=0.0, pooled=0.3), fresh
+    )
     np.testing.assert_allclose(got, expected, rtol=1e-2, atol=1e-2)
 
 
@@ -77,6 +95,7 @@ def test_class_densities_are_the_slow_formulas(known, fresh):
 def test_nearest_neighbour_is_scikit_learns(known, fresh, k):
     def unit(x):
         return x / np.linalg.norm(x, axis=1, keepdims=True)
+
     expected = NearestNeighbors(n_neighbors=k).fit(unit(known)).kneighbors(unit(fresh))[0][:, -1]
     np.testing.assert_allclose(density.nearest_neighbour(known, fresh, k=k), expected, atol=2e-3)
 
@@ -85,9 +104,13 @@ def test_bands_see_too_smooth_and_too_rough(rng):
     def texture(fine):
         broad = rng.normal(size=(200, 5, 1)) * np.ones(16)
         return (broad + fine * rng.normal(size=(200, 5, 16))).astype(np.float32)
+
     spectrum = density.fit_spectrum(texture(0.3), bands=4)
     gaussian = density.fit_gaussian(density.band_energies(spectrum, texture(0.3)))
-    clean, smooth, rough = (np.asarray(density.mahalanobis(gaussian, density.band_energies(spectrum, texture(f)))) for f in (0.3, 0.1, 0.9))
+    clean, smooth, rough = (
+        np.asarray(density.mahalanobis(gaussian, density.band_energies(spectrum, texture(f))))
+        for f in (0.3, 0.1, 0.9)
+    )
     assert np.median(smooth) > np.quantile(clean, 0.99)
     assert np.median(rough) > np.quantile(clean, 0.99)
     assert spectrum.bands.shape[1] <= 4
@@ -100,9 +123,12 @@ def test_bands_see_too_smooth_and_too_rough(rng):
 def test_typicality_is_two_sided_and_exact(rng):
     known = rng.integers(0, 9, 50) * 1.0
     for score in (-1.0, 0.0, 4.0, 8.0, 20.0):
-        below, above = (known <= score).sum() / 51, (known >= score).sum() / 51
+        below = (known <= score).sum() / 51
+        above = (known >= score).sum() / 51
         expected = -np.log(min(1, 2 * max(min(below, above), 1 / 51)))
-        assert float(density.typicality(jnp.array([score]), known)[0]) == pytest.approx(expected, abs=1e-5)
+        assert float(density.typicality(jnp.array([score]), known)[0]) == pytest.approx(
+            expected, abs=1e-5
+        )
 
 
 def test_rank_among_like_faces_is_no_longer_correlated(rng):
@@ -113,11 +139,14 @@ def test_rank_among_like_faces_is_no_longer_correlated(rng):
     assert stats.kstest(np.asarray(rank), "uniform").statistic < 0.08
 
 
-@pytest.mark.parametrize("call", [
-    lambda: density.fit_gaussian(jnp.ones(3)),
-    lambda: density.fit_shared_gaussians(jnp.ones((3, 2)), jnp.ones((4, 2))),
-    lambda: density.fit_spectrum(jnp.ones((3, 2))),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: density.fit_gaussian(jnp.ones(3)),
+        lambda: density.fit_shared_gaussians(jnp.ones((3, 2)), jnp.ones((4, 2))),
+        lambda: density.fit_spectrum(jnp.ones((3, 2))),
+    ],
+)
 def test_refusals(call):
     with pytest.raises(ValueError, match="got"):
         call()

@@ -1,4 +1,5 @@
-"""Metrics against scipy, scikit-learn and slow loops, on heavily tied data; weights against repetition."""
+"""Metrics against scipy, scikit-learn and slow loops, on heavily tied data; weights against
+repetition."""
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,28 @@ import sklearn.metrics
 
 from ferjax import bootstrap, metrics
 
-FACES, CLASSES = 120, 5
+FACES = 120
+CLASSES = 5
 TOLERANCE = 1e-6
 
-jitted = {name: jax.jit(getattr(metrics, name)) for name in (
-    "accuracy", "augrc", "aupr", "aurc", "auroc", "brier", "excess_aurc", "jensen_shannon", "kendall", "kl", "nll", "spearman",
-    "vote_accuracy")}
+jitted = {
+    name: jax.jit(getattr(metrics, name))
+    for name in (
+        "accuracy",
+        "augrc",
+        "aupr",
+        "aurc",
+        "auroc",
+        "brier",
+        "excess_aurc",
+        "jensen_shannon",
+        "kendall",
+        "kl",
+        "nll",
+        "spearman",
+        "vote_accuracy",
+    )
+}
 jitted["fpr_at_tpr"] = jax.jit(metrics.fpr_at_tpr, static_argnames="tpr")
 jitted["ece"] = jax.jit(metrics.ece, static_argnames=("bins", "equal_mass"))
 
@@ -41,9 +58,15 @@ def predicted():
     """Log-probabilities, vote shares of ten votes, and the labels they make."""
     rng = np.random.default_rng(6)
     log_probs = scipy.special.log_softmax(2 * rng.normal(size=(FACES, CLASSES)), -1)
-    votes = rng.multinomial(10, scipy.special.softmax(log_probs + rng.normal(size=log_probs.shape), -1))
+    votes = rng.multinomial(
+        10, scipy.special.softmax(log_probs + rng.normal(size=log_probs.shape), -1)
+    )
     q = votes / 10
-    return jnp.asarray(log_probs, jnp.float32), jnp.asarray(q, jnp.float32), jnp.asarray(q.argmax(-1))
+    return (
+        jnp.asarray(log_probs, jnp.float32),
+        jnp.asarray(q, jnp.float32),
+        jnp.asarray(q.argmax(-1)),
+    )
 
 
 def close(got, expected):
@@ -66,21 +89,34 @@ def test_kendall_counts_a_face_as_often_as_it_weighs(tied, weights):
 def test_ranking_metrics_are_scikit_learns(tied, weights):
     x, _, labels = tied
     for w in (None, weights):
-        close(jitted["auroc"](x, labels, w), sklearn.metrics.roc_auc_score(labels, x, sample_weight=w))
-        close(jitted["aupr"](x, labels, w), sklearn.metrics.average_precision_score(labels, x, sample_weight=w))
-        false, true, _ = sklearn.metrics.roc_curve(labels, x, sample_weight=w, drop_intermediate=False)
+        close(
+            jitted["auroc"](x, labels, w), sklearn.metrics.roc_auc_score(labels, x, sample_weight=w)
+        )
+        close(
+            jitted["aupr"](x, labels, w),
+            sklearn.metrics.average_precision_score(labels, x, sample_weight=w),
+        )
+        false, true, _ = sklearn.metrics.roc_curve(
+            labels, x, sample_weight=w, drop_intermediate=False
+        )
         for tpr in (0.5, 0.95, 1.0):
-            close(jitted["fpr_at_tpr"](x, labels, w, tpr=tpr), false[true >= tpr * (1 - 1e-9)].min())
+            close(
+                jitted["fpr_at_tpr"](x, labels, w, tpr=tpr), false[true >= tpr * (1 - 1e-9)].min()
+            )
 
 
 def test_auroc_of_two_samples_is_auroc_of_the_pool(tied, weights):
     x, _, labels = tied
     order = jnp.argsort(labels, stable=True)
     negatives = int((~labels).sum())
-    low, high = x[order][:negatives], x[order][negatives:]
-    w_low, w_high = weights[order][:negatives], weights[order][negatives:]
+    low = x[order][:negatives]
+    high = x[order][negatives:]
+    w_low = weights[order][:negatives]
+    w_high = weights[order][negatives:]
     close(metrics.auroc_between(low, high), float(jitted["auroc"](x, labels)))
-    close(metrics.auroc_between(low, high, w_low, w_high), float(jitted["auroc"](x, labels, weights)))
+    close(
+        metrics.auroc_between(low, high, w_low, w_high), float(jitted["auroc"](x, labels, weights))
+    )
 
 
 def test_auroc_is_the_share_of_pairs_in_order(tied):
@@ -90,7 +126,8 @@ def test_auroc_is_the_share_of_pairs_in_order(tied):
 
 
 def test_a_constant_score_tells_nothing():
-    constant, labels = jnp.full(FACES, 0.3), jnp.arange(FACES) % 3 == 0
+    constant = jnp.full(FACES, 0.3)
+    labels = jnp.arange(FACES) % 3 == 0
     assert float(jitted["auroc"](constant, labels)) == 0.5
     assert float(metrics.auroc_between(constant[:7], constant)) == 0.5
     assert float(jitted["fpr_at_tpr"](constant, labels)) == 1.0
@@ -104,7 +141,9 @@ def test_a_constant_score_tells_nothing():
 
 
 def test_absent_classes_are_undefined():
-    x, none, every = jnp.arange(1.0 * FACES), jnp.zeros(FACES, bool), jnp.ones(FACES, bool)
+    x = jnp.arange(1.0 * FACES)
+    none = jnp.zeros(FACES, bool)
+    every = jnp.ones(FACES, bool)
     for name in ("auroc", "fpr_at_tpr"):
         assert np.isnan(jitted[name](x, none))
         assert np.isnan(jitted[name](x, every))
@@ -116,11 +155,16 @@ def test_absent_classes_are_undefined():
 
 
 def _score_metrics():
-    return {name: jitted[name] for name in ("auroc", "aupr", "fpr_at_tpr", "aurc", "augrc", "excess_aurc")}
+    return {
+        name: jitted[name]
+        for name in ("auroc", "aupr", "fpr_at_tpr", "aurc", "augrc", "excess_aurc")
+    }
 
 
 def _prediction_metrics():
-    by_votes = {name: jitted[name] for name in ("vote_accuracy", "nll", "brier", "kl", "jensen_shannon")}
+    by_votes = {
+        name: jitted[name] for name in ("vote_accuracy", "nll", "brier", "kl", "jensen_shannon")
+    }
     return by_votes, {name: jitted[name] for name in ("accuracy", "ece")}
 
 
@@ -133,7 +177,9 @@ def test_weights_are_repetition_and_zero_is_absence(tied, weights):
     close(jitted["spearman"](x, y, weights), float(metrics.spearman(x[repeated], y[repeated])))
     for name, metric in _score_metrics().items():
         expected = float(getattr(metrics, name)(x[repeated], labels[repeated]))
-        np.testing.assert_allclose(float(metric(x, labels, weights)), expected, atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(
+            float(metric(x, labels, weights)), expected, atol=2e-6, err_msg=name
+        )
 
 
 def test_weights_are_repetition_for_predictions(predicted, weights):
@@ -143,12 +189,15 @@ def test_weights_are_repetition_for_predictions(predicted, weights):
     for wanted, group in ((q, by_votes), (labels, by_label)):
         for name, metric in group.items():
             expected = float(getattr(metrics, name)(log_probs[repeated], wanted[repeated]))
-            np.testing.assert_allclose(float(metric(log_probs, wanted, weights)), expected, atol=2e-6, err_msg=name)
+            np.testing.assert_allclose(
+                float(metric(log_probs, wanted, weights)), expected, atol=2e-6, err_msg=name
+            )
 
 
 def test_a_face_left_out_may_hold_anything(predicted):
     log_probs, q, labels = predicted
-    broken, all_but_first = log_probs.at[0].set(jnp.nan), jnp.ones(FACES, int).at[0].set(0)
+    broken = log_probs.at[0].set(jnp.nan)
+    all_but_first = jnp.ones(FACES, int).at[0].set(0)
     by_votes, by_label = _prediction_metrics()
     for wanted, group in ((q, by_votes), (labels, by_label)):
         for name, metric in group.items():
@@ -159,13 +208,16 @@ def test_scaling_weights_changes_nothing(tied, weights):
     x, y, labels = tied
     close(jitted["spearman"](x, y, weights * 0.25), float(jitted["spearman"](x, y, weights)))
     for name, metric in _score_metrics().items():
-        if name != "excess_aurc":  # its ideal counts faces one by one, and a quarter of a face is not one
+        if (
+            name != "excess_aurc"
+        ):  # its ideal counts faces one by one, and a quarter of a face is not one
             close(metric(x, labels, weights * 0.25), float(metric(x, labels, weights)))
 
 
 def test_a_nan_among_the_inputs_gives_nan(predicted):
     log_probs, q, labels = predicted
-    x, y = jnp.arange(1.0 * FACES), jnp.arange(1.0 * FACES) % 7
+    x = jnp.arange(1.0 * FACES)
+    y = jnp.arange(1.0 * FACES) % 7
     for name in ("spearman", "kendall"):
         assert np.isnan(jitted[name](x.at[3].set(jnp.nan), y)), name
         assert np.isnan(jitted[name](x, y.at[3].set(jnp.nan))), name
@@ -183,34 +235,50 @@ def test_a_nan_among_the_inputs_gives_nan(predicted):
 
 def test_predictions_against_scipy_and_scikit_learn(predicted):
     log_probs, q, labels = predicted
-    p, one_hot = np.exp(np.asarray(log_probs, np.float64)), np.eye(CLASSES, dtype=np.float32)[labels]
+    p = np.exp(np.asarray(log_probs, np.float64))
+    one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
     p /= p.sum(-1, keepdims=True)
-    close(jitted["accuracy"](log_probs, labels), sklearn.metrics.accuracy_score(labels, p.argmax(-1)))
+    close(
+        jitted["accuracy"](log_probs, labels), sklearn.metrics.accuracy_score(labels, p.argmax(-1))
+    )
     close(jitted["nll"](log_probs, one_hot), sklearn.metrics.log_loss(labels, p))
-    close(jitted["brier"](log_probs, one_hot), sklearn.metrics.brier_score_loss(labels, p, scale_by_half=False))
+    close(
+        jitted["brier"](log_probs, one_hot),
+        sklearn.metrics.brier_score_loss(labels, p, scale_by_half=False),
+    )
     wanted = np.asarray(q, np.float64)
     close(jitted["nll"](log_probs, q), -(wanted * np.log(p)).sum(-1).mean())
     close(jitted["kl"](log_probs, q), scipy.special.rel_entr(wanted, p).sum(-1).mean())
-    close(jitted["jensen_shannon"](log_probs, q), (scipy.spatial.distance.jensenshannon(p, wanted, axis=1) ** 2).mean())
+    close(
+        jitted["jensen_shannon"](log_probs, q),
+        (scipy.spatial.distance.jensenshannon(p, wanted, axis=1) ** 2).mean(),
+    )
     close(jitted["vote_accuracy"](log_probs, q), wanted[np.arange(FACES), p.argmax(-1)].mean())
 
 
 def test_impossible_classes_without_votes_cost_nothing():
-    log_probs, q = jnp.log(jnp.array([[1.0, 0.0]])), jnp.array([[1.0, 0.0]])
+    log_probs = jnp.log(jnp.array([[1.0, 0.0]]))
+    q = jnp.array([[1.0, 0.0]])
     for metric in (metrics.nll, metrics.kl, metrics.jensen_shannon, metrics.brier):
         assert float(metric(log_probs, q)) == 0.0
     assert float(metrics.nll(log_probs, q[:, ::-1])) == np.inf
 
 
 def slow_ece(log_probs, labels, bins, equal_mass):
-    confidence, right = np.exp(log_probs.max(-1)), log_probs.argmax(-1) == labels
+    confidence = np.exp(log_probs.max(-1))
+    right = log_probs.argmax(-1) == labels
     if equal_mass:
         groups = [[] for _ in range(bins)]
         for position, face in enumerate(np.argsort(confidence, kind="stable")):
             groups[position * bins // len(confidence)].append(face)
     else:
-        groups = [[i for i, c in enumerate(confidence) if b / bins < c <= (b + 1) / bins] for b in range(bins)]
-    return sum(abs(confidence[g].mean() - right[g].mean()) * len(g) / len(confidence) for g in groups if g)
+        groups = [
+            [i for i, c in enumerate(confidence) if b / bins < c <= (b + 1) / bins]
+            for b in range(bins)
+        ]
+    return sum(
+        abs(confidence[g].mean() - right[g].mean()) * len(g) / len(confidence) for g in groups if g
+    )
 
 
 @pytest.mark.parametrize("equal_mass", [False, True])
@@ -232,7 +300,8 @@ def test_risk_curves_are_the_slow_ones(tied):
     x, y, _ = (np.asarray(part, np.float64) for part in tied)
     loss = np.clip(y - y.min(), 0, 1)
     kept = x[None] <= x[:, None]
-    risk, coverage = (kept * loss).sum(1) / kept.sum(1), kept.mean(1)
+    risk = (kept * loss).sum(1) / kept.sum(1)
+    coverage = kept.mean(1)
     close(jitted["aurc"](x, loss), risk.mean())
     close(jitted["augrc"](x, loss), (risk * coverage).mean())
 
@@ -241,7 +310,8 @@ def test_risk_curves_are_the_slow_ones(tied):
 def test_risk_at_coverage_is_the_mean_over_orders_of_the_tied(tied, coverage):
     x, _, labels = (np.asarray(part, np.float64) for part in tied)
     cut = np.sort(x)[int(coverage * FACES) - 1]
-    below, at = x < cut, x == cut
+    below = x < cut
+    at = x == cut
     share = (coverage * FACES - below.sum()) / at.sum()
     expected = (labels[below].sum() + share * labels[at].sum()) / (coverage * FACES)
     close(metrics.risk_at_coverage(x, labels, coverage=coverage), expected)
@@ -262,13 +332,20 @@ def test_no_ordering_beats_the_ideal_one(tied, weights, whole_loss):
 def test_resampled_metrics_are_the_loop_over_resamples(tied):
     x, y, labels = tied
     rows = bootstrap.resample_weights(jax.random.key(0), FACES, 6)
-    for metric, other in ((jitted["auroc"], labels), (jitted["spearman"], y), (jitted["aurc"], labels)):
+    for metric, other in (
+        (jitted["auroc"], labels),
+        (jitted["spearman"], y),
+        (jitted["aurc"], labels),
+    ):
         together = jax.vmap(lambda w, metric=metric, other=other: metric(x, other, w))(rows)
-        np.testing.assert_allclose(together, [float(metric(x, other, w)) for w in rows], atol=TOLERANCE)
+        np.testing.assert_allclose(
+            together, [float(metric(x, other, w)) for w in rows], atol=TOLERANCE
+        )
 
 
 def test_ceiling_is_what_a_second_crowd_reaches(rng):
-    """With the truth known, the ceiling is the correlation of ten votes' disagreement with the truth's."""
+    """With the truth known, the ceiling is the correlation of ten votes' disagreement with the
+    truth's."""
     truth = rng.dirichlet(np.full(8, 0.3), 1500)
     votes = rng.multinomial(10, truth)
     disagreement = 1 - votes.max(1) / 10
@@ -278,7 +355,9 @@ def test_ceiling_is_what_a_second_crowd_reaches(rng):
 
 
 def test_ceiling_of_unanimous_votes_is_undefined():
-    assert np.isnan(metrics.spearman_ceiling(10 * np.eye(8, dtype=int), jax.random.key(0), splits=2))
+    assert np.isnan(
+        metrics.spearman_ceiling(10 * np.eye(8, dtype=int), jax.random.key(0), splits=2)
+    )
 
 
 @pytest.mark.rehearsal
@@ -288,15 +367,20 @@ def test_ceiling_of_the_published_votes(shared_data):
 
     rows = ferplus.read_votes(shared_data / "fer2013new_published.csv")
     test = rows.votes[(rows.split == "test") & votes.targets(rows.votes).keep]
-    assert float(metrics.spearman_ceiling(test[:, :8], jax.random.key(0), splits=20)) == pytest.approx(0.82, abs=0.01)
+    assert float(
+        metrics.spearman_ceiling(test[:, :8], jax.random.key(0), splits=20)
+    ) == pytest.approx(0.82, abs=0.01)
 
 
-@pytest.mark.parametrize("call", [
-    lambda: metrics.auroc(jnp.ones(3), jnp.ones(4)),
-    lambda: metrics.spearman(jnp.ones((3, 1)), jnp.ones((3, 1))),
-    lambda: metrics.auroc(jnp.ones(3), jnp.ones(3), jnp.ones(2)),
-    lambda: metrics.auroc_between(jnp.ones((3, 1)), jnp.ones(3)),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: metrics.auroc(jnp.ones(3), jnp.ones(4)),
+        lambda: metrics.spearman(jnp.ones((3, 1)), jnp.ones((3, 1))),
+        lambda: metrics.auroc(jnp.ones(3), jnp.ones(3), jnp.ones(2)),
+        lambda: metrics.auroc_between(jnp.ones((3, 1)), jnp.ones(3)),
+    ],
+)
 def test_shapes_that_do_not_fit_are_refused(call):
     with pytest.raises(ValueError, match="got"):
         call()

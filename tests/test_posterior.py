@@ -1,4 +1,5 @@
-"""Posterior of disagreement against the beta distribution and against a crowd whose truth is known."""
+"""Posterior of disagreement against the beta distribution and against a crowd whose truth is
+known."""
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,13 @@ from ferjax import posterior
 
 def test_two_classes_are_a_folded_beta():
     """With two classes, 1 - max q = min(q, 1 - q) of a beta variable."""
-    got = posterior.disagreement_posterior(jnp.array([[7, 3]]), jax.random.key(0), prior=0.5, draws=20_000)
+    got = posterior.disagreement_posterior(
+        jnp.array([[7, 3]]), jax.random.key(0), prior=0.5, draws=20_000
+    )
     beta = scipy.stats.beta(3.5, 7.5)
-    assert float(got.mean[0]) == pytest.approx(beta.expect(lambda q: np.minimum(q, 1 - q)), abs=0.003)
+    assert float(got.mean[0]) == pytest.approx(
+        beta.expect(lambda q: np.minimum(q, 1 - q)), abs=0.003
+    )
     for bound, tail in ((got.low, 0.025), (got.high, 0.975)):
         reached = float(bound[0])
         assert beta.cdf(reached) + beta.sf(1 - reached) == pytest.approx(tail, abs=0.004)
@@ -24,7 +29,9 @@ def test_intervals_cover_the_truth_and_its_reliability(rng):
     votes = rng.multinomial(10, truth)
     got = posterior.disagreement_posterior(votes, jax.random.key(1), draws=500)
     disagreement = 1 - truth.max(1)
-    assert ((got.low <= disagreement) & (disagreement <= got.high)).mean() == pytest.approx(0.95, abs=0.03)
+    assert ((got.low <= disagreement) & (disagreement <= got.high)).mean() == pytest.approx(
+        0.95, abs=0.03
+    )
     squared = np.corrcoef(got.mean, disagreement)[0, 1] ** 2
     assert float(posterior.reliability(got)) == pytest.approx(squared, abs=0.06)
 

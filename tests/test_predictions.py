@@ -1,4 +1,5 @@
-"""The file between wings: round trips, files from other frameworks, refusals, and never half a file."""
+"""The file between wings: round trips, files from other frameworks, refusals, and never half a
+file."""
 
 import os
 
@@ -10,15 +11,23 @@ from ferjax.predictions import Predictions, write_atomically
 
 
 def some(faces=4, **changes):
-    log_probs = np.log(np.random.default_rng(0).dirichlet(np.ones(8), (2, faces))).astype(np.float32)
+    log_probs = np.log(np.random.default_rng(0).dirichlet(np.ones(8), (2, faces))).astype(
+        np.float32
+    )
     return Predictions(**{"log_probs": log_probs, "ids": np.arange(faces) + 10, **changes})
 
 
 def test_round_trip_of_everything(tmp_path):
     given = some(
-        votes=np.arange(40).reshape(4, 10), truth=np.eye(8)[:4], condition="gnoise_3", corruption="gnoise", severity=3,
+        votes=np.arange(40).reshape(4, 10),
+        truth=np.eye(8)[:4],
+        condition="gnoise_3",
+        corruption="gnoise",
+        severity=3,
         features={"trunk": np.ones((4, 5)), "head": np.zeros((2, 4, 3), np.float32)},
-        scores={"density": np.arange(4.0)}, groups=np.array([0, 0, 1, 2]))
+        scores={"density": np.arange(4.0)},
+        groups=np.array([0, 0, 1, 2]),
+    )
     given.save(tmp_path / "p.npz")
     got = Predictions.load(tmp_path / "p.npz")
     for name in ("log_probs", "ids", "votes", "truth"):
@@ -35,7 +44,13 @@ def test_round_trip_of_everything(tmp_path):
 def test_what_is_absent_stays_absent(tmp_path):
     some(condition="valid").save(tmp_path / "p.npz")
     got = Predictions.load(tmp_path / "p.npz")
-    assert (got.votes, got.truth, got.corruption, got.severity, got.groups) == (None, None, None, None, None)
+    assert (got.votes, got.truth, got.corruption, got.severity, got.groups) == (
+        None,
+        None,
+        None,
+        None,
+        None,
+    )
     assert (dict(got.features), dict(got.scores)) == ({}, {})
 
 
@@ -51,18 +66,31 @@ def test_impossible_classes_are_log_probabilities_too(tmp_path):
     assert np.isneginf(Predictions.load(tmp_path / "p.npz").log_probs).sum() == 28
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"log_probs": np.zeros((4, 8))}, r"log_probs must be \[member, face, class\]"),
-    ({"log_probs": np.zeros((2, 4, 8))}, "member 0, face 0 sum to 8"),
-    ({"log_probs": np.where(np.arange(4) == 3, np.nan, some().log_probs.transpose(0, 2, 1)).transpose(0, 2, 1)}, "face 3 sum to nan"),
-    ({"ids": np.arange(3)}, r"ids must be \[face\] \(4,\), got \(3,\)"),
-    ({"votes": np.ones((3, 10))}, "votes must have one row for each of 4 faces"),
-    ({"truth": np.ones(4)}, "truth must have one row"),
-    ({"features": {"trunk": np.ones((3, 5))}}, "features 'trunk'"),
-    ({"features": {"trunk": np.ones(4)}}, "features 'trunk'"),
-    ({"scores": {"density": np.ones(3)}}, r"scores 'density' must be \[face\] \(4,\), got \(3,\)"),
-    ({"groups": np.zeros((4, 1), int)}, r"groups must be \[face\]"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"log_probs": np.zeros((4, 8))}, r"log_probs must be \[member, face, class\]"),
+        ({"log_probs": np.zeros((2, 4, 8))}, "member 0, face 0 sum to 8"),
+        (
+            {
+                "log_probs": np.where(
+                    np.arange(4) == 3, np.nan, some().log_probs.transpose(0, 2, 1)
+                ).transpose(0, 2, 1)
+            },
+            "face 3 sum to nan",
+        ),
+        ({"ids": np.arange(3)}, r"ids must be \[face\] \(4,\), got \(3,\)"),
+        ({"votes": np.ones((3, 10))}, "votes must have one row for each of 4 faces"),
+        ({"truth": np.ones(4)}, "truth must have one row"),
+        ({"features": {"trunk": np.ones((3, 5))}}, "features 'trunk'"),
+        ({"features": {"trunk": np.ones(4)}}, "features 'trunk'"),
+        (
+            {"scores": {"density": np.ones(3)}},
+            r"scores 'density' must be \[face\] \(4,\), got \(3,\)",
+        ),
+        ({"groups": np.zeros((4, 1), int)}, r"groups must be \[face\]"),
+    ],
+)
 def test_arrays_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         some(**changes)
@@ -98,8 +126,22 @@ def _write(path, kind):
         np.savez(path, log_probs=some().log_probs, meta=np.array("[1]"))
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "damaged", "one array", "pickled", "other arrays", "logits", "flat",
-                                  "meta", "meta list"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "empty",
+        "text",
+        "truncated",
+        "damaged",
+        "one array",
+        "pickled",
+        "other arrays",
+        "logits",
+        "flat",
+        "meta",
+        "meta list",
+    ],
+)
 def test_files_that_are_no_predictions_are_refused_by_name(tmp_path, kind):
     path = tmp_path / "p.npz"
     _write(path, kind)

@@ -8,7 +8,9 @@ import scipy.special
 
 from ferjax import uncertainty
 
-MEMBERS, FACES, CLASSES = 4, 30, 8
+MEMBERS = 4
+FACES = 30
+CLASSES = 8
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,9 @@ def test_decompose_matches_the_definitions(which, request):
 def test_total_is_the_entropy_of_the_mean(which, request):
     given = request.getfixturevalue(which)
     parts = uncertainty.decompose(given)
-    np.testing.assert_allclose(parts.total, uncertainty.entropy(uncertainty.mean_log_probs(given)), atol=2e-6)
+    np.testing.assert_allclose(
+        parts.total, uncertainty.entropy(uncertainty.mean_log_probs(given)), atol=2e-6
+    )
     np.testing.assert_array_equal(parts.total, parts.aleatoric + parts.epistemic)
 
 
@@ -76,7 +80,11 @@ def test_agreement_is_exactly_zero_epistemic(with_zeros, copies):
 
 def test_order_of_members_changes_nothing(with_zeros, rng):
     shuffled = with_zeros[rng.permutation(MEMBERS)]
-    for function in (uncertainty.decompose, uncertainty.decompose_variance, lambda x: uncertainty.jackknife(x)[0]):
+    for function in (
+        uncertainty.decompose,
+        uncertainty.decompose_variance,
+        lambda x: uncertainty.jackknife(x)[0],
+    ):
         for got, expected in zip(function(shuffled), function(with_zeros)):
             np.testing.assert_allclose(got, expected, atol=3e-6)
 
@@ -86,14 +94,21 @@ def test_axes_by_name(log_probs):
     for function in (uncertainty.decompose, uncertainty.decompose_variance):
         for got, expected in zip(function(moved, member_axis=2, axis=0), function(log_probs)):
             np.testing.assert_allclose(got, expected, atol=1e-6)
-    np.testing.assert_allclose(uncertainty.expected_pairwise_kl(moved, member_axis=2, axis=0),
-                               uncertainty.expected_pairwise_kl(log_probs), rtol=1e-5)
+    np.testing.assert_allclose(
+        uncertainty.expected_pairwise_kl(moved, member_axis=2, axis=0),
+        uncertainty.expected_pairwise_kl(log_probs),
+        rtol=1e-5,
+    )
 
 
 def test_contributions_add_up(with_zeros):
     parts = uncertainty.decompose(with_zeros)
-    np.testing.assert_allclose(uncertainty.epistemic_contributions(with_zeros).sum(-1), parts.epistemic, atol=1e-6)
-    np.testing.assert_allclose(uncertainty.aleatoric_contributions(with_zeros).sum(-1), parts.aleatoric, atol=1e-6)
+    np.testing.assert_allclose(
+        uncertainty.epistemic_contributions(with_zeros).sum(-1), parts.epistemic, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        uncertainty.aleatoric_contributions(with_zeros).sum(-1), parts.aleatoric, atol=1e-6
+    )
     assert float(uncertainty.epistemic_contributions(with_zeros).min()) > -1e-6
 
 
@@ -102,7 +117,9 @@ def test_gradients_are_finite_where_probabilities_are_zero(with_zeros, part):
     gradient = jax.grad(lambda x: getattr(uncertainty.decompose(x), part).sum())(with_zeros)
     assert np.isfinite(gradient).all()
     # An impossible class contributes nothing, so it pulls nowhere.
-    everywhere = np.asarray(jnp.all(with_zeros == -jnp.inf, axis=0, keepdims=True) & (with_zeros == -jnp.inf))
+    everywhere = np.asarray(
+        jnp.all(with_zeros == -jnp.inf, axis=0, keepdims=True) & (with_zeros == -jnp.inf)
+    )
     np.testing.assert_array_equal(np.asarray(gradient)[everywhere], 0.0)
 
 
@@ -120,15 +137,24 @@ def test_gradient_matches_finite_differences(log_probs):
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision_input_is_computed_in_float32(log_probs, dtype):
     rounded = log_probs.astype(dtype)
-    for got, expected in zip(uncertainty.decompose(rounded), uncertainty.decompose(rounded.astype(jnp.float32))):
+    for got, expected in zip(
+        uncertainty.decompose(rounded), uncertainty.decompose(rounded.astype(jnp.float32))
+    ):
         assert got.dtype == jnp.float32
         np.testing.assert_array_equal(got, expected)
 
 
 def test_pairwise_kl_is_the_double_loop(log_probs):
     p = np.exp(np.asarray(log_probs, np.float64))
-    pairs = [scipy.special.rel_entr(p[i], p[j]).sum(-1) for i in range(MEMBERS) for j in range(MEMBERS) if i != j]
-    np.testing.assert_allclose(uncertainty.expected_pairwise_kl(log_probs), np.mean(pairs, axis=0), rtol=1e-4)
+    pairs = [
+        scipy.special.rel_entr(p[i], p[j]).sum(-1)
+        for i in range(MEMBERS)
+        for j in range(MEMBERS)
+        if i != j
+    ]
+    np.testing.assert_allclose(
+        uncertainty.expected_pairwise_kl(log_probs), np.mean(pairs, axis=0), rtol=1e-4
+    )
 
 
 def test_pairwise_kl_of_one_member_is_zero_and_of_contradiction_infinite(log_probs):
@@ -136,7 +162,9 @@ def test_pairwise_kl_of_one_member_is_zero_and_of_contradiction_infinite(log_pro
     contradicting = jnp.log(jnp.array([[[1.0, 0.0]], [[0.5, 0.5]]]))
     assert float(uncertainty.expected_pairwise_kl(contradicting)[0]) == np.inf
     excluded_by_all = jnp.log(jnp.array([[[0.75, 0.25, 0.0]], [[0.25, 0.75, 0.0]]]))
-    np.testing.assert_allclose(uncertainty.expected_pairwise_kl(excluded_by_all), np.log(3) / 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        uncertainty.expected_pairwise_kl(excluded_by_all), np.log(3) / 2, rtol=1e-5
+    )
 
 
 def test_variance_form(log_probs):
@@ -149,25 +177,40 @@ def test_variance_form(log_probs):
 
 def test_jackknife_is_the_loop_over_left_out_members(log_probs):
     whole = np.array(reference(log_probs))
-    left_out = np.array([reference(np.delete(np.asarray(log_probs), k, axis=0)) for k in range(MEMBERS)])
+    left_out = np.array(
+        [reference(np.delete(np.asarray(log_probs), k, axis=0)) for k in range(MEMBERS)]
+    )
     estimate, error = uncertainty.jackknife(log_probs)
-    np.testing.assert_allclose(np.array(estimate), MEMBERS * whole - (MEMBERS - 1) * left_out.mean(0), atol=2e-5)
+    np.testing.assert_allclose(
+        np.array(estimate), MEMBERS * whole - (MEMBERS - 1) * left_out.mean(0), atol=2e-5
+    )
     spread = ((left_out - left_out.mean(0)) ** 2).sum(0) * (MEMBERS - 1) / MEMBERS
     np.testing.assert_allclose(np.array(error), np.sqrt(spread), atol=2e-5)
 
 
 def test_small_ensembles_are_biased_low_and_the_correction_removes_most_of_it(rng):
-    many = jnp.asarray(scipy.special.log_softmax(0.5 * rng.normal(size=(200, 50, CLASSES)), -1), jnp.float32)
+    many = jnp.asarray(
+        scipy.special.log_softmax(0.5 * rng.normal(size=(200, 50, CLASSES)), -1), jnp.float32
+    )
     truth = float(uncertainty.decompose(many).epistemic.mean())
-    few = float(uncertainty.decompose(many.reshape(40, 5, 50, CLASSES), member_axis=1).epistemic.mean())
+    few = float(
+        uncertainty.decompose(many.reshape(40, 5, 50, CLASSES), member_axis=1).epistemic.mean()
+    )
     assert few < 0.85 * truth
     assert abs(float(uncertainty.correct_small_ensemble(few, members=5)) - truth) < 0.03 * truth
 
 
-@pytest.mark.parametrize("function", [
-    uncertainty.decompose, uncertainty.decompose_variance, uncertainty.expected_pairwise_kl, uncertainty.mean_log_probs,
-    uncertainty.entropy, uncertainty.jackknife,
-])
+@pytest.mark.parametrize(
+    "function",
+    [
+        uncertainty.decompose,
+        uncertainty.decompose_variance,
+        uncertainty.expected_pairwise_kl,
+        uncertainty.mean_log_probs,
+        uncertainty.entropy,
+        uncertainty.jackknife,
+    ],
+)
 def test_a_broken_member_makes_its_face_undefined_and_no_other(log_probs, function):
     broken = log_probs.at[1, 0].set(jnp.nan)
     member_axis_left = function is uncertainty.entropy
@@ -177,13 +220,16 @@ def test_a_broken_member_makes_its_face_undefined_and_no_other(log_probs, functi
         assert not undefined[1:].any()
 
 
-@pytest.mark.parametrize("call", [
-    lambda x: uncertainty.decompose(x[0, 0]),
-    lambda x: uncertainty.decompose(x, member_axis=2),
-    lambda x: uncertainty.decompose(jnp.ones((2, 3, 4), jnp.int32)),
-    lambda x: uncertainty.jackknife(x[:2]),
-    lambda x: uncertainty.correct_small_ensemble(x, members=1),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: uncertainty.decompose(x[0, 0]),
+        lambda x: uncertainty.decompose(x, member_axis=2),
+        lambda x: uncertainty.decompose(jnp.ones((2, 3, 4), jnp.int32)),
+        lambda x: uncertainty.jackknife(x[:2]),
+        lambda x: uncertainty.correct_small_ensemble(x, members=1),
+    ],
+)
 def test_refusals(log_probs, call):
     with pytest.raises(ValueError, match=r"got|same axis"):
         call(log_probs)

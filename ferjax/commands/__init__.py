@@ -1,1 +1,2 @@
-"""The commands, one file each: a dataclass whose fields are the flags and whose ``run`` does the work."""
+"""The commands, one file each: a dataclass whose fields are the flags and whose ``run`` does the
+work."""

@@ -12,7 +12,8 @@ from ferjax.commands.console import out
 
 @dataclasses.dataclass(frozen=True)
 class Corruptions:
-    """List the corruptions, or draw a sheet of them: a row per corruption, the picture first, then severities 1 to 5.
+    """List the corruptions, or draw a sheet of them: a row per corruption, the picture first, then
+    severities 1 to 5.
 
     ferjax corruptions : names, by suite
 
@@ -33,14 +34,19 @@ class Corruptions:
     """Seed of the noise."""
 
     def run(self) -> int:
-        from ferjax.faces import corruptions
+        from ferjax.corruptions import suites
 
-        suites = {"paper": corruptions.PAPER, "imagenet_c": (*corruptions.IMAGENET_C, *corruptions.IMAGENET_C_EXTRA)}
-        names = tuple(n for suite, inside in suites.items() if self.suite in ("all", suite) for n in inside)
+        by_suite = {
+            "paper": suites.PAPER,
+            "imagenet_c": (*suites.IMAGENET_C, *suites.IMAGENET_C_EXTRA),
+        }
+        names = tuple(
+            n for suite, inside in by_suite.items() if self.suite in ("all", suite) for n in inside
+        )
         if self.sheet is None:
             if self.image is not None:
                 raise ValueError("what to write? give --sheet OUT.png")
-            for suite, inside in suites.items():
+            for suite, inside in by_suite.items():
                 if self.suite in ("all", suite):
                     out.print(f"{suite}: {', '.join(inside)}", highlight=False)
             return 0
@@ -53,19 +59,26 @@ class Corruptions:
         import jax.numpy as jnp
         import numpy as np
 
-        from ferjax.analysis import plots
-        from ferjax.faces import corruptions, images, synthetic
+        from ferjax.corruptions import suites
+        from ferjax.faces import images, synthetic
+        from ferjax.report import plots
 
-        picture = synthetic.make(1, seed=3)[0][0] if self.image is None else plots.read_picture(self.image)
+        picture = (
+            synthetic.make(1, seed=3)[0][0]
+            if self.image is None
+            else plots.read_picture(self.image)
+        )
         side = min(picture.shape[:2])
         top, left = ((length - side) // 2 for length in picture.shape[:2])
-        square = picture[top: top + side, left: left + side]
+        square = picture[top : top + side, left : left + side]
         clean = images.to_network_size(jnp.asarray(square)[None], self.size)
 
         @functools.partial(jax.jit, static_argnums=0)
         def at_each_severity(name: str, picture: jax.Array) -> jax.Array:
             def at(severity: jax.Array) -> jax.Array:
-                return corruptions.corrupt(name, picture, severity, jnp.zeros(1, jnp.uint32), seed=self.seed)[0]
+                return suites.corrupt(
+                    name, picture, severity, jnp.zeros(1, jnp.uint32), seed=self.seed
+                )[0]
 
             return jax.vmap(at)(jnp.arange(1, 6))
 

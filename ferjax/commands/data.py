@@ -15,8 +15,8 @@ class Data:
 
     ferjax data ferplus --fer2013 fer2013.csv --votes fer2013new.csv --out DIR
 
-    The files pair by row. Everything is checked before anything is written. Without --fer2013 and --out only the votes
-    file is read and counted.
+    The files pair by row. Everything is checked before anything is written. Without --fer2013 and
+    --out only the votes file is read and counted.
     """
 
     name: Positional[Literal["ferplus"]]
@@ -33,20 +33,28 @@ class Data:
         from ferjax.faces import dataset, ferplus
 
         if (self.fer2013 is None) != (self.out is None):
-            raise ValueError("--fer2013 and --out go together: pixels are needed to build a data set")
+            raise ValueError(
+                "--fer2013 and --out go together: pixels are needed to build a data set"
+            )
         rows = ferplus.read_votes(self.votes)
         if self.fer2013 is not None and self.out is not None:
             with progress("reading pixels") as advance:
                 pixels = ferplus.read_pixels(self.fer2013, lambda _: advance(1 / len(rows.split)))
             rows = ferplus.pair(pixels, rows, self.fer2013, self.votes)
         splits = {
-            name: (rows.votes[rows.split == name], None if rows.images is None else rows.images[rows.split == name])
+            name: (
+                rows.votes[rows.split == name],
+                None if rows.images is None else rows.images[rows.split == name],
+            )
             for name in ferplus.SPLITS.values()
         }
         _print_counts(dataset.count(splits))
         if self.out is not None:
             ferplus.build(rows, self.out)
-            out.print(f"wrote {self.out}; train on it with --data.name ferplus --data.path {self.out}", highlight=False)
+            out.print(
+                f"wrote {self.out}; train on it with --data.name ferplus --data.path {self.out}",
+                highlight=False,
+            )
         return 0
 
 

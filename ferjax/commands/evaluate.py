@@ -1,4 +1,5 @@
-"""``ferjax evaluate``: uncertainties held against people and against shift, from a run or from anybody's predictions."""
+"""``ferjax evaluate``: uncertainties held against people and against shift, from a run or from
+anybody's predictions."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,18 +14,23 @@ from ferjax.commands.memory import keep_freed_memory
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Hold uncertainties against people and against shift; choose thresholds; write one report.html, and JSON and CSV.
+    """Hold uncertainties against people and against shift; choose thresholds; write one
+    report.html, and JSON and CSV.
 
     ferjax evaluate RUN : a trained run against its own data
 
-    ferjax evaluate RUN --ood cats=photos/cats raf=rafdb/ : and against other pictures; RUN is not retrained
+    ferjax evaluate RUN --ood cats=photos/cats raf=rafdb/ : and against other pictures; RUN is not
+    retrained
 
-    ferjax evaluate --predictions DIR --votes votes.csv --out OUT : predictions of any framework; no model is needed
+    ferjax evaluate --predictions DIR --votes votes.csv --out OUT : predictions of any framework; no
+    model is needed
 
-    A folder given to --ood whose folders are named by expressions (happy, sad, ...) is a labelled cross-dataset test. Files
-    given to --predictions are .npz or .npy of log-probabilities, probabilities or logits [member, face, class], one file per
-    condition: test.npz, valid.npz, blur_3.npz (corruption and severity), any other name is a set of strangers.
-    `python -c "import ferjax.analysis.external as e; help(e)"` documents them and shows how to dump them from PyTorch.
+    A folder given to --ood whose folders are named by expressions (happy, sad, ...) is a labelled
+    cross-dataset test. Files given to --predictions are .npz or .npy of log-probabilities,
+    probabilities or logits [member, face, class], one file per condition: test.npz, valid.npz,
+    blur_3.npz (corruption and severity), any other name is a set of strangers. `python -c "import
+    ferjax.evaluation.readers as e; help(e)"` documents them and shows how to dump them from
+    PyTorch.
     """
 
     run_folder: Positional[Path | None] = None
@@ -34,7 +40,8 @@ class Evaluate:
     votes: Path | None = None
     """Votes of the test faces: CSV with a header, .npz or .npy (with --predictions)."""
     images: Path | None = None
-    """.npz with `images` of the test faces, uint8, to show some in the report (with --predictions)."""
+    """.npz with `images` of the test faces, uint8, to show some in the report (with
+    --predictions)."""
     out: Path | None = None
     """Folder of the report; needed with --predictions, otherwise the run folder unless given."""
     ood: tuple[str, ...] = ()
@@ -48,7 +55,8 @@ class Evaluate:
     data_path: str | None = None
     """Where the FER+ data set is now, if it moved since training."""
     resample_groups: bool = False
-    """Draw pixel-identical test pictures together in the bootstrap (predictions files bring their own groups)."""
+    """Draw pixel-identical test pictures together in the bootstrap (predictions files bring their
+    own groups)."""
     show_faces: bool = True
     """Put example faces into the report."""
 
@@ -64,65 +72,98 @@ class Evaluate:
         return self._from_run()
 
     def _finish(self, tables: Mapping) -> int:
-        from ferjax.analysis import terminal
+        from ferjax.report import console
 
-        terminal.show(tables, out)
+        console.show(tables, out)
         for file in tables["files"]:
             out.print(f"wrote {file}", highlight=False, soft_wrap=True)
         return 0
 
     def _from_files(self) -> int:
-        """Score-only: this must work, and be quick, where neither model nor training code can be imported."""
+        """Score-only: this must work, and be quick, where neither model nor training code can be
+        imported."""
         import numpy as np
 
-        from ferjax.analysis import external, report
         from ferjax.config import EvaluateConfig
+        from ferjax.evaluation import readers
+        from ferjax.report import write
 
         if self.out is None:
             raise ValueError("--predictions needs --out FOLDER for the report")
         for name in ("ood", "corruptions", "data_path"):
             if getattr(self, name):
-                raise ValueError(f"--{name.replace('_', '-')} needs a run; here every condition is a file of predictions")
+                raise ValueError(
+                    f"--{name.replace('_', '-')} needs a run; here every condition is a file of predictions"
+                )
         defaults = EvaluateConfig()
-        settings = dataclasses.replace(defaults, resamples=defaults.resamples if self.resamples is None else self.resamples)
-        predictions, kinds, classes = external.load(self.predictions, self.votes)
+        settings = dataclasses.replace(
+            defaults, resamples=defaults.resamples if self.resamples is None else self.resamples
+        )
+        predictions, kinds, classes = readers.load(self.predictions, self.votes)
         if predictions["test"].votes is None:
-            raise ValueError("the predictions of the test faces bring no votes: give --votes FILE, or an array votes in their .npz")
+            raise ValueError(
+                "the predictions of the test faces bring no votes: give --votes FILE, or an array votes in their .npz"
+            )
         images = None
         if self.images is not None and self.show_faces:
             with np.load(self.images, allow_pickle=False) as file:
-                if "images" not in file.files or len(file["images"]) != len(predictions["test"].ids):
-                    raise ValueError(f"{self.images}: expected an array images with {len(predictions['test'].ids)} pictures of the test faces")
+                if "images" not in file.files or len(file["images"]) != len(
+                    predictions["test"].ids
+                ):
+                    raise ValueError(
+                        f"{self.images}: expected an array images with {len(predictions['test'].ids)} pictures of the test faces"
+                    )
                 images = {"test": file["images"]}
         about = {"data": _files(predictions, kinds)}
-        tables = report.evaluate(predictions, self.out, resamples=settings.resamples, seed=self.seed or 0, classes=classes,
-                                 false_rejection=settings.false_rejection, defer_share=settings.defer_share, images=images, about=about)
+        tables = write.evaluate(
+            predictions,
+            self.out,
+            resamples=settings.resamples,
+            seed=self.seed or 0,
+            classes=classes,
+            false_rejection=settings.false_rejection,
+            defer_share=settings.defer_share,
+            images=images,
+            about=about,
+        )
         return self._finish(tables)
 
     def _from_run(self) -> int:
-        from ferjax.analysis import report
         from ferjax.ensemble import prediction
-        from ferjax.faces import dataset
-        from ferjax.serving import sets
+        from ferjax.faces import dataset, image_folders
+        from ferjax.report import write
 
         assert self.run_folder is not None
-        others = dict(sets.parse(text) for text in self.ood)
+        others = dict(image_folders.parse(text) for text in self.ood)
         trained = prediction.load_run(self.run_folder)
         config = trained.config
         given = {"resamples": self.resamples, "corruptions": self.corruptions, "seed": self.seed}
-        settings = dataclasses.replace(config.evaluate, **{k: v for k, v in given.items() if v is not None})
-        data = config.data if self.data_path is None else dataclasses.replace(config.data, path=self.data_path)
+        settings = dataclasses.replace(
+            config.evaluate, **{k: v for k, v in given.items() if v is not None}
+        )
+        data = (
+            config.data
+            if self.data_path is None
+            else dataclasses.replace(config.data, path=self.data_path)
+        )
         config = dataclasses.replace(config, evaluate=settings, data=data)
         trained = trained._replace(config=config)
         known = ("valid", "test", "not_a_face", "unknown")
         taken = [name for name in others if name in known]
         if taken:
-            raise ValueError(f"--ood {taken[0]}=...: that name is taken; this run's own sets are {', '.join(known)}")
+            raise ValueError(
+                f"--ood {taken[0]}=...: that name is taken; this run's own sets are {', '.join(known)}"
+            )
         read = {name: _read(name, path) for name, path in others.items()}
         faces = dataset.load(data)
-        predictions = {p.condition: p for p in prediction.predict_conditions(trained, faces, self.run_folder / "predictions")}
+        predictions = {
+            p.condition: p
+            for p in prediction.predict_conditions(trained, faces, self.run_folder / "predictions")
+        }
         if self.resample_groups:
-            predictions["test"] = dataclasses.replace(predictions["test"], groups=dataset.twins(faces["test"].images))
+            predictions["test"] = dataclasses.replace(
+                predictions["test"], groups=dataset.twins(faces["test"].images)
+            )
         images = {name: faces[name].images for name in known if name in predictions}
         if read:  # its densities were fitted just now
             trained = trained._replace(familiarity=prediction.load_run(self.run_folder).familiarity)
@@ -130,10 +171,16 @@ class Evaluate:
             predictions[name] = _predict(trained, name, faces_of, 10**9 * (number + 1))
             predictions[name].save(self.run_folder / "predictions" / f"{name}.npz")
             images[name] = faces_of.images
-        tables = report.evaluate(
-            predictions, self.out or self.run_folder, resamples=settings.resamples, seed=settings.seed,
-            false_rejection=settings.false_rejection, defer_share=settings.defer_share, images=images if self.show_faces else None,
-            about={"data": _counts(data, faces), "config": dataclasses.asdict(config)})
+        tables = write.evaluate(
+            predictions,
+            self.out or self.run_folder,
+            resamples=settings.resamples,
+            seed=settings.seed,
+            false_rejection=settings.false_rejection,
+            defer_share=settings.defer_share,
+            images=images if self.show_faces else None,
+            about={"data": _counts(data, faces), "config": dataclasses.asdict(config)},
+        )
         return self._finish(tables)
 
 
@@ -141,21 +188,28 @@ def _files(predictions: Mapping, kinds: Mapping[str, str]) -> dict[str, str]:
     """What was in the files; severities of one corruption on one line."""
     together: dict[tuple[str, str, int], list[str]] = {}
     for (name, kind), p in zip(kinds.items(), predictions.values()):
-        stem, severity = (name.removesuffix(f"_{p.severity}"), str(p.severity)) if p.corruption else (name, "")
+        stem, severity = (
+            (name.removesuffix(f"_{p.severity}"), str(p.severity)) if p.corruption else (name, "")
+        )
         together.setdefault((stem, kind, p.log_probs.shape[1]), []).append(severity)
-    return {f"{stem.replace('_', ' ')} {', '.join(sorted(severities))}".strip(): f"{kind.replace('_', ' ')}, {faces:,} faces"
-            for (stem, kind, faces), severities in together.items()}
+    return {
+        f"{stem.replace('_', ' ')} {', '.join(sorted(severities))}".strip(): f"{kind.replace('_', ' ')}, {faces:,} faces"
+        for (stem, kind, faces), severities in together.items()
+    }
 
 
 def _read(name: str, path: Path) -> Any:
     """A set of pictures, and a word about those that could not be read."""
-    from ferjax.serving import sets
+    from ferjax.faces import image_folders
 
-    found = sets.read_set(path)
+    found = image_folders.read_set(path)
     if found.unreadable:
         file, reason = found.unreadable[0]
-        err.print(f"{name}: {len(found.unreadable)} of {len(found.unreadable) + len(found.images)} pictures left out; the first, "
-                  f"{file}: {reason}", highlight=False)
+        err.print(
+            f"{name}: {len(found.unreadable)} of {len(found.unreadable) + len(found.images)} pictures left out; the first, "
+            f"{file}: {reason}",
+            highlight=False,
+        )
     return found
 
 
@@ -167,7 +221,9 @@ def _predict(trained: Any, name: str, found: Any, first_id: int) -> Any:
     from ferjax.predictions import Predictions
 
     ids = first_id + np.arange(len(found.images))
-    log_probs, scores = prediction.predict(prediction.predictor(trained), found.images, ids, trained.config.evaluate.batch_size)
+    log_probs, scores = prediction.predict(
+        prediction.predictor(trained), found.images, ids, trained.config.evaluate.batch_size
+    )
     return Predictions(log_probs, ids, found.votes, condition=name, scores=scores)
 
 
@@ -177,12 +233,19 @@ def _counts(data: Any, faces: Mapping) -> dict[str, Any]:
 
     from ferjax.faces import dataset
 
-    train, test = faces["train"].images, faces["test"].images
+    train = faces["train"].images
+    test = faces["test"].images
     number = dataset.twins(np.concatenate([train, test]))
-    in_train, in_test = number[: len(train)], number[len(train):]
+    in_train = number[: len(train)]
+    in_test = number[len(train) :]
     return {
-        "data set": data.name, "policy": data.policy, "training faces": len(train), "valid faces": len(faces["valid"].images),
+        "data set": data.name,
+        "policy": data.policy,
+        "training faces": len(train),
+        "valid faces": len(faces["valid"].images),
         "training faces with a twin in valid or test": "dropped" if data.deduplicate else "kept",
         "test faces with a pixel-identical twin in training": int(np.isin(in_test, in_train).sum()),
-        "test faces with a pixel-identical twin in test": int(len(in_test) - len(np.unique(in_test))),
+        "test faces with a pixel-identical twin in test": int(
+            len(in_test) - len(np.unique(in_test))
+        ),
     }

@@ -11,13 +11,15 @@ from ferjax.commands.console import out
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """Write a run as one file that routes without the training code: on CPUs and CUDA GPUs, or as --platforms says.
+    """Write a run as one file that routes without the training code: on CPUs and CUDA GPUs, or as
+    --platforms says.
 
-    ferjax export RUN --out FILE, then: ferjax route FILE photos/, or from Python: Router(FILE)(images).
+    ferjax export RUN --out FILE, then: ferjax route FILE photos/, or from Python:
+    Router(FILE)(images).
 
-    The file holds preprocessing, all members, the decomposition and the routers as StableHLO for any batch size, with
-    thresholds, class names and provenance. The exported program is held to the run on sample faces before anything is
-    written; a difference is an error.
+    The file holds preprocessing, all members, the decomposition and the routers as StableHLO for
+    any batch size, with thresholds, class names and provenance. The exported program is held to the
+    run on sample faces before anything is written; a difference is an error.
     """
 
     run_folder: Positional[Path]
@@ -32,9 +34,12 @@ class Export:
         from ferjax.serving.program import rules_of
 
         about = export.export(self.run_folder, self.file, platforms=self.platforms)
-        parity, made = about["parity"], about["provenance"]
+        parity = about["parity"]
+        made = about["provenance"]
         out.print(
             f"wrote {self.file}, {self.file.stat().st_size / 1e6:,.1f} MB: {made['members']} members for {', '.join(made['platforms'])}, "
             f"routers {', '.join(rules_of(about['thresholds']))}\nheld to the run on {parity['faces']} faces: largest difference "
-            f"{parity['largest_difference']:.2g} ({parity['in']})", highlight=False)
+            f"{parity['largest_difference']:.2g} ({parity['in']})",
+            highlight=False,
+        )
         return 0

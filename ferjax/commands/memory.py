@@ -4,14 +4,18 @@ import ctypes
 
 __all__ = ["keep_freed_memory"]
 
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # malloc.h
+_TRIM_THRESHOLD = -1  # malloc.h
+_MMAP_MAX = -4
+_ARENA_MAX = -8
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to hand out freed memory again instead of returning it to the kernel; elsewhere does nothing.
+    """Tells glibc to hand out freed memory again instead of returning it to the kernel; elsewhere
+    does nothing.
 
-    XLA on CPU takes its scratch space from malloc anew at every step. As glibc is, each step then faults every page in
-    again, which was a sixth of the time of a training step of five DINOv2 S/14. Must come before threads are started.
+    XLA on CPU takes its scratch space from malloc anew at every step. As glibc is, each step then
+    faults every page in again, which was a sixth of the time of a training step of five DINOv2
+    S/14. Must come before threads are started.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

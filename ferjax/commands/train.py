@@ -14,16 +14,20 @@ from ferjax.config import Config
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train an ensemble: ferjax train CONFIG --out RUN, with any field of the configuration overridden.
+    """Train an ensemble: ferjax train CONFIG --out RUN, with any field of the configuration
+    overridden.
 
-    CONFIG comes first and is a Python file that defines `config = Config(...)` (see configs/) or a run's config.json.
-    Example: ferjax train configs/ferplus_scratch.py --out runs/a --data.path data/ferplus --train.epochs 4
+    CONFIG comes first and is a Python file that defines `config = Config(...)` (see configs/) or a
+    run's config.json. Example: ferjax train configs/ferplus_scratch.py --out runs/a --data.path
+    data/ferplus --train.epochs 4
 
-    It may be killed at any moment: the same command with --resume goes on as if nothing had happened. SIGTERM saves and
-    exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C stops at once. `ferjax watch RUN` shows how it is going.
+    It may be killed at any moment: the same command with --resume goes on as if nothing had
+    happened. SIGTERM saves and exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C
+    stops at once. `ferjax watch RUN` shows how it is going.
 
-    On many hosts start the same command everywhere, with one --out on a file system they share: under SLURM, Open MPI,
-    Kubernetes or on TPU pods with --cluster, elsewhere with --coordinator, --processes and --process.
+    On many hosts start the same command everywhere, with one --out on a file system they share:
+    under SLURM, Open MPI, Kubernetes or on TPU pods with --cluster, elsewhere with --coordinator,
+    --processes and --process.
     """
 
     config_file: Positional[Path]
@@ -35,8 +39,8 @@ class Train:
     dry_run: bool = False
     """Print parameters, FLOPs and memory per device, check data and weights, and stop."""
     replicas: int | None = None
-    """Devices that share the batches of a member. Unset: as many as there are for each; give it where members and devices
-    do not fit, e.g. 8 for 5 members on 8 devices."""
+    """Devices that share the batches of a member. Unset: as many as there are for each; give it
+    where members and devices do not fit, e.g. 8 for 5 members on 8 devices."""
     cluster: bool = False
     """Join the other processes that the cluster's environment names."""
     coordinator: str | None = None
@@ -49,24 +53,34 @@ class Train:
 
     def run(self) -> int:
         keep_freed_memory()
-        from ferjax.ensemble import cluster, training
+        from ferjax.ensemble import multihost, training
         from ferjax.ensemble.interruption import EXIT_STATUS
         from ferjax.faces import dataset
 
-        if self.cluster or any(v is not None for v in (self.coordinator, self.processes, self.process)):
-            cluster.join(self.coordinator, self.processes, self.process)
+        if self.cluster or any(
+            v is not None for v in (self.coordinator, self.processes, self.process)
+        ):
+            multihost.join(self.coordinator, self.processes, self.process)
         if self.dry_run:
-            from ferjax.ensemble import budget
+            from ferjax.ensemble import cost
 
             faces = dataset.load(self.config.data)
             training.starting_point(self.config)
             training.steps_per_epoch(self.config.train, len(faces["train"].ids))
             layout = training.lay_out(self.config, self.replicas)
-            for line in budget.estimate(self.config, len(faces["train"].ids), len(faces["valid"].ids), layout).lines():
+            for line in cost.estimate(
+                self.config, len(faces["train"].ids), len(faces["valid"].ids), layout
+            ).lines():
                 out.print(line, highlight=False)
             return 0
         try:
-            run = training.train(self.config, dataset.load(self.config.data), self.out, resume=self.resume, replicas=self.replicas)
+            run = training.train(
+                self.config,
+                dataset.load(self.config.data),
+                self.out,
+                resume=self.resume,
+                replicas=self.replicas,
+            )
         except training.Interrupted as interrupted:
             err.print(f"{interrupted}; continue with --resume", highlight=False, soft_wrap=True)
             # Whoever runs this command as a part of something longer must stop too.
@@ -75,6 +89,9 @@ class Train:
             if isinstance(error, FileExistsError | FileNotFoundError | PermissionError):
                 raise
             raise ValueError(str(error)) from error
-        if cluster.chief():
-            out.print(f"trained {len(self.config.train.seeds)} members: {run.folder}\nnext: ferjax evaluate {run.folder}", highlight=False)
+        if multihost.chief():
+            out.print(
+                f"trained {len(self.config.train.seeds)} members: {run.folder}\nnext: ferjax evaluate {run.folder}",
+                highlight=False,
+            )
         return 0

@@ -15,7 +15,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """Show a run in progress or a finished one: every member's last figures and the curve of its loss."""
+    """Show a run in progress or a finished one: every member's last figures and the curve of its
+    loss."""
 
     run_folder: Positional[Path]
     """Folder of a run."""
@@ -33,7 +34,9 @@ class Watch:
 
         folder = RunFolder(self.run_folder)
         if not (self.run_folder / "config.json").is_file():
-            raise FileNotFoundError(f"{self.run_folder} is not a run: it holds no config.json (make one with `ferjax train`)")
+            raise FileNotFoundError(
+                f"{self.run_folder} is not a run: it holds no config.json (make one with `ferjax train`)"
+            )
         config = load_config(self.run_folder / "config.json")
         if self.follow and out.is_terminal:
             with Live(console=out, auto_refresh=False) as live:
@@ -44,7 +47,8 @@ class Watch:
         elif self.follow:
             from ferjax.ensemble.display import sentence
 
-            seen, going = 0, True
+            seen = 0
+            going = True
             while going:
                 going = folder.in_use
                 lines = read_log(folder.log)
@@ -57,12 +61,14 @@ class Watch:
             out.print(view(read_log(folder.log), config))
             out.print("in progress" if folder.in_use else "not running")
         if self.plot is not None:
-            from ferjax.analysis.curves import training_curves
+            from ferjax.report.curves import training_curves
 
             lines = read_log(folder.log)
             if not lines:
                 raise ValueError(f"{folder.log} holds no line yet: nothing to plot")
-            out.print(f"picture: {training_curves(lines, config.train.seeds, self.plot)}", highlight=False)
+            out.print(
+                f"picture: {training_curves(lines, config.train.seeds, self.plot)}", highlight=False
+            )
         return 0
 
 
@@ -72,7 +78,11 @@ def view(lines: list[dict], config: Config) -> RenderableType:
 
     if not lines:
         return "no line of the log yet"
-    last = {"skipped": [0] * len(config.train.seeds), "frozen": [False] * len(config.train.seeds), **lines[-1]}
+    last = {
+        "skipped": [0] * len(config.train.seeds),
+        "frozen": [False] * len(config.train.seeds),
+        **lines[-1],
+    }
     curves = [curve([line["loss"][k] for line in lines]) for k in range(len(config.train.seeds))]
     return members_table(last, config.train.seeds, {"loss so far": curves})
 
@@ -83,9 +93,17 @@ def curve(values: list[float | None], width: int = 24) -> str:
     >>> curve([3.0, 2.0, None, 1.0])
     '█▅ ▁'
     """
-    chosen = [values[round(i * (len(values) - 1) / max(width - 1, 1))] for i in range(width)] if len(values) > width else values
+    chosen = (
+        [values[round(i * (len(values) - 1) / max(width - 1, 1))] for i in range(width)]
+        if len(values) > width
+        else values
+    )
     known = [value for value in chosen if value is not None]
     if not known:
         return " " * len(chosen)
-    low, span = min(known), max(known) - min(known) or 1.0
-    return "".join(" " if value is None else _BARS[round((value - low) / span * (len(_BARS) - 1))] for value in chosen)
+    low = min(known)
+    span = max(known) - min(known) or 1.0
+    return "".join(
+        " " if value is None else _BARS[round((value - low) / span * (len(_BARS) - 1))]
+        for value in chosen
+    )

@@ -10,28 +10,36 @@ from ferjax.commands.console import out
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """Say what a weights file or folder holds: naming, size, patches, registers, position grid, head."""
+    """Say what a weights file or folder holds: naming, size, patches, registers, position grid,
+    head."""
 
     source: Positional[str]
     """A .safetensors file, a folder (sharded or not), a .pth file, or a hub name."""
 
     def run(self) -> int:
-        from ferjax.models import layouts, pretrained
+        from ferjax.models import pretrained, state_dicts
 
         state = pretrained.read_state(self.source)
-        found = layouts.describe(state)
+        found = state_dicts.describe(state)
         dtypes = ", ".join(sorted({str(v.dtype) for v in state.values()}))
         out.print(
             f"{self.source}: DINOv2 in {found.layout} naming, {found.parameters:,} parameters in {len(state)} tensors ({dtypes})\n"
             f"dim {found.dim}, {found.depth} blocks, {found.mlp} MLP, patch {found.patch_size}, {found.registers} registers, "
             f"positions {found.grid} x {found.grid} ({found.grid * found.patch_size} px), resized by the rule {found.rule!r}\n"
-            + ("no classification head" if found.head_classes is None else f"a head of {found.head_classes} classes"), highlight=False)
+            + (
+                "no classification head"
+                if found.head_classes is None
+                else f"a head of {found.head_classes} classes"
+            ),
+            highlight=False,
+        )
         return 0
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightsExport:
-    """Write one member of a run as a Hugging Face folder that Dinov2ForImageClassification.from_pretrained opens."""
+    """Write one member of a run as a Hugging Face folder that
+    Dinov2ForImageClassification.from_pretrained opens."""
 
     run_folder: Positional[Path]
     """Folder of a trained run."""
@@ -46,5 +54,8 @@ class WeightsExport:
 
         trained = prediction.load_run(self.run_folder)
         params = prediction.one_member(trained, self.member)
-        out.print(f"wrote {pretrained.write_hugging_face(params, trained.config.model, self.out)}", highlight=False)
+        out.print(
+            f"wrote {pretrained.write_hugging_face(params, trained.config.model, self.out)}",
+            highlight=False,
+        )
         return 0

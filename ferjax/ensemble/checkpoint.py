@@ -1,8 +1,10 @@
-"""Checkpoints of the stacked state, through Orbax: asynchronous, atomic, newest n kept. The only file that knows Orbax.
+"""Checkpoints of the stacked state, through Orbax: asynchronous, atomic, newest n kept. The only
+file that knows Orbax.
 
-Every leaf is stored as ``[M, ...]``, behind it whatever padding the layout had, which :func:`read` drops: a run trained on
-eight devices opens on one, and the reverse. Beside the state lies a checksum of every part, so that a checkpoint damaged
-on disk is named and passed over instead of believed. Readers take the parts they need; inference leaves the optimiser be.
+Every leaf is stored as ``[M, ...]``, behind it whatever padding the layout had, which :func:`read`
+drops: a run trained on eight devices opens on one, and the reverse. Beside the state lies a
+checksum of every part, so that a checkpoint damaged on disk is named and passed over instead of
+believed. Readers take the parts they need; inference leaves the optimiser be.
 """
 
 import logging
@@ -17,9 +19,11 @@ import orbax.checkpoint as ocp
 __all__ = ["Checkpoints", "checksums", "holds", "read", "steps", "without_keys"]
 
 Tree = Any
-_ITEM, _SUMS = "default", "checksums"
+_ITEM = "default"
+_SUMS = "checksums"
 
-# Orbax narrates every save through absl, and its errors with tracebacks; what matters is raised here, in words.
+# Orbax narrates every save through absl, and its errors with tracebacks; what matters is raised
+# here, in words.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
@@ -33,7 +37,8 @@ def without_keys(tree: Tree) -> Tree:
 
 
 def _sum(tree: Tree) -> Any:
-    """A checksum of every member, ``[M]`` uint32, of jax or of numpy arrays: 32-bit words added up, in whatever order."""
+    """A checksum of every member, ``[M]`` uint32, of jax or of numpy arrays: 32-bit words added up,
+    in whatever order."""
     total: Any = 0
     for leaf in jax.tree.leaves(tree):
         words = leaf.view(np.uint32) if leaf.dtype.itemsize == 4 else leaf.astype(np.uint32)
@@ -48,12 +53,17 @@ def checksums(parts: dict[str, Tree]) -> dict[str, jax.Array]:
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run, by step. In several processes all of them call, and each writes what it holds."""
+    """Writes the checkpoints of one run, by step. In several processes all of them call, and each
+    writes what it holds."""
 
     def __init__(self, folder: Path, keep: int = 2):
         self.folder = folder.absolute()
-        self._manager = ocp.CheckpointManager(self.folder, options=ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, cleanup_tmp_directories=True))
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep, create=True, cleanup_tmp_directories=True
+            ),
+        )
 
     @property
     def busy(self) -> bool:
@@ -85,7 +95,8 @@ class Checkpoints:
             self._manager.close()
 
     def discard_after(self, step: int) -> None:
-        """Removes checkpoints newer than a step: they were damaged, or belong to a future that will be written again."""
+        """Removes checkpoints newer than a step: they were damaged, or belong to a future that will
+        be written again."""
         for newer in steps(self.folder):
             if newer > step:
                 self._manager.delete(newer)
@@ -95,7 +106,8 @@ class Checkpoints:
 
 
 class _Explained:
-    """Turns what storage libraries throw when a disk is full or lost into one OSError that says what still stands."""
+    """Turns what storage libraries throw when a disk is full or lost into one OSError that says
+    what still stands."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -106,22 +118,38 @@ class _Explained:
     def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
         if isinstance(error, Exception):
             whole = steps(self._folder)
-            raise OSError(f"could not write a checkpoint to {self._folder}: {_cause(error)}; "
-                          + (f"the newest whole one is of step {whole[-1]}" if whole else "there is none yet")) from error
+            raise OSError(
+                f"could not write a checkpoint to {self._folder}: {_cause(error)}; "
+                + (f"the newest whole one is of step {whole[-1]}" if whole else "there is none yet")
+            ) from error
 
 
-_CAUSES = ("No space left on device", "Disk quota exceeded", "Read-only file system", "Permission denied", "File too large")
+_CAUSES = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Permission denied",
+    "File too large",
+)
 
 
 def _cause(error: BaseException) -> str:
     """What people can use of a storage library's message."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return next((cause for cause in _CAUSES if cause in text), text if len(text) < 300 else f"... {text[-300:]}")
+    return next(
+        (cause for cause in _CAUSES if cause in text),
+        text if len(text) < 300 else f"... {text[-300:]}",
+    )
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps of the finished checkpoints, oldest first; a half-written one still has its temporary name."""
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
+    """Steps of the finished checkpoints, oldest first; a half-written one still has its temporary
+    name."""
+    return (
+        sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+        if folder.is_dir()
+        else []
+    )
 
 
 def _structure(item: Path) -> dict[str, Any]:
@@ -148,7 +176,9 @@ def _host(leaf: Any) -> ocp.RestoreArgs:
     return ocp.RestoreArgs(restore_type=np.ndarray)
 
 
-def _read_step(folder: Path, step: int, parts: Iterable[str] | None, like: dict[str, Tree] | None) -> dict[str, Tree]:
+def _read_step(
+    folder: Path, step: int, parts: Iterable[str] | None, like: dict[str, Tree] | None
+) -> dict[str, Tree]:
     item = folder.absolute() / str(step) / _ITEM
     stored = _structure(item)
     wanted = list(stored) if parts is None else [part for part in (*parts, _SUMS) if part in stored]
@@ -156,46 +186,68 @@ def _read_step(folder: Path, step: int, parts: Iterable[str] | None, like: dict[
     if like is not None:
         tree.update(like)
     with ocp.PyTreeCheckpointer() as reader:
-        got = reader.restore(item, args=ocp.args.PyTreeRestore(
-            item=tree, restore_args=jax.tree.map(_host, tree), partial_restore=parts is not None))
+        got = reader.restore(
+            item,
+            args=ocp.args.PyTreeRestore(
+                item=tree, restore_args=jax.tree.map(_host, tree), partial_restore=parts is not None
+            ),
+        )
     for name, expected in got.pop(_SUMS, {}).items():
         if name in got and not np.array_equal(_sum(got[name]), expected):
             raise ValueError(f"checksum of {name} does not match")
     return got
 
 
-def read(folder: Path, members: int, *, parts: Iterable[str] | None = None, like: Any = None, step: int | None = None,
-         report: Any = print) -> tuple[int, Any]:
+def read(
+    folder: Path,
+    members: int,
+    *,
+    parts: Iterable[str] | None = None,
+    like: Any = None,
+    step: int | None = None,
+    report: Any = print,
+) -> tuple[int, Any]:
     """Reads the newest whole checkpoint into host memory.
 
     Args:
       folder: the run's ``checkpoints``.
       members: M; rows beyond are padding and dropped.
       parts: top-level parts to read; all by default.
-      like: a state, or its ``jax.eval_shape``, whose type and structure to give back; without it, nested dicts by name.
+      like: a state, or its ``jax.eval_shape``, whose type and structure to give back; without it,
+        nested dicts by name.
       step: which one; by default the newest that is whole.
       report: called with a sentence about each damaged one that was passed over.
 
     Returns:
-      The step, and the state ``[M, ...]`` in numpy arrays (typed keys again where ``like`` has them).
+      The step, and the state ``[M, ...]`` in numpy arrays (typed keys again where ``like`` has
+      them).
 
     Raises:
       FileNotFoundError: if there is no checkpoint.
-      ValueError: if there are some and none is whole, or they are of another structure than ``like``.
+      ValueError: if there are some and none is whole, or they are of another structure than
+        ``like``.
     """
     found = steps(folder) if step is None else [s for s in steps(folder) if s == step]
     if not found:
-        raise FileNotFoundError(f"no checkpoint in {folder}" + ("" if step is None else f" of step {step}"))
+        raise FileNotFoundError(
+            f"no checkpoint in {folder}" + ("" if step is None else f" of step {step}")
+        )
     shapes = None if like is None else jax.eval_shape(without_keys, like._asdict())
     for candidate in reversed(found):
         try:
             got = _read_step(folder, candidate, parts, shapes)
         except Exception as error:
-            report(f"checkpoint {folder / str(candidate)} is damaged and was passed over ({_cause(error)})")
+            report(
+                f"checkpoint {folder / str(candidate)} is damaged and was passed over ({_cause(error)})"
+            )
             continue
         got = jax.tree.map(lambda leaf: leaf[:members], got)
         if like is None:
             return candidate, got
         state = type(like)(**got)
-        return candidate, jax.tree.map(lambda leaf, wanted: jax.random.wrap_key_data(leaf) if _is_key(wanted) else leaf, state, like)
+        return candidate, jax.tree.map(
+            lambda leaf, wanted: jax.random.wrap_key_data(leaf) if _is_key(wanted) else leaf,
+            state,
+            like,
+        )
     raise ValueError(f"none of the {len(found)} checkpoints in {folder} is whole")

@@ -17,17 +17,22 @@ _LOCK = ".lock"
 
 
 def changed_settings(was: Config, now: Config) -> list[str]:
-    """Settings of data, model and training that differ, as ``train.epochs 3 -> 4``; evaluation is free to change."""
+    """Settings of data, model and training that differ, as ``train.epochs 3 -> 4``; evaluation is
+    free to change."""
     changed = []
     for part in ("data", "model", "train"):
-        old, new = dataclasses.asdict(getattr(was, part)), dataclasses.asdict(getattr(now, part))
+        old = dataclasses.asdict(getattr(was, part))
+        new = dataclasses.asdict(getattr(now, part))
         free = ("checkpoint_every", "keep_checkpoints") if part == "train" else ()
-        changed += [f"{part}.{k} {old[k]} -> {new[k]}" for k in old if old[k] != new[k] and k not in free]
+        changed += [
+            f"{part}.{k} {old[k]} -> {new[k]}" for k in old if old[k] != new[k] and k not in free
+        ]
     return changed
 
 
 class RunFolder:
-    """A run folder in use: ``open`` it, ``close`` it. The lock is the kernel's and dies with the process, however it dies."""
+    """A run folder in use: ``open`` it, ``close`` it. The lock is the kernel's and dies with the
+    process, however it dies."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -69,9 +74,13 @@ class RunFolder:
             self._check(config, resume)
             free = shutil.disk_usage(self.path).free
             if free < needed:
-                raise ValueError(f"{self.path} needs about {needed / 2**20:,.0f} MiB for checkpoints, "
-                                 f"its disk has {free / 2**20:,.0f} MiB left")
-            for stray in self.path.glob(".*.[0-9]*"):  # of a process killed in the middle of writing a file
+                raise ValueError(
+                    f"{self.path} needs about {needed / 2**20:,.0f} MiB for checkpoints, "
+                    f"its disk has {free / 2**20:,.0f} MiB left"
+                )
+            for stray in self.path.glob(
+                ".*.[0-9]*"
+            ):  # of a process killed in the middle of writing a file
                 stray.unlink()
             write_atomically(self.path / "config.json", config.to_json().encode())
         except OSError as error:
@@ -100,15 +109,25 @@ class RunFolder:
     def _check(self, config: Config, resume: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; a run needs a folder")
-        inside = {path.name for path in self.path.iterdir() if not path.name.startswith(".")} if self.path.is_dir() else set()
+        inside = (
+            {path.name for path in self.path.iterdir() if not path.name.startswith(".")}
+            if self.path.is_dir()
+            else set()
+        )
         if not resume:
             if inside:
-                raise FileExistsError(f"{self.path} exists and is not empty; continue it with --resume, or choose another folder")
+                raise FileExistsError(
+                    f"{self.path} exists and is not empty; continue it with --resume, or choose another folder"
+                )
         elif "config.json" in inside:
             changed = changed_settings(load_config(self.path / "config.json"), config)
             if changed:
-                raise ValueError(f"cannot resume {self.path} with another configuration: {'; '.join(changed)}")
-        elif inside or not self.path.is_dir():  # an empty one is a run that was killed before it wrote anything
+                raise ValueError(
+                    f"cannot resume {self.path} with another configuration: {'; '.join(changed)}"
+                )
+        elif (
+            inside or not self.path.is_dir()
+        ):  # an empty one is a run that was killed before it wrote anything
             raise FileNotFoundError(f"cannot resume {self.path}: it holds no config.json")
 
     def _hold(self) -> None:
@@ -120,7 +139,9 @@ class RunFolder:
             except BlockingIOError:
                 owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
                 os.close(lock)
-                raise FileExistsError(f"{self.path} is in use by {owner}; let it finish or stop it first") from None
+                raise FileExistsError(
+                    f"{self.path} is in use by {owner}; let it finish or stop it first"
+                ) from None
             except OSError:
                 pass  # a file system without locks: nothing is known of others
             try:

@@ -1,4 +1,5 @@
-"""Being asked to stop: SIGTERM and Ctrl-C end a run at its next step, with everything saved; a second Ctrl-C at once."""
+"""Being asked to stop: SIGTERM and Ctrl-C end a run at its next step, with everything saved; a
+second Ctrl-C at once."""
 
 import signal
 import threading
@@ -7,7 +8,8 @@ from typing import Any
 __all__ = ["EXIT_STATUS", "Interrupted", "Stop"]
 
 EXIT_STATUS = {signal.SIGTERM: 75, signal.SIGINT: 130}
-"""What a command exits with after it saved: 75 (sysexits' "try again") when preempted, 130 when interrupted."""
+"""What a command exits with after it saved: 75 (sysexits' "try again") when preempted, 130 when
+interrupted."""
 
 
 class Interrupted(Exception):
@@ -21,8 +23,8 @@ class Interrupted(Exception):
 class Stop:
     """Listens while it is open (in the main thread, where signals arrive).
 
-    At first a signal raises :class:`Interrupted` on the spot. Once ``gently`` is set there is something to save: then it
-    only leaves its name in ``asked``, for the loop to see.
+    At first a signal raises :class:`Interrupted` on the spot. Once ``gently`` is set there is
+    something to save: then it only leaves its name in ``asked``, for the loop to see.
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,8 @@ class Stop:
     def _hear(self, number: int, frame: object) -> None:
         del frame
         self.asked = signal.Signals(number)
-        # From now on the kernel answers: it stops even a process that is deep inside a compilation. No file is left in half.
+        # From now on the kernel answers: it stops even a process that is deep inside a compilation.
+        # No file is left in half.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if not self.gently:
             raise Interrupted(self.asked, "no step had been taken")

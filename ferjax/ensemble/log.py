@@ -1,8 +1,11 @@
-"""metrics.jsonl: a JSON line per interval of a run, written a step late so that the device never waits for it.
+"""metrics.jsonl: a JSON line per interval of a run, written a step late so that the device never
+waits for it.
 
-A line holds ``epoch`` and ``step`` where its interval ends, per member ``loss`` (nats), ``train_accuracy`` over the
-interval's steps, ``skipped`` (steps so far), ``restored`` and ``frozen``; at the end of an epoch ``valid_*`` too; ``seconds`` since the line
-before, and throughput. What is not finite is null. Lines of the part of a run that a resumed one repeats are written anew.
+A line holds ``epoch`` and ``step`` where its interval ends, per member ``loss`` (nats),
+``train_accuracy`` over the interval's steps, ``skipped`` (steps so far), ``restored`` and
+``frozen``; at the end of an epoch ``valid_*`` too; ``seconds`` since the line before, and
+throughput. What is not finite is null. Lines of the part of a run that a resumed one repeats are
+written anew.
 """
 
 import json
@@ -45,8 +48,11 @@ def _valid(log_probs: jax.Array, q: jax.Array, labels: jax.Array) -> dict[str, j
     }
 
 
-def valid_figures(log_probs: np.ndarray, q: np.ndarray, frozen: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures on the valid split; members that are frozen or answer with NaN have none and are left out of the ensemble.
+def valid_figures(
+    log_probs: np.ndarray, q: np.ndarray, frozen: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Figures on the valid split; members that are frozen or answer with NaN have none and are left
+    out of the ensemble.
 
     Args:
       log_probs: ``[member, face, class]``.
@@ -56,7 +62,9 @@ def valid_figures(log_probs: np.ndarray, q: np.ndarray, frozen: np.ndarray) -> d
     sound = ~frozen & ~np.isnan(log_probs).any((1, 2))
     if not sound.any():
         return {}
-    figures = {name: np.asarray(value) for name, value in _valid(log_probs[sound], q, q.argmax(-1)).items()}
+    figures = {
+        name: np.asarray(value) for name, value in _valid(log_probs[sound], q, q.argmax(-1)).items()
+    }
     for name in ("valid_accuracy", "valid_nll"):
         per_member = np.full(len(log_probs), np.nan)
         per_member[sound] = figures[name]
@@ -65,11 +73,20 @@ def valid_figures(log_probs: np.ndarray, q: np.ndarray, frozen: np.ndarray) -> d
 
 
 def interval_figures(report: StepReport) -> dict[str, np.ndarray]:
-    """Means over the steps of an interval that counted, and the members' health, each ``[member]``."""
+    """Means over the steps of an interval that counted, and the members' health, each
+    ``[member]``."""
     with np.errstate(invalid="ignore"):
-        loss, accuracy = (np.asarray(total) / np.asarray(report.tally.steps) for total in (report.tally.loss, report.tally.accuracy))
-    return {"loss": loss, "train_accuracy": accuracy, "skipped": np.asarray(report.health.skipped),
-            "restored": np.asarray(report.health.restored), "frozen": np.asarray(report.health.frozen)}
+        loss, accuracy = (
+            np.asarray(total) / np.asarray(report.tally.steps)
+            for total in (report.tally.loss, report.tally.accuracy)
+        )
+    return {
+        "loss": loss,
+        "train_accuracy": accuracy,
+        "skipped": np.asarray(report.health.skipped),
+        "restored": np.asarray(report.health.restored),
+        "frozen": np.asarray(report.health.frozen),
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -92,12 +109,27 @@ class _Pending(NamedTuple):
 class Log:
     """The log of a run that is being trained."""
 
-    def __init__(self, path: Path, layout: parallel.Layout, q: np.ndarray, *, steps: int, faces_per_step: int, writes: bool,
-                 show: Callable[[dict], None]):
-        self._path, self._layout, self._q, self._steps = path, layout, q, steps
-        self._faces, self._writes, self._show = faces_per_step, writes, show
+    def __init__(
+        self,
+        path: Path,
+        layout: parallel.Layout,
+        q: np.ndarray,
+        *,
+        steps: int,
+        faces_per_step: int,
+        writes: bool,
+        show: Callable[[dict], None],
+    ):
+        self._path = path
+        self._layout = layout
+        self._q = q
+        self._steps = steps
+        self._faces = faces_per_step
+        self._writes = writes
+        self._show = show
         self._pending: _Pending | None = None
-        self._last_step, self._last_time = 0, time.perf_counter()
+        self._last_step = 0
+        self._last_time = time.perf_counter()
         self._events = None
         self.last: dict = {}
 
@@ -105,10 +137,13 @@ class Log:
         """Drops every line after a step; call it before the first interval."""
         lines = [line for line in read_log(self._path) if line["step"] <= step]
         if self._writes:
-            write_atomically(self._path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+            write_atomically(
+                self._path, "".join(json.dumps(line) + "\n" for line in lines).encode()
+            )
             self._events = tensorboard.writer(self._path.parent / "tensorboard", step)
         self.last = lines[-1] if lines else {}
-        self._last_step, self._last_time = step, time.perf_counter()
+        self._last_step = step
+        self._last_time = time.perf_counter()
 
     def hold(self, step: int, report: StepReport, log_probs: jax.Array | None) -> None:
         """Takes what an interval that ends with this step will say; nothing is fetched yet."""
@@ -121,18 +156,25 @@ class Log:
             return
         step, report, log_probs, at = self._pending
         self._pending = None
-        report, log_probs = jax.tree.map(np.asarray, parallel.gather(self._layout, (report, log_probs)))
+        report, log_probs = jax.tree.map(
+            np.asarray, parallel.gather(self._layout, (report, log_probs))
+        )
         figures = interval_figures(report)
         if log_probs is not None:
             figures |= valid_figures(log_probs, self._q, figures["frozen"])
         epoch = step / self._steps
         seconds = at - self._last_time
         self.last = {
-            "epoch": int(epoch) if epoch.is_integer() else round(epoch, 4), "step": step,
-            **{name: _plain(value) for name, value in figures.items()}, "seconds": round(seconds, 3),
-            "member_faces_per_second": round((step - self._last_step) * self._faces / max(seconds, 1e-9), 1),
+            "epoch": int(epoch) if epoch.is_integer() else round(epoch, 4),
+            "step": step,
+            **{name: _plain(value) for name, value in figures.items()},
+            "seconds": round(seconds, 3),
+            "member_faces_per_second": round(
+                (step - self._last_step) * self._faces / max(seconds, 1e-9), 1
+            ),
         }
-        self._last_step, self._last_time = step, at
+        self._last_step = step
+        self._last_time = at
         if self._writes:
             with open(self._path, "a") as file:
                 file.write(json.dumps(self.last) + "\n")

@@ -1,10 +1,13 @@
-"""Where members live: a mesh of devices, groups of members along one side and replicas along the other.
+"""Where members live: a mesh of devices, groups of members along one side and replicas along the
+other.
 
-The only file that names devices. Outside it stacked trees are ``[M, ...]``, always. :func:`scatter` lays them out over the
-groups (padded with copies of the last member where M does not divide), :func:`map_members` runs a function written for one
-member over that layout, ``vmap`` inside a device and ``shard_map`` across, and :func:`gather` undoes it. With more devices
-than members, the replicas of a group hold the same members and share each batch: a function written for one member says
-where with :class:`Split`. No group ever waits for another, so members never meet in a collective.
+The only file that names devices. Outside it stacked trees are ``[M, ...]``, always. :func:`scatter`
+lays them out over the groups (padded with copies of the last member where M does not divide),
+:func:`map_members` runs a function written for one member over that layout, ``vmap`` inside a
+device and ``shard_map`` across, and :func:`gather` undoes it. With more devices than members, the
+replicas of a group hold the same members and share each batch: a function written for one member
+says where with :class:`Split`. No group ever waits for another, so members never meet in a
+collective.
 """
 
 import dataclasses
@@ -16,15 +19,27 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-__all__ = ["ALONE", "Layout", "Split", "gather", "lay_out", "map_members", "one_device", "replicate", "scatter"]
+__all__ = [
+    "ALONE",
+    "Layout",
+    "Split",
+    "gather",
+    "lay_out",
+    "map_members",
+    "one_device",
+    "replicate",
+    "scatter",
+]
 
 Tree = Any
-_MEMBER, _REPLICA = "member", "replica"
+_MEMBER = "member"
+_REPLICA = "replica"
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """How the ``replicas`` of one member share a batch, as seen from inside a mapped function; 1 is no split at all."""
+    """How the ``replicas`` of one member share a batch, as seen from inside a mapped function; 1 is
+    no split at all."""
 
     replicas: int = 1
 
@@ -33,7 +48,9 @@ class Split:
         if self.replicas == 1:
             return batch
         part = jax.lax.axis_index(_REPLICA)
-        return jax.tree.map(lambda leaf: leaf.reshape(self.replicas, -1, *leaf.shape[1:])[part], batch)
+        return jax.tree.map(
+            lambda leaf: leaf.reshape(self.replicas, -1, *leaf.shape[1:])[part], batch
+        )
 
     def mean(self, tree: Tree) -> Tree:
         """The replicas' mean of everything, e.g. of their gradients."""
@@ -49,7 +66,8 @@ ALONE = Split()
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """``members`` in groups over ``devices``, ``replicas`` devices to a group; with one device nothing but ``vmap`` is used."""
+    """``members`` in groups over ``devices``, ``replicas`` devices to a group; with one device
+    nothing but ``vmap`` is used."""
 
     members: int
     devices: tuple[jax.Device, ...]
@@ -84,20 +102,32 @@ class Layout:
     def __str__(self) -> str:
         padded = self.per_device * self.groups - self.members
         hosts = len({device.process_index for device in self.devices})
-        return (f"{self.members} members on {len(self.devices)} {self.devices[0].platform} device(s), {self.per_device} each"
-                + (f", {padded} padding" if padded else "") + (f", {self.replicas} replicas share a batch" if self.replicas > 1 else "")
-                + (f", {self.idle} idle" if self.idle else "") + (f", {hosts} processes" if hosts > 1 else ""))
+        return (
+            f"{self.members} members on {len(self.devices)} {self.devices[0].platform} device(s), {self.per_device} each"
+            + (f", {padded} padding" if padded else "")
+            + (f", {self.replicas} replicas share a batch" if self.replicas > 1 else "")
+            + (f", {self.idle} idle" if self.idle else "")
+            + (f", {hosts} processes" if hosts > 1 else "")
+        )
 
 
-def lay_out(members: int, devices: Sequence[jax.Device] | None = None, *, batch: int = 1, replicas: int | None = None) -> Layout:
+def lay_out(
+    members: int,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    batch: int = 1,
+    replicas: int | None = None,
+) -> Layout:
     """Chooses devices for an ensemble: as many as shorten the longest queue, no more.
 
     Args:
       members: M >= 1.
       devices: candidates; by default all there are, those of other processes included.
-      batch: faces that replicas of a member may share; they must divide it, and with 1 (the default) nobody shares.
-      replicas: devices to a member. By default as many as there are for every member, so 1 unless D >= 2 M. More than
-        that puts several members on each device and is worth it where M and D do not fit, e.g. 8 for 5 members on 8.
+      batch: faces that replicas of a member may share; they must divide it, and with 1 (the
+        default) nobody shares.
+      replicas: devices to a member. By default as many as there are for every member, so 1 unless D
+        >= 2 M. More than that puts several members on each device and is worth it where M and D do
+        not fit, e.g. 8 for 5 members on 8.
 
     Raises:
       ValueError: if there is no member, or replicas do not divide the batch or the devices.
@@ -108,7 +138,8 @@ def lay_out(members: int, devices: Sequence[jax.Device] | None = None, *, batch:
     if members < 1:
         raise ValueError(f"an ensemble needs at least one member, got {members}")
     devices = tuple(jax.devices() if devices is None else devices)
-    # Where processes work together none may be left without a device: it could not take part in the program.
+    # Where processes work together none may be left without a device: it could not take part in the
+    # program.
     together = len({device.process_index for device in devices}) > 1
 
     def fits(r: int) -> bool:
@@ -117,8 +148,10 @@ def lay_out(members: int, devices: Sequence[jax.Device] | None = None, *, batch:
     if replicas is None:
         replicas = next(r for r in range(max(1, len(devices) // members), 0, -1) if fits(r))
     elif not (1 <= replicas <= len(devices) and fits(replicas)):
-        raise ValueError(f"{replicas} replicas cannot share batches of {batch} faces on {len(devices)} devices: they must divide "
-                         f"the faces of a batch{' and the devices' if together else ''}, and be no more than the devices")
+        raise ValueError(
+            f"{replicas} replicas cannot share batches of {batch} faces on {len(devices)} devices: they must divide "
+            f"the faces of a batch{' and the devices' if together else ''}, and be no more than the devices"
+        )
     groups = len(devices) // replicas
     if not together:
         groups = -(-members // -(-members // groups))
@@ -127,7 +160,8 @@ def lay_out(members: int, devices: Sequence[jax.Device] | None = None, *, batch:
 
 
 def one_device() -> jax.sharding.Sharding:
-    """Where a stacked tree ``[M, ...]`` lies outside the layout: whole, on this process's first device."""
+    """Where a stacked tree ``[M, ...]`` lies outside the layout: whole, on this process's first
+    device."""
     return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
 
@@ -151,13 +185,16 @@ def scatter(layout: Layout, tree: Tree) -> Tree:
     def place(leaf):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(place(jax.random.key_data(leaf)))
-        return _place(layout, leaf if len(rows) == layout.members else leaf[rows], _sharding(layout, _MEMBER))
+        return _place(
+            layout, leaf if len(rows) == layout.members else leaf[rows], _sharding(layout, _MEMBER)
+        )
 
     return jax.tree.map(place, tree)
 
 
 def gather(layout: Layout, tree: Tree) -> Tree:
-    """The layout's form back to ``[M, ...]``, padding dropped: on one device, or the host of every process."""
+    """The layout's form back to ``[M, ...]``, padding dropped: on one device, or the host of every
+    process."""
     if len(layout.devices) == 1:
         return tree
 
@@ -179,32 +216,50 @@ def replicate(layout: Layout, tree: Tree) -> Tree:
 
 
 def _alone(function: Callable, in_axes: Sequence[int | None]) -> Callable:
-    """``vmap`` over a single member: a member axis of 1 would cost a sixth of the speed on a CPU."""
+    """``vmap`` over a single member: a member axis of 1 would cost a sixth of the speed on a
+    CPU."""
 
     def mapped(*args: Tree) -> Tree:
-        one = [arg if axis is None else jax.tree.map(lambda leaf: leaf[0], arg) for arg, axis in zip(args, in_axes)]
+        one = [
+            arg if axis is None else jax.tree.map(lambda leaf: leaf[0], arg)
+            for arg, axis in zip(args, in_axes)
+        ]
         return jax.tree.map(lambda leaf: leaf[None], function(*one))
 
     return mapped
 
 
-def map_members(layout: Layout, function: Callable, in_axes: Sequence[int | None], donate: Sequence[int] = ()) -> Callable:
+def map_members(
+    layout: Layout, function: Callable, in_axes: Sequence[int | None], donate: Sequence[int] = ()
+) -> Callable:
     """Compiles a function of one member into a function of all of them.
 
     Args:
       layout: where the members live.
-      function: written for one member and its arguments; with replicas it must return the same on each of them, by
-        ``layout.split``.
-      in_axes: per argument 0 for what members own (pass it through :func:`scatter`), None for what they share
-        (pass it through :func:`replicate`).
+      function: written for one member and its arguments; with replicas it must return the same on
+        each of them, by ``layout.split``.
+      in_axes: per argument 0 for what members own (pass it through :func:`scatter`), None for what
+        they share (pass it through :func:`replicate`).
       donate: arguments whose buffers may be reused for the result.
 
     Returns:
       The compiled function; results have the layout's form (:func:`gather` them).
     """
-    mapped = _alone(function, in_axes) if layout.per_device == 1 else jax.vmap(function, in_axes=tuple(in_axes))
+    mapped = (
+        _alone(function, in_axes)
+        if layout.per_device == 1
+        else jax.vmap(function, in_axes=tuple(in_axes))
+    )
     if len(layout.devices) > 1:
-        # What a function returns is the same on all replicas because split.mean made it so; shard_map cannot see that far.
-        mapped = jax.shard_map(mapped, mesh=layout.mesh, out_specs=PartitionSpec(_MEMBER), check_vma=False,
-                               in_specs=tuple(PartitionSpec() if axis is None else PartitionSpec(_MEMBER) for axis in in_axes))
+        # What a function returns is the same on all replicas because split.mean made it so;
+        # shard_map cannot see that far.
+        mapped = jax.shard_map(
+            mapped,
+            mesh=layout.mesh,
+            out_specs=PartitionSpec(_MEMBER),
+            check_vma=False,
+            in_specs=tuple(
+                PartitionSpec() if axis is None else PartitionSpec(_MEMBER) for axis in in_axes
+            ),
+        )
     return jax.jit(mapped, donate_argnums=tuple(donate))

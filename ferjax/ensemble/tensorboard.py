@@ -1,4 +1,5 @@
-"""TensorBoard event files of a run, if ``tensorboardX`` is installed; the log in metrics.jsonl is complete without them."""
+"""TensorBoard event files of a run, if ``tensorboardX`` is installed; the log in metrics.jsonl is
+complete without them."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ __all__ = ["write", "writer"]
 
 
 def writer(folder: Path, step: int) -> Any:
-    """A writer that goes on after a step (later events are hidden), or None without ``tensorboardX``."""
+    """A writer that goes on after a step (later events are hidden), or None without
+    ``tensorboardX``."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
@@ -16,11 +18,16 @@ def writer(folder: Path, step: int) -> Any:
 
 
 def write(events: Any, line: dict) -> None:
-    """Writes one line of the log: a scalar per figure and, where members have their own, per member."""
+    """Writes one line of the log: a scalar per figure and, where members have their own, per
+    member."""
     for name, value in line.items():
         if name in ("epoch", "step") or value is None:
             continue
-        values = {f"{name}/member_{k}": v for k, v in enumerate(value)} if isinstance(value, list) else {name: value}
+        values = (
+            {f"{name}/member_{k}": v for k, v in enumerate(value)}
+            if isinstance(value, list)
+            else {name: value}
+        )
         for tag, scalar in values.items():
             if scalar is not None:
                 events.add_scalar(tag, float(scalar), line["step"])

@@ -1,4 +1,5 @@
-"""The faces of a run, ready for training: filtered, with targets, and with their natural out-of-distribution sets."""
+"""The faces of a run, ready for training: filtered, with targets, and with their natural
+out-of-distribution sets."""
 
 import hashlib
 from typing import NamedTuple
@@ -14,8 +15,9 @@ __all__ = ["Faces", "count", "load", "twins"]
 class Faces(NamedTuple):
     """Voted faces.
 
-    ``images`` uint8 ``[face, 48, 48]``; ``votes`` ``[face, 10]``; ``ids [face]`` whole numbers, unique over all splits;
-    ``q [face, 8]`` training target; ``truth [face, 8]`` the true p(y | face) where it is known.
+    ``images`` uint8 ``[face, 48, 48]``; ``votes`` ``[face, 10]``; ``ids [face]`` whole numbers,
+    unique over all splits; ``q [face, 8]`` training target; ``truth [face, 8]`` the true p(y |
+    face) where it is known.
     """
 
     images: np.ndarray
@@ -30,7 +32,9 @@ class Faces(NamedTuple):
 
 
 def _digests(images: np.ndarray) -> np.ndarray:
-    return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="S16")
+    return np.array(
+        [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images], dtype="S16"
+    )
 
 
 def twins(images: np.ndarray) -> np.ndarray:
@@ -39,7 +43,8 @@ def twins(images: np.ndarray) -> np.ndarray:
 
 
 def count(splits: dict[str, tuple[np.ndarray, np.ndarray | None]]) -> dict:
-    """What a data set holds: rows, faces kept per policy, natural out-of-distribution sets, ambiguous faces, duplicates.
+    """What a data set holds: rows, faces kept per policy, natural out-of-distribution sets,
+    ambiguous faces, duplicates.
 
     Args:
       splits: name -> (votes ``[face, 10]``, images ``[face, H, W]`` or None).
@@ -57,7 +62,9 @@ def count(splits: dict[str, tuple[np.ndarray, np.ndarray | None]]) -> dict:
             "unknown": int(votes.unknown_expression(vote).sum()),
         }
     if all(images is not None for _, images in splits.values()):
-        digests = {name: _digests(images) for name, (_, images) in splits.items() if images is not None}
+        digests = {
+            name: _digests(images) for name, (_, images) in splits.items() if images is not None
+        }
         for name, own in digests.items():
             others = np.concatenate([d for n, d in digests.items() if n != name])
             counts[name]["repeats within split"] = int(len(own) - len(np.unique(own)))
@@ -72,22 +79,34 @@ def load(config: DataConfig) -> dict[str, Faces]:
       config: which data, which policy, whether training copies of valid and test faces are dropped.
 
     Returns:
-      ``train``, ``valid`` and ``test`` as kept by the policy, and ``not_a_face`` and ``unknown``: the faces of all
-      splits that people could not or would not name (their ``q`` is 0).
+      ``train``, ``valid`` and ``test`` as kept by the policy, and ``not_a_face`` and ``unknown``:
+      the faces of all splits that people could not or would not name (their ``q`` is 0).
 
     Raises:
       FileNotFoundError: if the data set is not there.
       ValueError: if a split is empty after filtering.
     """
     if config.name == "synthetic":
-        sizes = {"train": config.synthetic_faces, "valid": config.synthetic_faces // 5, "test": config.synthetic_faces // 5}
+        sizes = {
+            "train": config.synthetic_faces,
+            "valid": config.synthetic_faces // 5,
+            "test": config.synthetic_faces // 5,
+        }
         images, vote, truth = synthetic.make(sum(sizes.values()), config.seed)
         bounds = np.cumsum([0, *sizes.values()])
         rows = {name: np.arange(bounds[i], bounds[i + 1]) for i, name in enumerate(sizes)}
-        raw = {n: Faces(images[r], vote[r], r, np.zeros((len(r), 8), np.float32), truth[r]) for n, r in rows.items()}
+        raw = {
+            n: Faces(images[r], vote[r], r, np.zeros((len(r), 8), np.float32), truth[r])
+            for n, r in rows.items()
+        }
     else:
         raw = {
-            name: Faces(s["image"], s["votes"].astype(np.int64), s["id"], np.zeros((len(s["id"]), 8), np.float32))
+            name: Faces(
+                s["image"],
+                s["votes"].astype(np.int64),
+                s["id"],
+                np.zeros((len(s["id"]), 8), np.float32),
+            )
             for name, s in ferplus.read(config.path).items()
         }
 

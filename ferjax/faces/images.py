@@ -1,46 +1,40 @@
 """From stored pixels to network input, as pure functions that run inside the compiled step.
 
-Axis legend: stored faces are uint8 ``[face, H, W]`` gray or ``[face, H, W, 3]``; network inputs are float
-``[face, S, S, 3]``. The steps are separate because corruptions belong between them: ``to_network_size`` gives [0, 1]
-pictures at the network's size, which may be corrupted, then ``normalise``.
+Axis legend: stored faces are uint8 ``[face, H, W]`` gray or ``[face, H, W, 3]``; network inputs are
+float ``[face, S, S, 3]``. The steps are separate because corruptions belong between them:
+``to_network_size`` gives [0, 1] pictures at the network's size, which may be corrupted, then
+``normalise``.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "bilinear_matrix", "mirror", "normalise", "patches", "resize", "to_network_size",
-           "to_stored_size"]
+from ferjax.corruptions.filters import bilinear_matrix
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "mirror",
+    "normalise",
+    "patches",
+    "resize",
+    "to_network_size",
+    "to_stored_size",
+]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def bilinear_matrix(source: int, target: int) -> np.ndarray:
-    """Bilinear interpolation with half-pixel centres and no antialias as a matrix ``[target, source]``.
-
-    The convention of PyTorch's ``interpolate(mode="bilinear", align_corners=False)``; rows sum to 1.
-
-    >>> bilinear_matrix(2, 4)[1].tolist()
-    [0.75, 0.25]
-    """
-    if source < 1 or target < 1:
-        raise ValueError(f"sizes must be at least 1 pixel, got {source} -> {target}")
-    centre = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
-    low = np.floor(centre).astype(int)
-    high = np.minimum(low + 1, source - 1)
-    matrix = np.zeros((target, source))
-    np.add.at(matrix, (np.arange(target), low), 1 - (centre - low))
-    np.add.at(matrix, (np.arange(target), high), centre - low)
-    return matrix.astype(np.float32)
-
-
 def resize(images: jax.Array, size: int) -> jax.Array:
-    """Resizes ``[..., H, W, C]`` to ``[..., size, size, C]``, bilinear, half-pixel centres, no antialias."""
+    """Resizes ``[..., H, W, C]`` to ``[..., size, size, C]``, bilinear, half-pixel centres, no
+    antialias."""
     height, width = images.shape[-3:-1]
     if (height, width) == (size, size):
         return images
-    rows, columns = bilinear_matrix(height, size), bilinear_matrix(width, size)
+    rows = bilinear_matrix(height, size)
+    columns = bilinear_matrix(width, size)
     return jnp.einsum("ih,...hwc,jw->...ijc", rows, images, columns)
 
 
@@ -48,7 +42,8 @@ def to_network_size(images: jax.Array, size: int) -> jax.Array:
     """Stored pixels to [0, 1] pictures at network size.
 
     Args:
-      images: uint8 ``[..., H, W]`` gray or ``[..., H, W, 3]`` colour. A gray face becomes three equal channels.
+      images: uint8 ``[..., H, W]`` gray or ``[..., H, W, 3]`` colour. A gray face becomes three
+        equal channels.
       size: side S of the network input, pixels.
 
     Returns:
@@ -69,23 +64,29 @@ def to_network_size(images: jax.Array, size: int) -> jax.Array:
 
 
 def normalise(images: jax.Array) -> jax.Array:
-    """Subtracts the ImageNet mean and divides by its standard deviation, per channel of ``[..., 3]``."""
-    mean, std = (jnp.array(c).reshape(*[1] * (images.ndim - 1), 3) for c in (IMAGENET_MEAN, IMAGENET_STD))
+    """Subtracts the ImageNet mean and divides by its standard deviation, per channel of ``[...,
+    3]``."""
+    mean, std = (
+        jnp.array(c).reshape(*[1] * (images.ndim - 1), 3) for c in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return (images - mean) / std
 
 
 def mirror(images: jax.Array, flips: jax.Array) -> jax.Array:
-    """Mirrors left to right those stored faces ``[face, H, W]`` (or ``[face, H, W, 3]``) whose ``flips [face]`` is true."""
+    """Mirrors left to right those stored faces ``[face, H, W]`` (or ``[face, H, W, 3]``) whose
+    ``flips [face]`` is true."""
     flips = flips.reshape(-1, *[1] * (images.ndim - 1))
     return jnp.where(flips, images[:, :, ::-1], images)
 
 
 def to_stored_size(pictures: jax.Array, side: int) -> jax.Array:
-    """Gray pictures at the size they were stored in, from pictures at network size: the inverse of the enlargement.
+    """Gray pictures at the size they were stored in, from pictures at network size: the inverse of
+    the enlargement.
 
-    What enlarging ``side`` pixels cannot have made is dropped (the least-squares inverse). Statistics of fine texture must
-    be taken from these: an enlarged picture has exactly no energy in some directions, and whatever is done to it
-    *afterwards* shows there, which tells how the picture was prepared and not what it shows.
+    What enlarging ``side`` pixels cannot have made is dropped (the least-squares inverse).
+    Statistics of fine texture must be taken from these: an enlarged picture has exactly no energy
+    in some directions, and whatever is done to it *afterwards* shows there, which tells how the
+    picture was prepared and not what it shows.
 
     Args:
       pictures: float ``[face, S, S, 3]`` in [0, 1].
@@ -97,7 +98,9 @@ def to_stored_size(pictures: jax.Array, side: int) -> jax.Array:
     gray = jnp.mean(pictures, axis=-1)
     if gray.shape[-1] == side:
         return gray
-    inverse = np.linalg.pinv(bilinear_matrix(side, gray.shape[-1]).astype(np.float64)).astype(np.float32)
+    inverse = np.linalg.pinv(bilinear_matrix(side, gray.shape[-1]).astype(np.float64)).astype(
+        np.float32
+    )
     return jnp.einsum("ih,fhw,jw->fij", inverse, gray, inverse)
 
 

@@ -1,21 +1,35 @@
-"""What ten crowd votes say about a face: target distribution, disagreement, ambiguity, and which faces to keep.
+"""What ten crowd votes say about a face: target distribution, disagreement, ambiguity, and which
+faces to keep.
 
-Pure functions on numpy arrays. A vote array is ``votes[face, 10]``, columns in FER+ order :data:`COLUMNS`; the first
-eight are the classes. With other classes it is ``[face, C + 2]``: the last two columns are always unknown and NF.
-Entropies are in nats and computed in float64 from *sorted* shares, so that two faces with the same multiset of votes tie
-exactly.
+Pure functions on numpy arrays. A vote array is ``votes[face, 10]``, columns in FER+ order
+:data:`COLUMNS`; the first eight are the classes. With other classes it is ``[face, C + 2]``: the
+last two columns are always unknown and NF. Entropies are in nats and computed in float64 from
+*sorted* shares, so that two faces with the same multiset of votes tie exactly.
 
 References:
-  Barsoum et al., Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution,
-  2016, https://arxiv.org/abs/1608.01041.
+  Barsoum et al., Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
+  Distribution, 2016, https://arxiv.org/abs/1608.01041.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["CLASSES", "COLUMNS", "POLICIES", "Targets", "ambiguity", "check", "disagreement", "entropy", "hard_labels",
-           "not_a_face", "shares", "targets", "unknown_expression"]
+__all__ = [
+    "CLASSES",
+    "COLUMNS",
+    "POLICIES",
+    "Targets",
+    "ambiguity",
+    "check",
+    "disagreement",
+    "entropy",
+    "hard_labels",
+    "not_a_face",
+    "shares",
+    "targets",
+    "unknown_expression",
+]
 
 CLASSES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 COLUMNS = (*CLASSES, "unknown", "NF")
@@ -46,8 +60,10 @@ def check(votes: np.ndarray) -> np.ndarray:
     """
     votes = np.asarray(votes)
     if votes.ndim != 2 or votes.shape[1] < 4:
-        raise ValueError(f"votes must be [face, {len(COLUMNS)}] ({', '.join(COLUMNS)}), or [face, C + 2] with C >= 2 other "
-                         f"classes; got shape {votes.shape}")
+        raise ValueError(
+            f"votes must be [face, {len(COLUMNS)}] ({', '.join(COLUMNS)}), or [face, C + 2] with C >= 2 other "
+            f"classes; got shape {votes.shape}"
+        )
     bad = ~np.all((votes >= 0) & (votes < np.inf) & (votes == np.round(votes)), axis=1)
     if bad.any():
         row = int(np.argmax(bad))
@@ -56,7 +72,8 @@ def check(votes: np.ndarray) -> np.ndarray:
 
 
 def shares(votes: np.ndarray) -> np.ndarray:
-    """The emotion votes of each face over their sum, ``[face, C]`` float64; 0 where a face has none.
+    """The emotion votes of each face over their sum, ``[face, C]`` float64; 0 where a face has
+    none.
 
     >>> shares(np.array([[5, 5, 0, 0, 0, 0, 0, 0, 0, 0]]))[0, :3].tolist()
     [0.5, 0.5, 0.0]
@@ -68,10 +85,12 @@ def shares(votes: np.ndarray) -> np.ndarray:
 def targets(votes: np.ndarray, policy: str = "paper") -> Targets:
     """Applies a filter policy.
 
-    * ``paper``: drop a face iff unknown + NF >= 5 or it has no emotion vote; target = shares of the emotion votes.
-    * ``majority``: remove single votes; keep iff one class holds more than half of what is left; target one-hot.
-    * ``probability``: remove single votes; take top classes until 75 % of the mass, at most three; drop if they hold
-      half or less, or if unknown / NF leads.
+    * ``paper``: drop a face iff unknown + NF >= 5 or it has no emotion vote; target = shares of the
+      emotion votes.
+    * ``majority``: remove single votes; keep iff one class holds more than half of what is left;
+      target one-hot.
+    * ``probability``: remove single votes; take top classes until 75 % of the mass, at most three;
+      drop if they hold half or less, or if unknown / NF leads.
 
     Args:
       votes: ``[face, 10]`` counts.
@@ -88,7 +107,9 @@ def targets(votes: np.ndarray, policy: str = "paper") -> Targets:
     """
     votes = check(votes)
     if votes.shape[1] != len(COLUMNS):
-        raise ValueError(f"policies are about FER+ votes [face, {len(COLUMNS)}] ({', '.join(COLUMNS)}), got shape {votes.shape}")
+        raise ValueError(
+            f"policies are about FER+ votes [face, {len(COLUMNS)}] ({', '.join(COLUMNS)}), got shape {votes.shape}"
+        )
     if policy == "paper":
         keep = (votes[:, 8:].sum(axis=1) < 5) & (votes[:, :8].sum(axis=1) > 0)
         q = shares(votes)
@@ -133,12 +154,14 @@ def hard_labels(q: np.ndarray) -> np.ndarray:
 
 
 def disagreement(q: np.ndarray) -> np.ndarray:
-    """Human disagreement ``1 - max_c q_c``, ``[face]`` in [0, 1): what aleatoric uncertainty is validated against."""
+    """Human disagreement ``1 - max_c q_c``, ``[face]`` in [0, 1): what aleatoric uncertainty is
+    validated against."""
     return 1.0 - np.asarray(q, np.float64).max(axis=-1)
 
 
 def entropy(q: np.ndarray) -> np.ndarray:
-    """Entropy of the vote distribution, ``[face]`` in nats; equal vote multisets give bit-equal entropies.
+    """Entropy of the vote distribution, ``[face]`` in nats; equal vote multisets give bit-equal
+    entropies.
 
     >>> entropy(np.array([[0.5, 0.5, 0, 0, 0, 0, 0, 0]])).round(4).tolist()
     [0.6931]
@@ -154,7 +177,8 @@ def ambiguity(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       q: ``[face, 8]`` vote distributions of one whole split.
 
     Returns:
-      ``(ambiguous, clear)`` bool ``[face]``: entropy >= the split's 2/3 quantile, and <= its 1/3 quantile.
+      ``(ambiguous, clear)`` bool ``[face]``: entropy >= the split's 2/3 quantile, and <= its 1/3
+      quantile.
     """
     h = entropy(q)
     if h.size == 0:
@@ -164,7 +188,8 @@ def ambiguity(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def not_a_face(votes: np.ndarray) -> np.ndarray:
-    """Faces that at least 5 of 10 people call "not a face": a natural out-of-distribution set, ``[face]`` bool."""
+    """Faces that at least 5 of 10 people call "not a face": a natural out-of-distribution set,
+    ``[face]`` bool."""
     return check(votes)[:, -1] >= 5
 
 

@@ -1,8 +1,9 @@
 """Position embeddings at another resolution: four published rules, each as an explicit matrix.
 
-DINOv2 checkpoints hold a 37 × 37 grid of positions (518 pixels). Every code base resizes it differently, and none of them
-is what ``jax.image.resize`` does (a = -0.5, antialias by default); on real weights the wrong rule moves an 8 × 8 grid by
-2-29 % rms. The rule belongs to the weights, so it is chosen by their origin:
+DINOv2 checkpoints hold a 37 × 37 grid of positions (518 pixels). Every code base resizes it
+differently, and none of them is what ``jax.image.resize`` does (a = -0.5, antialias by default); on
+real weights the wrong rule moves an 8 × 8 grid by 2-29 % rms. The rule belongs to the weights, so
+it is chosen by their origin:
 
 ============  ====================================================================================
 rule          who
@@ -12,7 +13,8 @@ antialias     the original with registers, Hugging Face with registers, timm: a 
 plain         Hugging Face ``Dinov2Model``: a = -0.75, no antialias, by output size
 ============  ====================================================================================
 
-References: the interpolation code of facebookresearch/dinov2, transformers and timm; torch.nn.functional.interpolate.
+References: the interpolation code of facebookresearch/dinov2, transformers and timm;
+torch.nn.functional.interpolate.
 """
 
 import numpy as np
@@ -56,7 +58,8 @@ def cubic_matrix(source: int, target: int, rule: str) -> np.ndarray:
         stretch = max(scale, 1.0)
         centre = scale * (np.arange(target) + 0.5)
         taps = np.arange(source)
-        # Taps outside the kernel's whole-pixel window are cut, and the rest normalised, as torch and Pillow do.
+        # Taps outside the kernel's whole-pixel window are cut, and the rest normalised, as torch
+        # and Pillow do.
         low = np.maximum((centre - 2 * stretch + 0.5).astype(int), 0)
         high = np.minimum((centre + 2 * stretch + 0.5).astype(int), source)
         inside = (taps >= low[:, None]) & (taps < high[:, None])
@@ -91,4 +94,8 @@ def resize_positions(positions: np.ndarray, grid: int, rule: str) -> np.ndarray:
         raise ValueError(f"{len(positions)} patch positions are not a square grid")
     matrix = cubic_matrix(side, grid, rule)
     square = positions.astype(np.float64).reshape(side, side, -1)
-    return np.einsum("ih,hwd,jw->ijd", matrix, square, matrix).reshape(grid * grid, -1).astype(np.float32)
+    return (
+        np.einsum("ih,hwd,jw->ijd", matrix, square, matrix)
+        .reshape(grid * grid, -1)
+        .astype(np.float32)
+    )

@@ -1,4 +1,5 @@
-"""Weights in and out, from the forms people have them in, recognised by content. No pickle is ever executed."""
+"""Weights in and out, from the forms people have them in, recognised by content. No pickle is ever
+executed."""
 
 import json
 import os
@@ -13,7 +14,7 @@ from safetensors.numpy import save
 
 from ferjax.config import ModelConfig
 from ferjax.faces.votes import CLASSES
-from ferjax.models import layouts
+from ferjax.models import state_dicts
 from ferjax.predictions import write_atomically
 
 __all__ = ["load_pretrained", "load_tree", "read_state", "save_tree", "write_hugging_face"]
@@ -28,7 +29,8 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_folder(path: Path) -> dict[str, np.ndarray]:
-    index, single = path / "model.safetensors.index.json", path / "model.safetensors"
+    index = path / "model.safetensors.index.json"
+    single = path / "model.safetensors"
     if index.is_file():
         shards = json.loads(index.read_text())["weight_map"]
         absent = sorted({shard for shard in shards.values() if not (path / shard).is_file()})
@@ -39,11 +41,15 @@ def _read_folder(path: Path) -> dict[str, np.ndarray]:
             state |= _read_safetensors(path / shard)
         lost = sorted(set(shards) - set(state))
         if lost:
-            raise ValueError(f"{index} promises tensors its shards do not hold: {', '.join(lost[:6])}")
+            raise ValueError(
+                f"{index} promises tensors its shards do not hold: {', '.join(lost[:6])}"
+            )
         return state
     if single.is_file():
         return _read_safetensors(single)
-    raise FileNotFoundError(f"{path}: neither model.safetensors nor model.safetensors.index.json in this folder")
+    raise FileNotFoundError(
+        f"{path}: neither model.safetensors nor model.safetensors.index.json in this folder"
+    )
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -53,37 +59,50 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(
             f"{path} is a PyTorch file, and reading it safely needs torch. Install the extra (pip install 'ferjax[parity]'), or "
             "convert it where torch is: from safetensors.torch import save_file; "
-            f"save_file(torch.load('{path.name}', weights_only=True), 'weights.safetensors')") from None
+            f"save_file(torch.load('{path.name}', weights_only=True), 'weights.safetensors')"
+        ) from None
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle, zip and runtime errors for files it will not load
-        raise ValueError(f"{path}: torch's weights-only loader refuses this file: {str(error).splitlines()[0]}") from error
+    except (
+        Exception
+    ) as error:  # torch raises pickle, zip and runtime errors for files it will not load
+        raise ValueError(
+            f"{path}: torch's weights-only loader refuses this file: {str(error).splitlines()[0]}"
+        ) from error
     for wrapper in ("model", "state_dict", "teacher"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
-    return {name: value.float().numpy() for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+    return {
+        name: value.float().numpy()
+        for name, value in loaded.items()
+        if isinstance(value, torch.Tensor)
+    }
 
 
 def _download(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise FileNotFoundError(f"no file or folder {name}; if it is a hub name, install huggingface_hub to fetch it") from None
+        raise FileNotFoundError(
+            f"no file or folder {name}; if it is a hub name, install huggingface_hub to fetch it"
+        ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json"]))
     except Exception as error:  # every kind of network and hub error
-        raise FileNotFoundError(f"no file or folder {name}, and the hub did not give it: {str(error).splitlines()[0]}") from error
+        raise FileNotFoundError(
+            f"no file or folder {name}, and the hub did not give it: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def read_state(source: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads a state dictionary, whatever it is stored as.
 
     Args:
-      source: a ``.safetensors`` file, a folder with one or with shards and their index, a PyTorch file (needs torch; read
-        with its weights-only loader), or a hub name ``owner/model`` (needs huggingface_hub; the only case that may touch
-        the network, and only if no such path exists).
+      source: a ``.safetensors`` file, a folder with one or with shards and their index, a PyTorch
+        file (needs torch; read with its weights-only loader), or a hub name ``owner/model`` (needs
+        huggingface_hub; the only case that may touch the network, and only if no such path exists).
 
     Raises:
       FileNotFoundError: if there is nothing.
@@ -99,12 +118,15 @@ def read_state(source: str | os.PathLike) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"no weights at {path}")
     with open(path, "rb") as file:
         magic = file.read(10)
-    # Content decides, not the suffix: safetensors starts with a length and a JSON object, torch files are zips or pickles.
+    # Content decides, not the suffix: safetensors starts with a length and a JSON object, torch
+    # files are zips or pickles.
     if len(magic) == 10 and magic[8:9] == b"{":
         return _read_safetensors(path)
     if magic[:2] in (b"PK", b"\x80\x02"):
         return _read_torch(path)
-    raise ValueError(f"{path}: neither a safetensors nor a PyTorch file (it starts with {magic[:8]!r})")
+    raise ValueError(
+        f"{path}: neither a safetensors nor a PyTorch file (it starts with {magic[:8]!r})"
+    )
 
 
 def load_pretrained(source: str | os.PathLike, config: ModelConfig) -> dict[str, Any]:
@@ -115,14 +137,17 @@ def load_pretrained(source: str | os.PathLike, config: ModelConfig) -> dict[str,
       ValueError: naming the source and every tensor that does not fit.
     """
     try:
-        return layouts.from_state(read_state(source), config)
+        return state_dicts.from_state(read_state(source), config)
     except ValueError as error:
         message = str(error)
-        raise ValueError(message if message.startswith(str(source)) else f"{source}: {message}") from error
+        raise ValueError(
+            message if message.startswith(str(source)) else f"{source}: {message}"
+        ) from error
 
 
 def write_hugging_face(params: Any, config: ModelConfig, folder: str | os.PathLike) -> Path:
-    """Writes one member as a folder that ``Dinov2(WithRegisters)ForImageClassification.from_pretrained`` opens.
+    """Writes one member as a folder that
+    ``Dinov2(WithRegisters)ForImageClassification.from_pretrained`` opens.
 
     Args:
       params: one member's whole parameters (trunk included), head too.
@@ -140,22 +165,40 @@ def write_hugging_face(params: Any, config: ModelConfig, folder: str | os.PathLi
     described = {
         "architectures": [f"{kind}ForImageClassification"],
         "model_type": "dinov2_with_registers" if config.registers else "dinov2",
-        "hidden_size": config.dim, "num_hidden_layers": config.depth, "num_attention_heads": config.heads,
-        "mlp_ratio": int(config.mlp_ratio) if config.mlp_ratio == int(config.mlp_ratio) else config.mlp_ratio,
-        "image_size": config.image_size, "patch_size": config.patch_size, "use_swiglu_ffn": config.mlp == "swiglu",
-        "layer_norm_eps": 1e-6, "layerscale_value": 1.0, "qkv_bias": True, "hidden_act": "gelu",
+        "hidden_size": config.dim,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "mlp_ratio": int(config.mlp_ratio)
+        if config.mlp_ratio == int(config.mlp_ratio)
+        else config.mlp_ratio,
+        "image_size": config.image_size,
+        "patch_size": config.patch_size,
+        "use_swiglu_ffn": config.mlp == "swiglu",
+        "layer_norm_eps": 1e-6,
+        "layerscale_value": 1.0,
+        "qkv_bias": True,
+        "hidden_act": "gelu",
         **({"num_register_tokens": config.registers} if config.registers else {}),
-        "id2label": dict(enumerate(CLASSES)), "label2id": {name: i for i, name in enumerate(CLASSES)},
+        "id2label": dict(enumerate(CLASSES)),
+        "label2id": {name: i for i, name in enumerate(CLASSES)},
         "head": config.head,
     }
     write_atomically(folder / "config.json", (json.dumps(described, indent=2) + "\n").encode())
-    write_atomically(folder / "model.safetensors", save(layouts.to_state(params, config), metadata={"format": "pt"}))
+    write_atomically(
+        folder / "model.safetensors",
+        save(state_dicts.to_state(params, config), metadata={"format": "pt"}),
+    )
     return folder / "model.safetensors"
 
 
 def save_tree(tree: Any, path: str | os.PathLike) -> None:
     """Writes a parameter tree under its own names (``block_0/mlp/up/kernel``), in one piece."""
-    write_atomically(path, save({name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(tree, sep="/").items()}))
+    write_atomically(
+        path,
+        save(
+            {name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(tree, sep="/").items()}
+        ),
+    )
 
 
 def load_tree(path: str | os.PathLike) -> Any:

@@ -1,15 +1,18 @@
 """The DINOv2 Vision Transformer in Flax Linen, behind two pure functions.
 
-Axis legend: images ``[face, S, S, 3]``, tokens ``[face, token, dim]`` with the CLS token first, then registers, then
-patches in row-major order. The patch embedding is a reshape and a matrix product, never a convolution: mapped over
-members, per-member kernels would lower to grouped convolutions, several times slower than batched matrix products.
+Axis legend: images ``[face, S, S, 3]``, tokens ``[face, token, dim]`` with the CLS token first,
+then registers, then patches in row-major order. The patch embedding is a reshape and a matrix
+product, never a convolution: mapped over members, per-member kernels would lower to grouped
+convolutions, several times slower than batched matrix products.
 
-LayerNorm only, so a member's whole state is its parameters. The blocks ``start..stop`` of one network can be built on
-their own, with the parameter names of the whole: a frozen trunk and a trainable top are two slices of one tree.
+LayerNorm only, so a member's whole state is its parameters. The blocks ``start..stop`` of one
+network can be built on their own, with the parameter names of the whole: a frozen trunk and a
+trainable top are two slices of one tree.
 
 References:
-  Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, 2023, https://arxiv.org/abs/2304.07193;
-  Darcet et al., Vision Transformers Need Registers, 2023, https://arxiv.org/abs/2309.16588.
+  Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, 2023,
+  https://arxiv.org/abs/2304.07193; Darcet et al., Vision Transformers Need Registers, 2023,
+  https://arxiv.org/abs/2309.16588.
 """
 
 import dataclasses
@@ -21,23 +24,35 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.config import ModelConfig
-from ferjax.models import products
+from ferjax.models import matmul
 
-__all__ = ["NUM_CLASSES", "Model", "Output", "final_tokens", "members_model", "split", "tapped", "trunk_model", "vit"]
+__all__ = [
+    "NUM_CLASSES",
+    "Model",
+    "Output",
+    "final_tokens",
+    "members_model",
+    "split",
+    "tapped",
+    "trunk_model",
+    "vit",
+]
 
 NUM_CLASSES = 8
 Params = Any
 
 
 class Output(NamedTuple):
-    """``log_probs [face, 8]`` and the ``features [face, width]`` the linear head saw, both float32."""
+    """``log_probs [face, 8]`` and the ``features [face, width]`` the linear head saw, both
+    float32."""
 
     log_probs: jax.Array
     features: jax.Array
 
 
 class Model(NamedTuple):
-    """Two pure functions of one member: ``init(key) -> params`` and ``apply(params, inputs, key=None) -> output``.
+    """Two pure functions of one member: ``init(key) -> params`` and ``apply(params, inputs,
+    key=None) -> output``.
 
     ``key`` turns on what is random in training (drop-path); without it the model is deterministic.
     """
@@ -47,8 +62,13 @@ class Model(NamedTuple):
 
 
 def _dense(config: ModelConfig, width: int, name: str) -> nn.Dense:
-    return nn.Dense(width, dtype=config.dtype, kernel_init=nn.initializers.xavier_uniform(), name=name,
-                    dot_general=products.dense)
+    return nn.Dense(
+        width,
+        dtype=config.dtype,
+        kernel_init=nn.initializers.xavier_uniform(),
+        name=name,
+        dot_general=matmul.dense,
+    )
 
 
 def _norm(dtype: str, name: str) -> nn.LayerNorm:
@@ -56,22 +76,33 @@ def _norm(dtype: str, name: str) -> nn.LayerNorm:
 
 
 class Embed(nn.Module):
-    """Patches to tokens: linear patch embedding, CLS, positions, then registers (which carry no position)."""
+    """Patches to tokens: linear patch embedding, CLS, positions, then registers (which carry no
+    position)."""
 
     config: ModelConfig
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         c = self.config
-        grid, patch = c.image_size // c.patch_size, c.patch_size
+        grid = c.image_size // c.patch_size
+        patch = c.patch_size
         if images.shape[1:] != (c.image_size, c.image_size, 3):
-            raise ValueError(f"expected images [face, {c.image_size}, {c.image_size}, 3], got {images.shape}")
-        patches = images.reshape(-1, grid, patch, grid, patch, 3).swapaxes(2, 3).reshape(-1, grid * grid, patch * patch * 3)
+            raise ValueError(
+                f"expected images [face, {c.image_size}, {c.image_size}, 3], got {images.shape}"
+            )
+        patches = (
+            images.reshape(-1, grid, patch, grid, patch, 3)
+            .swapaxes(2, 3)
+            .reshape(-1, grid * grid, patch * patch * 3)
+        )
         tokens = _dense(c, c.dim, "patch")(patches)
         small = nn.initializers.truncated_normal(0.02)
         cls = self.param("cls", small, (1, 1, c.dim))
         position = self.param("position", small, (1, 1 + grid * grid, c.dim))
-        tokens = jnp.concatenate([jnp.broadcast_to(cls, (tokens.shape[0], 1, c.dim)), tokens], axis=1) + position
+        tokens = (
+            jnp.concatenate([jnp.broadcast_to(cls, (tokens.shape[0], 1, c.dim)), tokens], axis=1)
+            + position
+        )
         if c.registers:
             registers = self.param("registers", small, (1, c.registers, c.dim))
             registers = jnp.broadcast_to(registers, (tokens.shape[0], c.registers, c.dim))
@@ -87,12 +118,15 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
-        # Explicit [face, head, token, width] products: on CPU 4x faster than jax.nn.dot_product_attention's layout.
+        # Explicit [face, head, token, width] products: on CPU 4x faster than
+        # jax.nn.dot_product_attention's layout.
         qkv = _dense(c, 3 * c.dim, "qkv")(x).reshape(*x.shape[:2], 3, c.heads, c.dim // c.heads)
         query, key, value = jnp.moveaxis(qkv, (2, 3), (0, 2))
-        scores = products.rows(query, key)
-        weights = jax.nn.softmax(scores / jnp.sqrt(jnp.float32(c.dim // c.heads)), axis=-1).astype(c.dtype)
-        mixed = products.columns(weights, value).swapaxes(1, 2).reshape(x.shape)
+        scores = matmul.rows(query, key)
+        weights = jax.nn.softmax(scores / jnp.sqrt(jnp.float32(c.dim // c.heads)), axis=-1).astype(
+            c.dtype
+        )
+        mixed = matmul.columns(weights, value).swapaxes(1, 2).reshape(x.shape)
         return _dense(c, c.dim, "out")(mixed)
 
 
@@ -132,12 +166,15 @@ class Block(nn.Module):
     def _drop_path(self, branch: jax.Array, deterministic: bool) -> jax.Array:
         if deterministic or self.drop == 0:
             return branch
-        kept = jax.random.bernoulli(self.make_rng("drop_path"), 1 - self.drop, (branch.shape[0], 1, 1))
+        kept = jax.random.bernoulli(
+            self.make_rng("drop_path"), 1 - self.drop, (branch.shape[0], 1, 1)
+        )
         return jnp.where(kept, branch / (1 - self.drop), 0).astype(branch.dtype)
 
 
 class VisionTransformer(nn.Module):
-    """Blocks ``start..stop``: embeds if it holds the first one; without a ``stop`` it goes on to the norm and the head."""
+    """Blocks ``start..stop``: embeds if it holds the first one; without a ``stop`` it goes on to
+    the norm and the head."""
 
     config: ModelConfig
     start: int = 0
@@ -160,7 +197,9 @@ class VisionTransformer(nn.Module):
         features = x[:, 0]
         if c.head == "cls+mean":
             features = jnp.concatenate([features, x[:, 1 + c.registers :].mean(1)], axis=-1)
-        head = nn.Dense(NUM_CLASSES, kernel_init=nn.initializers.truncated_normal(0.02), name="head")
+        head = nn.Dense(
+            NUM_CLASSES, kernel_init=nn.initializers.truncated_normal(0.02), name="head"
+        )
         return Output(jax.nn.log_softmax(head(features)), features)
 
 
@@ -174,9 +213,10 @@ def vit(config: ModelConfig, start: int = 0, stop: int | None = None) -> Model:
 
     Args:
       config: the architecture.
-      start: first block; 0 embeds ``[face, S, S, 3]`` normalised images, later ones take tokens ``[face, token, dim]``.
-      stop: one past the last block, where the network ends in tokens (even at the depth: a trunk under a head alone);
-        None (default) goes on to the final norm and the head.
+      start: first block; 0 embeds ``[face, S, S, 3]`` normalised images, later ones take tokens
+        ``[face, token, dim]``.
+      stop: one past the last block, where the network ends in tokens (even at the depth: a trunk
+        under a head alone); None (default) goes on to the final norm and the head.
 
     Returns:
       :class:`Model`. A network with a ``stop`` returns tokens, one without :class:`Output`.
@@ -191,7 +231,9 @@ def vit(config: ModelConfig, start: int = 0, stop: int | None = None) -> Model:
     """
     last = config.depth if stop is None else stop
     if not 0 <= start <= last <= config.depth:
-        raise ValueError(f"blocks {start}..{last} are not a range of a network of depth {config.depth}")
+        raise ValueError(
+            f"blocks {start}..{last} are not a range of a network of depth {config.depth}"
+        )
     module = VisionTransformer(config, start, stop)
     side = config.image_size
     shape = (1, side, side, 3) if start == 0 else (1, *tokens_shape(config))
@@ -206,8 +248,11 @@ def vit(config: ModelConfig, start: int = 0, stop: int | None = None) -> Model:
     return Model(init, apply)
 
 
-def tapped(config: ModelConfig, start: int, stop: int | None, blocks: tuple[int, ...]) -> Callable[[Params, jax.Array], Any]:
-    """Blocks ``start..stop`` with a look inside: ``(params, inputs) -> (output, {block: features})``.
+def tapped(
+    config: ModelConfig, start: int, stop: int | None, blocks: tuple[int, ...]
+) -> Callable[[Params, jax.Array], Any]:
+    """Blocks ``start..stop`` with a look inside: ``(params, inputs) -> (output, {block:
+    features})``.
 
     Args:
       config: the architecture.
@@ -216,25 +261,33 @@ def tapped(config: ModelConfig, start: int, stop: int | None, blocks: tuple[int,
       blocks: after how many blocks of the whole network to look; each in ``start + 1 .. stop``.
 
     Returns:
-      A function whose features are CLS and mean patch token side by side, float32 ``[face, 2 dim]``.
+      A function whose features are CLS and mean patch token side by side, float32 ``[face, 2
+      dim]``.
     """
     config = dataclasses.replace(config, remat=False)  # nothing is differentiated here
     module = VisionTransformer(config, start, stop)
 
     def apply(params: Params, inputs: jax.Array) -> tuple[Any, dict[int, jax.Array]]:
         output, seen = module.apply(
-            {"params": params}, inputs, capture_intermediates=lambda part, _: isinstance(part, Block), mutable="intermediates")
+            {"params": params},
+            inputs,
+            capture_intermediates=lambda part, _: isinstance(part, Block),
+            mutable="intermediates",
+        )
         features = {}
         for count in blocks:
             tokens = seen["intermediates"][f"block_{count - 1}"]["__call__"][0].astype(jnp.float32)
-            features[count] = jnp.concatenate([tokens[:, 0], tokens[:, 1 + config.registers :].mean(1)], axis=-1)
+            features[count] = jnp.concatenate(
+                [tokens[:, 0], tokens[:, 1 + config.registers :].mean(1)], axis=-1
+            )
         return output, features
 
     return apply
 
 
 def final_tokens(config: ModelConfig) -> Callable[[Params, jax.Array], Any]:
-    """The whole backbone as ``(params, images) -> tokens``, final-normed float32 ``[face, token, dim]``; no head."""
+    """The whole backbone as ``(params, images) -> tokens``, final-normed float32 ``[face, token,
+    dim]``; no head."""
     module = VisionTransformer(config, classify=False)
     return lambda params, images: module.apply({"params": params}, images)
 
@@ -258,4 +311,6 @@ def split(params: Params, config: ModelConfig) -> tuple[Params, Params]:
     """Splits a whole network's parameters into (frozen trunk, trained part) by their names."""
     first = first_trained_block(config)
     frozen = {"embed", *(f"block_{i}" for i in range(first))} if first else set()
-    return {n: p for n, p in params.items() if n in frozen}, {n: p for n, p in params.items() if n not in frozen}
+    return {n: p for n, p in params.items() if n in frozen}, {
+        n: p for n, p in params.items() if n not in frozen
+    }

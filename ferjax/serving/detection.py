@@ -1,4 +1,5 @@
-"""Where the faces are: OpenCV's Haar cascade for frontal faces. The only file that knows OpenCV (extra: faces)."""
+"""Where the faces are: OpenCV's Haar cascade for frontal faces. The only file that knows OpenCV
+(extra: faces)."""
 
 import threading
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ferjax.serving.pictures import Finder
+from ferjax.faces.image_files import Finder
 
 __all__ = ["haar_finder"]
 
@@ -17,8 +18,8 @@ _HOW = "pip install 'ferjax[faces]', that is pip install 'opencv-python-headless
 def haar_finder(smallest: int = 30) -> Finder:
     """A function that finds frontal faces, to be called from any thread.
 
-    Its boxes are not widened: FER2013's own faces were cut out by OpenCV's detector (Goodfellow et al., 2013), so the bare
-    box is what an ensemble trained on them has seen.
+    Its boxes are not widened: FER2013's own faces were cut out by OpenCV's detector (Goodfellow et
+    al., 2013), so the bare box is what an ensemble trained on them has seen.
 
     Args:
       smallest: side of the smallest face looked for, pixels.
@@ -27,7 +28,8 @@ def haar_finder(smallest: int = 30) -> Finder:
       ``gray uint8 [H, W] -> [(left, top, width, height), ...]``.
 
     Raises:
-      ValueError: if OpenCV is missing, or is version 5, which has no cascades; says how to install it.
+      ValueError: if OpenCV is missing, or is version 5, which has no cascades; says how to install
+        it.
 
     References:
       Viola & Jones, Rapid Object Detection using a Boosted Cascade of Simple Features, 2001.
@@ -38,15 +40,19 @@ def haar_finder(smallest: int = 30) -> Finder:
         raise ValueError(f"finding faces needs OpenCV, which is not installed: {_HOW}") from None
     opencv: Any = cv2
     if not hasattr(opencv, "CascadeClassifier"):
-        raise ValueError(f"finding faces needs OpenCV 4; version {opencv.__version__} has no cascades (another package may have "
-                         f"brought it; uninstall every opencv-python first): {_HOW}")
+        raise ValueError(
+            f"finding faces needs OpenCV 4; version {opencv.__version__} has no cascades (another package may have "
+            f"brought it; uninstall every opencv-python first): {_HOW}"
+        )
     file = Path(opencv.data.haarcascades) / CASCADE
     own = threading.local()  # a classifier keeps buffers: one for each thread
 
     def find(gray: np.ndarray) -> list[tuple[int, int, int, int]]:
         if not hasattr(own, "cascade"):
             own.cascade = opencv.CascadeClassifier(str(file))
-        boxes = own.cascade.detectMultiScale(gray, scaleFactor=1.1, minNeighbors=6, minSize=(smallest, smallest))
+        boxes = own.cascade.detectMultiScale(
+            gray, scaleFactor=1.1, minNeighbors=6, minSize=(smallest, smallest)
+        )
         return [(int(x), int(y), int(w), int(h)) for x, y, w, h in boxes]
 
     return find

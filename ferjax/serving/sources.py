@@ -1,4 +1,5 @@
-"""What there is to route: files, folders, patterns, .npz files and streams, walked lazily in a fixed order.
+"""What there is to route: files, folders, patterns, .npz files and streams, walked lazily in a
+fixed order.
 
 Nothing here holds a list of all pictures: folders are read in sorted blocks, .npz files row by row.
 """
@@ -14,29 +15,30 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from ferjax.serving import pictures
+from ferjax.faces import image_files
 
 __all__ = ["STREAM", "Item", "check", "items"]
 
 STREAM = "-"
 BLOCK = 65_536
-"""Names sorted at a time; a folder of more is walked in blocks of this many, so that memory stays bounded."""
+"""Names sorted at a time; a folder of more is walked in blocks of this many, so that memory stays
+bounded."""
 
 Faces = list[tuple[dict[str, Any], np.ndarray]]
 
 
 class Item(NamedTuple):
-    """One picture to come: ``load(find)`` reads its faces or raises ValueError; ``given`` is the caller's, carried through;
-    ``row`` is its place in an .npz."""
+    """One picture to come: ``load(find)`` reads its faces or raises ValueError; ``given`` is the
+    caller's, carried through; ``row`` is its place in an .npz."""
 
     path: str
-    load: Callable[[pictures.Finder | None], Faces]
+    load: Callable[[image_files.Finder | None], Faces]
     row: int | None = None
     given: Mapping[str, Any] = {}
 
 
 def _failing(path: str, why: str, given: Mapping[str, Any] | None = None) -> Item:
-    def load(_: pictures.Finder | None) -> Faces:
+    def load(_: image_files.Finder | None) -> Faces:
         raise ValueError(why)
 
     return Item(path, load, given=given or {})
@@ -46,7 +48,7 @@ def _of_file(path: str, given: Mapping[str, Any] | None = None) -> Iterator[Item
     if path.lower().endswith(".npz"):
         yield from _of_npz(path, given or {})
     else:
-        yield Item(path, lambda find: pictures.read(path, find), given=given or {})
+        yield Item(path, lambda find: image_files.read(path, find), given=given or {})
 
 
 def _of_npz(path: str, given: Mapping[str, Any]) -> Iterator[Item]:
@@ -61,24 +63,36 @@ def _of_npz(path: str, given: Mapping[str, Any]) -> Iterator[Item]:
                 raise ValueError(f"no array 'images'; found {', '.join(names) or 'nothing'}")
             with archive.open(f"{name}.npy") as file:
                 npy_version = np.lib.format.read_magic(file)
-                read_header = np.lib.format.read_array_header_1_0 if npy_version == (1, 0) else np.lib.format.read_array_header_2_0
+                read_header = (
+                    np.lib.format.read_array_header_1_0
+                    if npy_version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
                 shape, fortran, dtype = read_header(file)
-                if dtype != np.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)):
-                    raise ValueError(f"images must be uint8 [face, H, W] or [face, H, W, 3], got {dtype} {list(shape)}")
+                if dtype != np.uint8 or not (
+                    len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)
+                ):
+                    raise ValueError(
+                        f"images must be uint8 [face, H, W] or [face, H, W, 3], got {dtype} {list(shape)}"
+                    )
                 if fortran:
-                    raise ValueError("images are stored in Fortran order; save np.ascontiguousarray(images)")
+                    raise ValueError(
+                        "images are stored in Fortran order; save np.ascontiguousarray(images)"
+                    )
                 size = int(np.prod(shape[1:]))
                 for i in range(shape[0]):
                     row = file.read(size)
                     if len(row) < size:
                         raise ValueError(f"ends within image {i} of {shape[0]}")
                     yield _of_row(path, i, np.frombuffer(row, np.uint8).reshape(shape[1:]), given)
-    except Exception as error:  # zipfile, zlib and numpy raise half a dozen kinds for a file that is no .npz
+    except (
+        Exception
+    ) as error:  # zipfile, zlib and numpy raise half a dozen kinds for a file that is no .npz
         yield _failing(path, f"unreadable .npz: {error}", given)
 
 
 def _of_row(path: str, index: int, image: np.ndarray, given: Mapping[str, Any]) -> Item:
-    return Item(path, lambda find: pictures.faces_of_array(image, find), index, given)
+    return Item(path, lambda find: image_files.faces_of_array(image, find), index, given)
 
 
 def _in_order(names: Iterable[str]) -> Iterator[str]:
@@ -88,7 +102,8 @@ def _in_order(names: Iterable[str]) -> Iterator[str]:
 
 
 def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Item]:
-    """Pictures below a folder, depth first, in order of their names; links to folders are followed, but never round."""
+    """Pictures below a folder, depth first, in order of their names; links to folders are followed,
+    but never round."""
     try:
         status = os.stat(folder)
         here = (status.st_dev, status.st_ino)
@@ -99,14 +114,15 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Item
                 path = os.path.join(folder, name)
                 if os.path.isdir(path):
                     yield from _walk(path, (*above, here))
-                elif name.lower().endswith((*pictures.SUFFIXES, ".npz")):
+                elif name.lower().endswith((*image_files.SUFFIXES, ".npz")):
                     yield from _of_file(path)
     except OSError as error:
         yield _failing(folder, f"unreadable folder: {error.strerror}")
 
 
 def _of_line(number: int, line: bytes) -> Iterator[Item]:
-    """A line of a stream: a path, or a JSON object with ``path`` whose other keys are carried through."""
+    """A line of a stream: a path, or a JSON object with ``path`` whose other keys are carried
+    through."""
     text = os.fsdecode(line)
     if not text.startswith("{"):
         yield from _of_file(text)
@@ -143,8 +159,8 @@ def items(sources: Iterable[str | Path], stdin: BinaryIO | None = None) -> Itera
     """Everything there is to route, in order.
 
     Args:
-      sources: files, folders (searched below for image suffixes and .npz), patterns like ``photos/**/*.jpg``, .npz files
-        with an array ``images``, and ``-`` for a stream.
+      sources: files, folders (searched below for image suffixes and .npz), patterns like
+        ``photos/**/*.jpg``, .npz files with an array ``images``, and ``-`` for a stream.
       stdin: the stream, a line per picture: its path, or a JSON object with ``path``.
     """
     for source in map(str, sources):
@@ -158,20 +174,29 @@ def check(sources: Iterable[str | Path]) -> None:
     """Refuses what cannot be meant, before anything slow starts.
 
     Raises:
-      FileNotFoundError: if a source does not exist, a folder holds no picture, or a pattern matches nothing.
+      FileNotFoundError: if a source does not exist, a folder holds no picture, or a pattern matches
+        nothing.
       ValueError: if there is no source, or the stream is named twice.
     """
     named = list(map(str, sources))
     if not named:
-        raise ValueError("nothing to route: give image files, folders, patterns, .npz files, or - for a stream of paths")
+        raise ValueError(
+            "nothing to route: give image files, folders, patterns, .npz files, or - for a stream of paths"
+        )
     if named.count(STREAM) > 1:
         raise ValueError("the stream - is given twice")
     for source in named:
         if source == STREAM or next(_one(source), None) is not None:
             continue
         if os.path.isdir(source):
-            raise FileNotFoundError(f"{source}: no picture in this folder (looked for {' '.join(pictures.SUFFIXES)} .npz)")
+            raise FileNotFoundError(
+                f"{source}: no picture in this folder (looked for {' '.join(image_files.SUFFIXES)} .npz)"
+            )
         if os.path.exists(source):
             raise FileNotFoundError(f"{source}: holds no picture")
         pattern = glob.has_magic(source)
-        raise FileNotFoundError(f"{source}: no file matches this pattern" if pattern else f"no such file or folder: {source}")
+        raise FileNotFoundError(
+            f"{source}: no file matches this pattern"
+            if pattern
+            else f"no such file or folder: {source}"
+        )

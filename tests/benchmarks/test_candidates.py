@@ -39,7 +39,8 @@ def test_numpy_auroc_counts_pairs(rng):
     scores, _, labels = bootstrap.draw(60)
     weights = rng.multinomial(60, np.full(60, 1 / 60), size=3)
     for row, value in zip(weights, bootstrap.numpy_auroc(scores, labels, weights)):
-        s, y = np.repeat(scores, row), np.repeat(labels, row)
+        s = np.repeat(scores, row)
+        y = np.repeat(labels, row)
         pairs = s[y][:, None] - s[~y][None]
         assert value == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean(), abs=1e-12)
 
@@ -72,11 +73,18 @@ def peer(request):
     pytest.importorskip("torch")
     from benchmarks import peers
 
-    config = ModelConfig(image_size=32, patch_size=16, dim=8, depth=2, heads=2, trainable_blocks=request.param)
-    params = jax.jit(jax.vmap(vit.members_model(config).init))(jax.random.split(jax.random.key(0), 2))
+    config = ModelConfig(
+        image_size=32, patch_size=16, dim=8, depth=2, heads=2, trainable_blocks=request.param
+    )
+    params = jax.jit(jax.vmap(vit.members_model(config).init))(
+        jax.random.split(jax.random.key(0), 2)
+    )
     # Fresh scales are 1 and biases 0: noise, so that a mix-up of names shows.
     leaves, tree = jax.tree.flatten(params)
-    noisy = [leaf + 0.1 * np.random.default_rng(i).normal(size=leaf.shape).astype(np.float32) for i, leaf in enumerate(leaves)]
+    noisy = [
+        leaf + 0.1 * np.random.default_rng(i).normal(size=leaf.shape).astype(np.float32)
+        for i, leaf in enumerate(leaves)
+    ]
     return peers, config, jax.tree.unflatten(tree, noisy)
 
 
@@ -101,14 +109,25 @@ def test_a_pytorch_step_is_the_same_step(peer):
     peers, config, params = peer
     faces = ensemble.stored_faces(config)[:6]
     # Faces that are their own mirror images: flips are drawn differently on the two sides.
-    faces = jnp.maximum(faces, faces[..., ::-1]) if config.trainable_blocks is None else faces.at[:, 1].set(faces[:, 0])
+    faces = (
+        jnp.maximum(faces, faces[..., ::-1])
+        if config.trainable_blocks is None
+        else faces.at[:, 1].set(faces[:, 0])
+    )
     targets = np.random.default_rng(0).dirichlet(np.ones(8), 6).astype(np.float32)
     rows = np.array([[0, 1, 2, 3], [5, 4, 3, 2]], np.int32)
     train = TrainConfig(seeds=(0, 1), batch_size=4, warmup_epochs=0, learning_rate=1e-2)
-    model, optimizer = vit.members_model(config), members.optimizer(train, 10**6)
-    feed = members.pixel_feed(config.image_size) if config.trainable_blocks is None else members.token_feed()
+    model = vit.members_model(config)
+    optimizer = members.optimizer(train, 10**6)
+    feed = (
+        members.pixel_feed(config.image_size)
+        if config.trainable_blocks is None
+        else members.token_feed()
+    )
     step = jax.jit(jax.vmap(members.train_step(model, optimizer, feed), (0, 0, None, None)))
-    state = jax.vmap(lambda seed, p: members.init(model, optimizer, seed, p))(jnp.arange(2, dtype=jnp.uint32), params)
+    state = jax.vmap(lambda seed, p: members.init(model, optimizer, seed, p))(
+        jnp.arange(2, dtype=jnp.uint32), params
+    )
     ours = []
     for _ in range(3):
         state, report = step(state, rows[:, None], faces, targets)
@@ -126,13 +145,20 @@ def test_every_jax_way_to_train_takes_the_same_step(monkeypatch):
     stacked = np.asarray(programs.calls[ensemble.STACKED]()[1].loss)
     loop = np.asarray([report.loss for _, report in programs.calls[ensemble.LOOP]()])
     np.testing.assert_allclose(loop, stacked, atol=1e-5)
-    assert stacked.shape == (2,) and programs.flops > 0 and programs.peak_bytes > 0 and programs.compile_seconds > 0
+    assert (
+        stacked.shape == (2,)
+        and programs.flops > 0
+        and programs.peak_bytes > 0
+        and programs.compile_seconds > 0
+    )
 
 
 @pytest.mark.slow
 def test_the_step_on_all_devices_trains():
-    config = Config(model=ModelConfig(patch_size=24, dim=8, depth=1, heads=2, dtype="bfloat16"),
-                    train=TrainConfig(seeds=(0, 1, 2), batch_size=8, warmup_epochs=0))
+    config = Config(
+        model=ModelConfig(patch_size=24, dim=8, depth=1, heads=2, dtype="bfloat16"),
+        train=TrainConfig(seeds=(0, 1, 2), batch_size=8, warmup_epochs=0),
+    )
     call, layout = step_on_all_devices(config)
     first = np.asarray(call()).ravel()
     for _ in range(3):

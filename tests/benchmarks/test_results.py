@@ -10,10 +10,22 @@ from benchmarks import results
 from benchmarks.timing import Timing
 
 
-@pytest.mark.parametrize("cell, text", [
-    (None, "–"), ("x", "x"), (1234567, "1,234,567"), (0.0, "0.0"), (1234.5, "1,230"), (0.012345, "0.0123"), (9.999, "10.00"), (2.5, "2.50"),
-    (float("nan"), "nan"), (-3.14159, "-3.14"), (True, "True"),
-])
+@pytest.mark.parametrize(
+    "cell, text",
+    [
+        (None, "–"),
+        ("x", "x"),
+        (1234567, "1,234,567"),
+        (0.0, "0.0"),
+        (1234.5, "1,230"),
+        (0.012345, "0.0123"),
+        (9.999, "10.00"),
+        (2.5, "2.50"),
+        (float("nan"), "nan"),
+        (-3.14159, "-3.14"),
+        (True, "True"),
+    ],
+)
 def test_cells_have_three_digits(cell, text):
     assert results.shown(cell) == text
 
@@ -22,7 +34,12 @@ def two_rows(found):
     found.table("a title", "what", "how much")
     found.row("first", 1.5)
     for faces in (10, 100):
-        found.timed("panel", faces, {"ours": Timing(1e-3 * faces, 5e-4 * faces, 2e-3 * faces, 3, 1.0)}, "faces")
+        found.timed(
+            "panel",
+            faces,
+            {"ours": Timing(1e-3 * faces, 5e-4 * faces, 2e-3 * faces, 3, 1.0)},
+            "faces",
+        )
     found.row("second", None)
 
 
@@ -31,11 +48,20 @@ def test_everything_lands_in_the_folder(tmp_path, capsys):
     results.main(two_rows, "help", ["--quick", "--out", str(tmp_path)])
     printed = capsys.readouterr().out
     whole = json.loads((tmp_path / "fake.json").read_text())
-    assert whole["quick"] is True and whole["tables"][0]["rows"] == [["first", 1.5], ["second", None]]
-    assert [t["faces"] for t in whole["timings"]] == [10, 100] and whole["timings"][0]["median"] == 0.01
+    assert whole["quick"] is True and whole["tables"][0]["rows"] == [
+        ["first", 1.5],
+        ["second", None],
+    ]
+    assert [t["faces"] for t in whole["timings"]] == [10, 100] and whole["timings"][0][
+        "median"
+    ] == 0.01
     assert whole["machine"]["versions"]["jax"]
     markdown = (tmp_path / "fake.md").read_text()
-    assert "| first | 1.50 |" in markdown and "| second | – |" in markdown and markdown.strip() == printed.strip()
+    assert (
+        "| first | 1.50 |" in markdown
+        and "| second | – |" in markdown
+        and markdown.strip() == printed.strip()
+    )
     with Image.open(tmp_path / "fake.png") as picture:
         assert picture.width > 200 and len(picture.convert("RGB").getcolors(1 << 20)) > 5
 
@@ -57,7 +83,10 @@ def test_freed_memory_is_kept_only_where_asked_and_that_is_said(tmp_path, monkey
     two_rows.__module__ = "benchmarks.fake"
     for options, kept in (([], False), (["--keep-memory"], True)):
         results.main(two_rows, "help", [*options, "--out", str(tmp_path)])
-        assert json.loads((tmp_path / "fake.json").read_text())["keep_memory"] is kept and bool(asked) is kept
+        assert (
+            json.loads((tmp_path / "fake.json").read_text())["keep_memory"] is kept
+            and bool(asked) is kept
+        )
         assert ("freed memory stays" in capsys.readouterr().out) is kept
 
 

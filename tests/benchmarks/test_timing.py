@@ -1,4 +1,5 @@
-"""The timing itself, on a clock that obeys: what is counted, in which order, and what is left out."""
+"""The timing itself, on a clock that obeys: what is counted, in which order, and what is left
+out."""
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ class Clock:
         def call():
             self.calls.append(name)
             self.now += remaining.pop(0) if len(remaining) > 1 else remaining[0]
+
         return call
 
 
@@ -33,7 +35,9 @@ def time_on(clock, candidates, **options):
 
 def test_the_first_call_is_kept_apart_and_the_one_before_a_counted_run_is_not_counted():
     clock = Clock()
-    timing = time_on(clock, {"a": clock.candidate("a", 100.0, 50.0, 1.0, 50.0, 2.0, 50.0, 6.0)}, runs=3)["a"]
+    timing = time_on(
+        clock, {"a": clock.candidate("a", 100.0, 50.0, 1.0, 50.0, 2.0, 50.0, 6.0)}, runs=3
+    )["a"]
     assert timing == (2.0, 1.0, 6.0, 3, 100.0)
     assert timing.spread == pytest.approx(1.25)
 
@@ -46,7 +50,12 @@ def test_candidates_take_turns_and_none_is_always_first():
 
 def test_a_machine_that_slows_down_does_not_favour_one_side():
     clock = Clock()
-    slower = {name: clock.candidate(name, *(1.0 * factor for factor in (9, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6))) for name in ("a", "b")}
+    slower = {
+        name: clock.candidate(
+            name, *(1.0 * factor for factor in (9, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6))
+        )
+        for name in ("a", "b")
+    }
     timing = time_on(clock, slower, runs=6)
     assert timing["a"].median == timing["b"].median == 3.5
 
@@ -64,7 +73,11 @@ def test_what_waiting_takes_is_counted():
 def test_arrays_are_waited_for():
     waited = []
     array = jnp.zeros(3)
-    interleave({"array": lambda: array}, runs=1, wait=lambda result: waited.append(jax.block_until_ready(result)))
+    interleave(
+        {"array": lambda: array},
+        runs=1,
+        wait=lambda result: waited.append(jax.block_until_ready(result)),
+    )
     assert len(waited) == 3 and all(seen is array for seen in waited)
 
 
@@ -84,5 +97,11 @@ def test_nothing_to_time_is_an_error(candidates, runs):
 def test_yardsticks_are_positive_and_the_machine_is_named():
     assert matmul_peak(64, runs=1) > 0 and copy_seconds(4096, runs=1) > 0 and free_memory() > 0
     facts = machine()
-    assert facts["devices"] == len(jax.devices()) and facts["cores"] >= 1 and facts["versions"]["jax"] == jax.__version__
-    assert f"JAX {jax.__version__}".lower() in describe(facts) and f"load {facts['load']}" in describe(facts)
+    assert (
+        facts["devices"] == len(jax.devices())
+        and facts["cores"] >= 1
+        and facts["versions"]["jax"] == jax.__version__
+    )
+    assert f"JAX {jax.__version__}".lower() in describe(
+        facts
+    ) and f"load {facts['load']}" in describe(facts)

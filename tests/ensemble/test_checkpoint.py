@@ -19,7 +19,11 @@ class State(NamedTuple):
 
 
 def state(step):
-    return State({"w": jnp.arange(6000.0).reshape(3, 2000) * step}, jax.vmap(jax.random.key)(jnp.arange(3)), jnp.arange(3) == 1)
+    return State(
+        {"w": jnp.arange(6000.0).reshape(3, 2000) * step},
+        jax.vmap(jax.random.key)(jnp.arange(3)),
+        jnp.arange(3) == 1,
+    )
 
 
 LIKE = jax.eval_shape(lambda: state(0))
@@ -37,12 +41,17 @@ def written(tmp_path_factory):
 
 def test_round_trip_with_typed_keys_and_the_newest_kept(written):
     assert checkpoint.steps(written) == [20, 30]
-    for step, (found, got) in ((30, checkpoint.read(written, 3, like=LIKE)), (20, checkpoint.read(written, 3, like=LIKE, step=20))):
+    for step, (found, got) in (
+        (30, checkpoint.read(written, 3, like=LIKE)),
+        (20, checkpoint.read(written, 3, like=LIKE, step=20)),
+    ):
         assert found == step
         assert isinstance(got, State)
         np.testing.assert_array_equal(got.params["w"], state(step).params["w"])
         np.testing.assert_array_equal(got.frozen, [False, True, False])
-        np.testing.assert_array_equal(jax.random.bits(got.key[1]), jax.random.bits(jax.random.key(1)))
+        np.testing.assert_array_equal(
+            jax.random.bits(got.key[1]), jax.random.bits(jax.random.key(1))
+        )
     with pytest.raises(FileNotFoundError, match="of step 10"):
         checkpoint.read(written, 3, like=LIKE, step=10)
 
@@ -68,7 +77,10 @@ def test_a_checkpoint_without_its_list_of_arrays_is_named_in_words(written, tmp_
 def test_damage_is_named_and_the_one_before_taken(written, tmp_path, harm):
     folder = tmp_path / "checkpoints"
     shutil.copytree(written, folder)
-    largest = max((path for path in (folder / "30").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    largest = max(
+        (path for path in (folder / "30").rglob("*") if path.is_file()),
+        key=lambda path: path.stat().st_size,
+    )
     if harm == "delete":
         largest.unlink()
     else:
@@ -96,18 +108,34 @@ def test_a_half_written_one_is_none_and_a_newer_future_goes(written, tmp_path):
     checkpoints.save(30, state(7))
     checkpoints.close()
     assert {path.name for path in folder.iterdir()} == {"20", "30"}
-    np.testing.assert_array_equal(checkpoint.read(folder, 3, like=LIKE)[1].params["w"], state(7).params["w"])
+    np.testing.assert_array_equal(
+        checkpoint.read(folder, 3, like=LIKE)[1].params["w"], state(7).params["w"]
+    )
 
 
-def test_a_disk_that_takes_no_more_is_an_error_in_words_and_what_was_written_stands(written, tmp_path):
+def test_a_disk_that_takes_no_more_is_an_error_in_words_and_what_was_written_stands(
+    written, tmp_path
+):
     folder = tmp_path / "checkpoints"
     shutil.copytree(written, folder)
     checkpoints = checkpoint.Checkpoints(folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # as a full disk: a write fails in its middle
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (200_000, hard)
+    )  # as a full disk: a write fails in its middle
     try:
-        checkpoints.save(40, State({"w": jax.random.normal(jax.random.key(0), (3, 300_000))}, state(1).key, state(1).frozen))
-        with pytest.raises(OSError, match=r"could not write a checkpoint to .*: File too large; the newest whole one is of step 30"):
+        checkpoints.save(
+            40,
+            State(
+                {"w": jax.random.normal(jax.random.key(0), (3, 300_000))},
+                state(1).key,
+                state(1).frozen,
+            ),
+        )
+        with pytest.raises(
+            OSError,
+            match=r"could not write a checkpoint to .*: File too large; the newest whole one is of step 30",
+        ):
             checkpoints.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,4 +1,5 @@
-"""A run folder belongs to one live process and one configuration; what cannot be written is said before work starts."""
+"""A run folder belongs to one live process and one configuration; what cannot be written is said
+before work starts."""
 
 import dataclasses
 import signal
@@ -23,7 +24,9 @@ time.sleep(60)
 
 def test_a_live_process_keeps_others_out_and_a_killed_one_does_not(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder.path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder.path)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout.readline() == "open\n"
         assert folder.in_use
@@ -51,9 +54,13 @@ def test_what_a_kill_leaves_is_no_obstacle(tmp_path):
     assert [path.name for path in folder.path.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize("changed, said", [
-    ({"epochs": 3}, r"another configuration: train.epochs 8 -> 3"),
-    ({"seeds": (1,)}, r"train.seeds \(42, 43, 44, 45, 46\) -> \(1,\)")])
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"epochs": 3}, r"another configuration: train.epochs 8 -> 3"),
+        ({"seeds": (1,)}, r"train.seeds \(42, 43, 44, 45, 46\) -> \(1,\)"),
+    ],
+)
 def test_another_configuration_does_not_resume(tmp_path, changed, said):
     folder = RunFolder(tmp_path / "run")
     folder.open(Config(), resume=False)
@@ -77,17 +84,27 @@ def test_somebody_elses_folder_is_left_alone(tmp_path):
 
 def test_too_small_a_disk_is_told_before_anything_starts(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(ValueError, match=r"needs about 1,048,576,000,000 MiB for checkpoints, its disk has [\d,]+ MiB left"):
+    with pytest.raises(
+        ValueError,
+        match=r"needs about 1,048,576,000,000 MiB for checkpoints, its disk has [\d,]+ MiB left",
+    ):
         folder.open(Config(), resume=False, needed=2**20 * 1_048_576_000_000)
     assert list(folder.path.iterdir()) == []
 
 
 def test_a_read_only_folder_is_refused(tmp_path):
     """In a child that gives up its rights first: root may write anywhere."""
-    child = ("import os, sys\nfrom pathlib import Path\nfrom ferjax.config import Config\nfrom ferjax.ensemble.folder import RunFolder\n"
-             "os.getuid() or os.setuid(65534)\nRunFolder(Path(sys.argv[1])).open(Config(), resume=False)")
+    child = (
+        "import os, sys\nfrom pathlib import Path\nfrom ferjax.config import Config\nfrom ferjax.ensemble.folder import RunFolder\n"
+        "os.getuid() or os.setuid(65534)\nRunFolder(Path(sys.argv[1])).open(Config(), resume=False)"
+    )
     tmp_path.chmod(0o555)
-    said = subprocess.run([sys.executable, "-c", child, str(tmp_path / "run")], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, "-c", child, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     tmp_path.chmod(0o755)
     assert "PermissionError: cannot write to" in said.stderr
     assert not (tmp_path / "run").exists()

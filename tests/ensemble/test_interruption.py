@@ -1,4 +1,5 @@
-"""Signals: on the spot while there is nothing to save, at the loop's next look afterwards, and the second Ctrl-C at once."""
+"""Signals: on the spot while there is nothing to save, at the loop's next look afterwards, and the
+second Ctrl-C at once."""
 
 import signal
 import subprocess
@@ -19,7 +20,10 @@ def test_a_signal_is_heard_and_handlers_are_given_back(number):
         assert stop.asked == number
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     assert signal.getsignal(number) == before
-    with pytest.raises(Interrupted, match=f"stopped by {number.name}; no step had been taken"), Stop():
+    with (
+        pytest.raises(Interrupted, match=f"stopped by {number.name}; no step had been taken"),
+        Stop(),
+    ):
         signal.raise_signal(number)
     assert signal.getsignal(number) == before
 
@@ -29,8 +33,12 @@ def test_statuses_are_distinct():
 
 
 def test_a_second_ctrl_c_stops_at_once_whatever_python_is_doing():
-    code = ("import signal, time\nfrom ferjax.ensemble.interruption import Stop\nwith Stop() as stop:\n    stop.gently = True\n"
-            "    signal.raise_signal(signal.SIGINT)\n    print(stop.asked.name, flush=True)\n    signal.raise_signal(signal.SIGINT)\n"
-            "    print('late')")
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = (
+        "import signal, time\nfrom ferjax.ensemble.interruption import Stop\nwith Stop() as stop:\n    stop.gently = True\n"
+        "    signal.raise_signal(signal.SIGINT)\n    print(stop.asked.name, flush=True)\n    signal.raise_signal(signal.SIGINT)\n"
+        "    print('late')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout) == (-signal.SIGINT, "SIGINT\n")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.ensemble import health, log, members, parallel, tensorboard
+from ferjax.ensemble import log, members, parallel, status, tensorboard
 from ferjax.ensemble.display import members_table, sentence
 
 Q = np.eye(8, dtype=np.float32)[[0, 1, 1, 2]]
@@ -18,20 +18,38 @@ def report(loss, steps, skipped=0, frozen=False):
     """Of two members; the second is as told, the first is well."""
     zeros = jnp.zeros(2)
     counts = jnp.array([3, steps])
-    return members.StepReport(zeros, zeros, health.Health(jnp.array([0, skipped]), jnp.zeros(2, int), jnp.zeros(2, bool),
-                                                         jnp.array([False, frozen])), members.Tally(counts, jnp.array([6.0, loss]), counts / 2))
+    return members.StepReport(
+        zeros,
+        zeros,
+        status.Health(
+            jnp.array([0, skipped]),
+            jnp.zeros(2, int),
+            jnp.zeros(2, bool),
+            jnp.array([False, frozen]),
+        ),
+        members.Tally(counts, jnp.array([6.0, loss]), counts / 2),
+    )
 
 
 def answers(*classes):
     """Log-probabilities ``[member, face, class]`` of members that answer one class each."""
-    return jnp.log(jnp.full((len(classes), len(Q), 8), 0.01) + 0.92 * jnp.eye(8)[jnp.array(classes)][:, None])
+    return jnp.log(
+        jnp.full((len(classes), len(Q), 8), 0.01) + 0.92 * jnp.eye(8)[jnp.array(classes)][:, None]
+    )
 
 
 @pytest.fixture
 def written(tmp_path):
     shown = []
-    held = log.Log(tmp_path / "metrics.jsonl", parallel.lay_out(2, parallel.lay_out(2).devices[:1]), Q, steps=5, faces_per_step=8,
-                   writes=True, show=shown.append)
+    held = log.Log(
+        tmp_path / "metrics.jsonl",
+        parallel.lay_out(2, parallel.lay_out(2).devices[:1]),
+        Q,
+        steps=5,
+        faces_per_step=8,
+        writes=True,
+        show=shown.append,
+    )
     held.rewind(0)
     return held, tmp_path / "metrics.jsonl", shown
 
@@ -47,17 +65,24 @@ def test_a_line_is_written_when_the_next_is_held(written):
     assert shown == [first, second] and held.last == second
     assert (first["epoch"], first["loss"], first["train_accuracy"]) == (0.6, [2.0, 3.0], [0.5, 0.5])
     assert "valid_accuracy" not in first
-    assert (second["epoch"], second["loss"], second["skipped"], second["frozen"]) == (1, [2.0, None], [0, 3], [False, False])
+    assert (second["epoch"], second["loss"], second["skipped"], second["frozen"]) == (
+        1,
+        [2.0, None],
+        [0, 3],
+        [False, False],
+    )
     assert second["valid_accuracy"] == [0.5, 0.25]
     assert second["valid_epistemic"] > 0.1
 
 
-@pytest.mark.parametrize("frozen, log_probs", [(True, answers(1, 0)), (False, answers(1, 0).at[1].set(jnp.nan))])
+@pytest.mark.parametrize(
+    "frozen, log_probs", [(True, answers(1, 0)), (False, answers(1, 0).at[1].set(jnp.nan))]
+)
 def test_an_ensemble_has_only_sound_members(written, frozen, log_probs):
     held, path, _ = written
     held.hold(5, report(1.0, 1, 4, frozen), log_probs)
     held.close()
-    line, = log.read_log(path)
+    (line,) = log.read_log(path)
     assert line["valid_accuracy"] == [0.5, None]
     assert line["valid_ensemble_accuracy"] == 0.5
     assert line["valid_epistemic"] == pytest.approx(0, abs=1e-6)
@@ -92,10 +117,19 @@ def test_a_line_in_words_and_as_a_table(written):
     held, path, _ = written
     held.hold(5, report(1.0, 1, 4, frozen=True), answers(1, 0))
     held.close()
-    line, = log.read_log(path)
-    assert sentence(line, 7).startswith("epoch     1/7  step      5  loss 1.5000  valid accuracy: members 0.500 -, ensemble 0.500")
+    (line,) = log.read_log(path)
+    assert sentence(line, 7).startswith(
+        "epoch     1/7  step      5  loss 1.5000  valid accuracy: members 0.500 -, ensemble 0.500"
+    )
     table = members_table(line, (11, 12))
-    assert [list(column.cells)[1] for column in table.columns] == ["1", "12", "1.0000", "0.500", "-", "4, frozen"]
+    assert [list(column.cells)[1] for column in table.columns] == [
+        "1",
+        "12",
+        "1.0000",
+        "0.500",
+        "-",
+        "4, frozen",
+    ]
 
 
 def test_events_for_tensorboard_where_there_is_a_writer(monkeypatch, tmp_path):
@@ -113,7 +147,15 @@ def test_events_for_tensorboard_where_there_is_a_writer(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     assert tensorboard.writer(tmp_path, 5) is None
-    monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=SummaryWriter))
+    monkeypatch.setitem(
+        sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=SummaryWriter)
+    )
     events = tensorboard.writer(tmp_path, 5)
-    tensorboard.write(events, {"epoch": 1, "step": 10, "loss": [0.5, None], "valid_ensemble_nll": 1.5})
-    assert written == [(str(tmp_path), 6), ("loss/member_0", 0.5, 10), ("valid_ensemble_nll", 1.5, 10)]
+    tensorboard.write(
+        events, {"epoch": 1, "step": 10, "loss": [0.5, None], "valid_ensemble_nll": 1.5}
+    )
+    assert written == [
+        (str(tmp_path), 6),
+        ("loss/member_0", 0.5, 10),
+        ("valid_ensemble_nll", 1.5, 10),
+    ]

@@ -1,4 +1,5 @@
-"""Layouts of members over devices, and the equivalence behind them: shards of vmap, vmap, and a loop are one program."""
+"""Layouts of members over devices, and the equivalence behind them: shards of vmap, vmap, and a
+loop are one program."""
 
 import re
 from functools import cache
@@ -13,15 +14,28 @@ from ferjax.ensemble import members, parallel
 from ferjax.models import vit
 
 SEEDS = jnp.arange(8, dtype=jnp.uint32) + 40
-FACES, BATCH, STEPS = 24, 8, 4
+FACES = 24
+BATCH = 8
+STEPS = 4
 
 
 def test_there_are_eight_devices():
     assert jax.local_device_count() == 8
 
 
-@pytest.mark.parametrize("count, devices, used, each", [
-    (1, 8, 1, 1), (5, 8, 5, 1), (8, 8, 8, 1), (9, 8, 5, 2), (16, 8, 8, 2), (5, 4, 3, 2), (5, 1, 1, 5), (5, 2, 2, 3)])
+@pytest.mark.parametrize(
+    "count, devices, used, each",
+    [
+        (1, 8, 1, 1),
+        (5, 8, 5, 1),
+        (8, 8, 8, 1),
+        (9, 8, 5, 2),
+        (16, 8, 8, 2),
+        (5, 4, 3, 2),
+        (5, 1, 1, 5),
+        (5, 2, 2, 3),
+    ],
+)
 def test_as_few_devices_as_keep_the_longest_queue_short(count, devices, used, each):
     layout = parallel.lay_out(count, jax.devices()[:devices])
     assert (len(layout.devices), layout.per_device) == (used, each)
@@ -29,18 +43,35 @@ def test_as_few_devices_as_keep_the_longest_queue_short(count, devices, used, ea
     assert ("padding" in str(layout)) == (used * each > count)
 
 
-@pytest.mark.parametrize("count, devices, batch, replicas, used, each, idle", [
-    (1, 8, 32, 8, 8, 1, 0), (3, 8, 32, 2, 6, 1, 2), (5, 8, 32, 1, 5, 1, 3), (4, 8, 32, 2, 8, 1, 0), (1, 8, 12, 6, 6, 1, 2)])
-def test_devices_to_spare_share_the_batches_they_divide(count, devices, batch, replicas, used, each, idle):
+@pytest.mark.parametrize(
+    "count, devices, batch, replicas, used, each, idle",
+    [
+        (1, 8, 32, 8, 8, 1, 0),
+        (3, 8, 32, 2, 6, 1, 2),
+        (5, 8, 32, 1, 5, 1, 3),
+        (4, 8, 32, 2, 8, 1, 0),
+        (1, 8, 12, 6, 6, 1, 2),
+    ],
+)
+def test_devices_to_spare_share_the_batches_they_divide(
+    count, devices, batch, replicas, used, each, idle
+):
     layout = parallel.lay_out(count, jax.devices()[:devices], batch=batch)
-    assert (layout.replicas, len(layout.devices), layout.per_device, layout.idle) == (replicas, used, each, idle)
+    assert (layout.replicas, len(layout.devices), layout.per_device, layout.idle) == (
+        replicas,
+        used,
+        each,
+        idle,
+    )
     assert f"{idle} idle" in str(layout) or not idle
 
 
 def test_replicas_by_hand_put_every_device_to_work():
     layout = parallel.lay_out(5, batch=32, replicas=8)
     assert (layout.groups, layout.per_device, layout.idle) == (1, 5, 0)
-    with pytest.raises(ValueError, match="3 replicas cannot share batches of 32 faces on 8 devices"):
+    with pytest.raises(
+        ValueError, match="3 replicas cannot share batches of 32 faces on 8 devices"
+    ):
         parallel.lay_out(5, batch=32, replicas=3)
 
 
@@ -52,18 +83,25 @@ def test_no_members_no_layout():
 @pytest.mark.parametrize("count, devices", [(5, 8), (5, 3), (8, 8), (3, 1)])
 def test_gather_undoes_scatter(count, devices):
     layout = parallel.lay_out(count, jax.devices()[:devices])
-    tree = {"a": jnp.arange(count * 6.0).reshape(count, 2, 3), "key": jax.vmap(jax.random.key)(SEEDS[:count])}
+    tree = {
+        "a": jnp.arange(count * 6.0).reshape(count, 2, 3),
+        "key": jax.vmap(jax.random.key)(SEEDS[:count]),
+    }
     scattered = parallel.scatter(layout, tree)
     assert len(scattered["a"].sharding.device_set) == len(layout.devices)
     back = parallel.gather(layout, scattered)
     np.testing.assert_array_equal(back["a"], tree["a"])
-    np.testing.assert_array_equal(jax.random.key_data(back["key"]), jax.random.key_data(tree["key"]))
+    np.testing.assert_array_equal(
+        jax.random.key_data(back["key"]), jax.random.key_data(tree["key"])
+    )
 
 
 def test_mapped_functions_see_their_own_and_the_shared():
     layout = parallel.lay_out(5, jax.devices()[:3])
     mapped = parallel.map_members(layout, lambda own, shared: own * shared.sum(), (0, None))
-    got = mapped(parallel.scatter(layout, jnp.arange(5.0)), parallel.replicate(layout, jnp.array([1.0, 2.0])))
+    got = mapped(
+        parallel.scatter(layout, jnp.arange(5.0)), parallel.replicate(layout, jnp.array([1.0, 2.0]))
+    )
     np.testing.assert_array_equal(parallel.gather(layout, got), 3 * np.arange(5.0))
 
 
@@ -72,7 +110,8 @@ def pieces():
     """One member's life, and the data: everything but the layout."""
     config = ModelConfig(image_size=16, patch_size=8, dim=8, depth=1, heads=2)
     train = TrainConfig(epochs=2, batch_size=BATCH, warmup_epochs=0, learning_rate=1e-2)
-    model, optimizer = vit.members_model(config), members.optimizer(train, FACES // BATCH)
+    model = vit.members_model(config)
+    optimizer = members.optimizer(train, FACES // BATCH)
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (FACES, 16, 16), np.uint8))
     targets = jnp.asarray(rng.dirichlet(np.ones(8), FACES), jnp.float32)
@@ -95,11 +134,18 @@ def pieces():
 
 @cache
 def trained(count, devices, replicas=None):
-    """Losses ``[step, member]``, final log-probs, final state, and the text of the compiled step, of the first seeds."""
+    """Losses ``[step, member]``, final log-probs, final state, and the text of the compiled step,
+    of the first seeds."""
     born, order, step, judge, images, targets = pieces()
     layout = parallel.lay_out(count, jax.devices()[:devices], batch=BATCH, replicas=replicas)
-    order, step, judge = (parallel.map_members(layout, f, axes) for f, axes in (
-        (order, (0, None)), (step(layout.split), (0, 0, None, None)), (judge, (0, None))))
+    order, step, judge = (
+        parallel.map_members(layout, f, axes)
+        for f, axes in (
+            (order, (0, None)),
+            (step(layout.split), (0, 0, None, None)),
+            (judge, (0, None)),
+        )
+    )
     state = parallel.scatter(layout, born(SEEDS[:count]))
     images, targets = parallel.replicate(layout, (images, targets))
     rows = order(state.key, parallel.replicate(layout, jnp.int32(0)))
@@ -117,27 +163,39 @@ def trained(count, devices, replicas=None):
 def trained_alone():
     """The plain loop: every member by itself, no vmap, no pmap."""
     born, order, step, judge, images, targets = pieces()
-    order, step, judge = jax.jit(order), jax.jit(step()), jax.jit(judge)
-    losses, log_probs = [], []
+    order = jax.jit(order)
+    step = jax.jit(step())
+    judge = jax.jit(judge)
+    losses = []
+    log_probs = []
     newborn = born(SEEDS)
     for m in range(len(SEEDS)):
         state = jax.tree.map(lambda leaf, m=m: leaf[m], newborn)
         own = []
         for i in range(STEPS):
-            state, report = step(state, order(state.key, jnp.int32(i // (FACES // BATCH))), images, targets)
+            state, report = step(
+                state, order(state.key, jnp.int32(i // (FACES // BATCH))), images, targets
+            )
             own.append(float(report.loss))
         losses.append(own)
         log_probs.append(np.asarray(judge(state, images)))
     return np.array(losses).T, np.stack(log_probs)
 
 
-LAYOUTS = {"vmap": (8, 1), "shards": (8, 8), "shards-of-vmap-padded": (5, 4), "replicas": (2, 8), "replicas-of-vmap": (5, 8, 8)}
+LAYOUTS = {
+    "vmap": (8, 1),
+    "shards": (8, 8),
+    "shards-of-vmap-padded": (5, 4),
+    "replicas": (2, 8),
+    "replicas-of-vmap": (5, 8, 8),
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_every_layout_is_the_loop_over_members(layout):
-    """Also: member k of many is that member trained alone, wherever it runs and whoever else there is."""
+    """Also: member k of many is that member trained alone, wherever it runs and whoever else there
+    is."""
     losses, log_probs, _, _ = trained(*layout)
     alone_losses, alone_log_probs = trained_alone()
     np.testing.assert_allclose(losses, alone_losses[:, : layout[0]], atol=2e-5)
@@ -147,12 +205,15 @@ def test_every_layout_is_the_loop_over_members(layout):
     assert len(np.unique(log_probs[:, 0, 0].round(4))) == layout[0]
 
 
-COLLECTIVES = re.compile(r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)(?:-start)?\(.*?(?:replica_groups=(\S+),|\n)")
+COLLECTIVES = re.compile(
+    r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)(?:-start)?\(.*?(?:replica_groups=(\S+),|\n)"
+)
 
 
 @pytest.mark.slow
 def test_members_never_meet_in_a_collective():
-    """Read from the compiled step: none at all with a device per member, and with four each only within the four."""
+    """Read from the compiled step: none at all with a device per member, and with four each only
+    within the four."""
     assert COLLECTIVES.findall(trained(8, 8)[3]) == []
     assert COLLECTIVES.findall(trained(5, 4)[3]) == []
     assert set(COLLECTIVES.findall(trained(2, 8)[3])) == {("all-reduce", "{{0,1,2,3},{4,5,6,7}}")}
@@ -160,8 +221,11 @@ def test_members_never_meet_in_a_collective():
 
 @pytest.mark.slow
 def test_a_seed_is_a_trajectory_to_the_last_bit_whoever_else_there_is():
-    """Where the layout leaves a member's arithmetic alone: one member to a device, of eight or of two."""
+    """Where the layout leaves a member's arithmetic alone: one member to a device, of eight or of
+    two."""
     _, _, state, _ = trained(8, 8)
     _, _, fewer, _ = trained(2, 2)
-    for one, other in zip(jax.tree.leaves(state.params), jax.tree.leaves(fewer.params), strict=True):
+    for one, other in zip(
+        jax.tree.leaves(state.params), jax.tree.leaves(fewer.params), strict=True
+    ):
         np.testing.assert_array_equal(one[:2], other)

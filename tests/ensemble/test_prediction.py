@@ -1,4 +1,5 @@
-"""A run's predictions: the loop over members, one corrupted picture for all of them, any batch size."""
+"""A run's predictions: the loop over members, one corrupted picture for all of them, any batch
+size."""
 
 import dataclasses
 import shutil
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ferjax.corruptions.suites import corrupt
 from ferjax.ensemble import prediction
-from ferjax.faces.corruptions import corrupt
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 from ferjax.predictions import Predictions
@@ -28,11 +29,14 @@ def compiled(trained):
 @pytest.mark.parametrize("corruption, severity", [(None, 1), ("gnoise", 1), ("gnoise", 5)])
 def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, corruption, severity):
     """And all members see the same corrupted picture: the one that its face's id names."""
-    images, ids = tiny_faces["test"].images[:8], tiny_faces["test"].ids[:8]
+    images = tiny_faces["test"].images[:8]
+    ids = tiny_faces["test"].ids[:8]
     got, _ = prediction.predict(compiled[corruption], images, ids, 8, severity)
     pictures = to_network_size(jnp.asarray(images), trained.config.model.image_size)
     if corruption:
-        pictures = corrupt(corruption, pictures, severity, jnp.asarray(ids), seed=trained.config.evaluate.seed)
+        pictures = corrupt(
+            corruption, pictures, severity, jnp.asarray(ids), seed=trained.config.evaluate.seed
+        )
     apply = jax.jit(vit.vit(trained.config.model).apply)
     for member in range(3):
         expected = apply(prediction.one_member(trained, member), normalise(pictures)).log_probs
@@ -40,7 +44,8 @@ def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, co
 
 
 def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
-    images, ids = tiny_faces["test"].images[:19], tiny_faces["test"].ids[:19]
+    images = tiny_faces["test"].images[:19]
+    ids = tiny_faces["test"].ids[:19]
     whole, scores = prediction.predict(compiled["gnoise"], images, ids, 8, 3)
     assert whole.shape == (3, 19, 8)
     some = np.array([17, 3, 11])
@@ -53,8 +58,11 @@ def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
 
 
 def test_severity_is_an_argument_of_one_compiled_program(compiled, tiny_faces):
-    images, ids = tiny_faces["test"].images[:8], tiny_faces["test"].ids[:8]
-    predictions = [prediction.predict(compiled["gnoise"], images, ids, 8, severity)[0] for severity in (1, 5)]
+    images = tiny_faces["test"].images[:8]
+    ids = tiny_faces["test"].ids[:8]
+    predictions = [
+        prediction.predict(compiled["gnoise"], images, ids, 8, severity)[0] for severity in (1, 5)
+    ]
     assert np.abs(predictions[0] - predictions[1]).max() > 1e-3
 
 
@@ -85,7 +93,9 @@ def test_one_member_is_a_whole_network(trained):
 
 def test_an_unknown_corruption_is_refused(trained, tiny_faces):
     with pytest.raises(ValueError, match="unknown corruption 'rain'"):
-        prediction.predict(prediction.predictor(trained, "rain"), tiny_faces["test"].images[:4], np.arange(4), 4)
+        prediction.predict(
+            prediction.predictor(trained, "rain"), tiny_faces["test"].images[:4], np.arange(4), 4
+        )
 
 
 def test_what_is_no_trained_run_is_refused(run, tmp_path):
@@ -103,28 +113,53 @@ def test_a_split_without_strangers_is_left_out(trained, tiny_faces, tmp_path):
     empty = tiny_faces["unknown"].take(np.zeros(0, int))
     settings = dataclasses.replace(trained.config.evaluate, corruptions=())
     quiet = trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
-    names = [p.condition for p in prediction.predict_conditions(quiet, {**tiny_faces, "unknown": empty}, tmp_path)]
+    names = [
+        p.condition
+        for p in prediction.predict_conditions(quiet, {**tiny_faces, "unknown": empty}, tmp_path)
+    ]
     assert names == ["valid", "test", "not_a_face"]
 
 
-def test_an_interrupted_evaluation_goes_on_and_other_members_start_anew(trained, tiny_faces, tmp_path, monkeypatch):
-    settings = dataclasses.replace(trained.config.evaluate, corruptions=("gnoise",), severities=(5,))
+def test_an_interrupted_evaluation_goes_on_and_other_members_start_anew(
+    trained, tiny_faces, tmp_path, monkeypatch
+):
+    settings = dataclasses.replace(
+        trained.config.evaluate, corruptions=("gnoise",), severities=(5,)
+    )
     short = trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
-    few = {name: faces.take(np.arange(min(8, len(faces.ids)))) for name, faces in tiny_faces.items()} | {"train": tiny_faces["train"]}
-    first = {p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")}
+    few = {
+        name: faces.take(np.arange(min(8, len(faces.ids)))) for name, faces in tiny_faces.items()
+    } | {"train": tiny_faces["train"]}
+    first = {
+        p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")
+    }
     calls = []
-    monkeypatch.setattr(prediction, "predict", lambda *given, original=prediction.predict: calls.append(1) or original(*given))
+    monkeypatch.setattr(
+        prediction,
+        "predict",
+        lambda *given, original=prediction.predict: calls.append(1) or original(*given),
+    )
     (tmp_path / "predictions" / "gnoise_5.npz").unlink()
-    again = {p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")}
+    again = {
+        p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")
+    }
     assert len(calls) == 1
     for name, p in first.items():
         np.testing.assert_allclose(again[name].log_probs, p.log_probs, atol=1e-6)
     other = short._replace(best_accuracy=short.best_accuracy + 0.1)
-    assert len(list(prediction.predict_conditions(other, few, tmp_path / "predictions"))) == len(first)
+    assert len(list(prediction.predict_conditions(other, few, tmp_path / "predictions"))) == len(
+        first
+    )
     assert len(calls) == 1 + len(first)
 
 
 def test_valid_faces_are_corrupted_only_to_fit_routers(trained, tiny_faces):
-    settings = dataclasses.replace(trained.config.evaluate, fit_corruptions=("blur",), fit_severities=(3,))
+    settings = dataclasses.replace(
+        trained.config.evaluate, fit_corruptions=("blur",), fit_severities=(3,)
+    )
     assert [c.name for c in prediction.plan(settings, tiny_faces)][-1] == "valid_blur_3"
-    assert not [c for c in prediction.plan(trained.config.evaluate, tiny_faces) if c.name.startswith("valid_")]
+    assert not [
+        c
+        for c in prediction.plan(trained.config.evaluate, tiny_faces)
+        if c.name.startswith("valid_")
+    ]

@@ -1,4 +1,5 @@
-"""A run as a folder: resumed is uninterrupted, nothing recompiles, a frozen trunk is shared, and wrong starts are refused."""
+"""A run as a folder: resumed is uninterrupted, nothing recompiles, a frozen trunk is shared, and
+wrong starts are refused."""
 
 import dataclasses
 import json
@@ -23,21 +24,35 @@ def lines(folder):
 
 
 def without_clock(figures):
-    return [{k: v for k, v in line.items() if k not in ("seconds", "member_faces_per_second")} for line in figures]
+    return [
+        {k: v for k, v in line.items() if k not in ("seconds", "member_faces_per_second")}
+        for line in figures
+    ]
 
 
 def assert_same(one, other, members=slice(None)):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a, b = jax.random.key_data(a), jax.random.key_data(b)
+            a = jax.random.key_data(a)
+            b = jax.random.key_data(b)
         np.testing.assert_array_equal(a[members], b[members])
 
 
 @pytest.fixture(scope="module")
 def counted(tiny, tiny_faces, tmp_path_factory):
-    """A whole run of three epochs, with every tracing of the network noted as ``training`` or ``validating``."""
-    config = dataclasses.replace(tiny, train=dataclasses.replace(
-        tiny.train, epochs=3, log_every=2, checkpoint_every=0.0, keep_checkpoints=20, max_bad_steps=2))
+    """A whole run of three epochs, with every tracing of the network noted as ``training`` or
+    ``validating``."""
+    config = dataclasses.replace(
+        tiny,
+        train=dataclasses.replace(
+            tiny.train,
+            epochs=3,
+            log_every=2,
+            checkpoint_every=0.0,
+            keep_checkpoints=20,
+            max_bad_steps=2,
+        ),
+    )
     traces = []
 
     def members_model(config, real=vit.members_model):
@@ -62,27 +77,38 @@ def test_nothing_is_traced_twice_in_a_whole_run(counted):
 
 def test_a_run_is_a_folder_that_says_how_it_went(counted, tiny_faces):
     config, run, _ = counted
-    assert {"config.json", "checkpoints", "metrics.jsonl"} == {path.name for path in run.folder.iterdir()}
+    assert {"config.json", "checkpoints", "metrics.jsonl"} == {
+        path.name for path in run.folder.iterdir()
+    }
     assert (run.folder / "config.json").read_text() == config.to_json()
     figures = lines(run.folder)
     assert len(tiny_faces["train"].ids) // config.train.batch_size == 5
     assert [line["step"] for line in figures] == [3, 5, 8, 10, 13, 15]
     assert [line["epoch"] for line in figures] == [0.6, 1, 1.6, 2, 2.6, 3]
     assert figures[-1] == run.figures
-    assert all(len(line["loss"]) == 3 and line["skipped"] == [0, 0, 0] and line["frozen"] == [False] * 3 for line in figures)
+    assert all(
+        len(line["loss"]) == 3 and line["skipped"] == [0, 0, 0] and line["frozen"] == [False] * 3
+        for line in figures
+    )
     assert np.mean(figures[-1]["loss"]) < np.mean(figures[0]["loss"])
     whole_epochs = figures[1::2]
-    assert all("valid_accuracy" in line for line in whole_epochs) and not any("valid_accuracy" in line for line in figures[::2])
+    assert all("valid_accuracy" in line for line in whole_epochs) and not any(
+        "valid_accuracy" in line for line in figures[::2]
+    )
     best = np.max([line["valid_accuracy"] for line in whole_epochs], axis=0)
     np.testing.assert_allclose(run.state.best_accuracy, best, atol=1e-5)
     np.testing.assert_array_equal(run.state.step, 15)
 
 
 @pytest.mark.slow
-def test_a_preempted_run_whose_newest_checkpoint_is_damaged_ends_as_the_uninterrupted_one(counted, tiny_faces, tmp_path, capfd):
-    """Stopped in the middle of an epoch and of an interval of the log, with open sums; the newest checkpoint is torn."""
+def test_a_preempted_run_whose_newest_checkpoint_is_damaged_ends_as_the_uninterrupted_one(
+    counted, tiny_faces, tmp_path, capfd
+):
+    """Stopped in the middle of an epoch and of an interval of the log, with open sums; the newest
+    checkpoint is torn."""
     config, run, _ = counted
-    folder, hold = tmp_path / "run", Log.hold
+    folder = tmp_path / "run"
+    hold = Log.hold
 
     def hold_and_be_preempted(log, step, *report):
         hold(log, step, *report)
@@ -102,14 +128,17 @@ def test_a_preempted_run_whose_newest_checkpoint_is_damaged_ends_as_the_uninterr
     manifest.write_bytes(manifest.read_bytes()[:-9])
     capfd.readouterr()
     resumed = training.train(config, tiny_faces, folder, resume=True)
-    assert f"{folder / 'checkpoints' / '5'} is damaged and was passed over" in capfd.readouterr().err
+    assert (
+        f"{folder / 'checkpoints' / '5'} is damaged and was passed over" in capfd.readouterr().err
+    )
     assert_same(resumed.state, run.state)
     assert without_clock(lines(folder)) == without_clock(lines(run.folder))
 
 
 @pytest.mark.slow
 def test_a_member_that_falls_sick_never_touches_the_others(counted, tiny_faces, tmp_path, capfd):
-    """Its parameters are NaN from step 10 on: two steps skipped, restored, two more, frozen. The others do not notice."""
+    """Its parameters are NaN from step 10 on: two steps skipped, restored, two more, frozen. The
+    others do not notice."""
     config, run, _ = counted
     build = members.train_step
 
@@ -117,8 +146,15 @@ def test_a_member_that_falls_sick_never_touches_the_others(counted, tiny_faces, 
         step = build(*args, **options)
 
         def sick(state, *data):
-            nan = (jax.random.key_data(state.key) == jax.random.key_data(jax.random.key(2))).all() & (state.step >= 10)
-            return step(state._replace(params=jax.tree.map(lambda p: jnp.where(nan, jnp.nan, p), state.params)), *data)
+            nan = (
+                jax.random.key_data(state.key) == jax.random.key_data(jax.random.key(2))
+            ).all() & (state.step >= 10)
+            return step(
+                state._replace(
+                    params=jax.tree.map(lambda p: jnp.where(nan, jnp.nan, p), state.params)
+                ),
+                *data,
+            )
 
         return sick
 
@@ -127,23 +163,38 @@ def test_a_member_that_falls_sick_never_touches_the_others(counted, tiny_faces, 
         sick = training.train(config, tiny_faces, tmp_path / "run")
     assert_same(sick.state, run.state, np.array([0, 2]))
     health = sick.state.health
-    assert (health.skipped.tolist(), health.restored.tolist(), health.frozen.tolist()) == ([0, 4, 0], [0, 1, 0], [0, 1, 0])
+    assert (health.skipped.tolist(), health.restored.tolist(), health.frozen.tolist()) == (
+        [0, 4, 0],
+        [0, 1, 0],
+        [0, 1, 0],
+    )
     last = lines(sick.folder)[-1]
     assert last["skipped"] == [0, 4, 0] and last["frozen"] == [False, True, False]
-    assert last["loss"][1] is None and last["valid_accuracy"][1] is None and last["valid_ensemble_accuracy"] is not None
+    assert (
+        last["loss"][1] is None
+        and last["valid_accuracy"][1] is None
+        and last["valid_ensemble_accuracy"] is not None
+    )
     assert "member 1 (seed 2) is frozen" in capfd.readouterr().err
     trained = prediction.load_run(sick.folder)
     assert "averages 2 of 3 members: those with the seeds 2" in capfd.readouterr().err
     assert trained.config.train.seeds == (1, 3)
-    assert_same(trained.params, jax.tree.map(lambda leaf: leaf[np.array([0, 2])], run.state.best_params))
+    assert_same(
+        trained.params, jax.tree.map(lambda leaf: leaf[np.array([0, 2])], run.state.best_params)
+    )
 
 
 @pytest.mark.slow
-def test_resuming_a_finished_run_changes_nothing_but_how_it_is_evaluated_and_kept(counted, tiny_faces, tmp_path):
+def test_resuming_a_finished_run_changes_nothing_but_how_it_is_evaluated_and_kept(
+    counted, tiny_faces, tmp_path
+):
     config, run, _ = counted
     shutil.copytree(run.folder, tmp_path / "run")
-    other = dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, resamples=77),
-                                train=dataclasses.replace(config.train, checkpoint_every=3.0))
+    other = dataclasses.replace(
+        config,
+        evaluate=dataclasses.replace(config.evaluate, resamples=77),
+        train=dataclasses.replace(config.train, checkpoint_every=3.0),
+    )
     again = training.train(other, tiny_faces, tmp_path / "run", resume=True)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["evaluate"]["resamples"] == 77
     assert_same(again.state, run.state)
@@ -168,7 +219,9 @@ def test_wrong_starts_are_refused_and_leave_nothing(counted, tiny_faces, tmp_pat
 
     with pytest.raises(FileExistsError, match="not empty; continue it with --resume"):
         training.train(config, tiny_faces, run.folder)
-    with pytest.raises(ValueError, match=r"another configuration: train.learning_rate 0.003 -> 0.1"):
+    with pytest.raises(
+        ValueError, match=r"another configuration: train.learning_rate 0.003 -> 0.1"
+    ):
         training.train(changed(learning_rate=0.1), tiny_faces, run.folder, resume=True)
     with pytest.raises(FileNotFoundError, match="holds no config.json"):
         training.train(config, tiny_faces, tmp_path / "run", resume=True)
@@ -181,7 +234,9 @@ def test_wrong_starts_are_refused_and_leave_nothing(counted, tiny_faces, tmp_pat
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path, blocks):
     model = dataclasses.replace(tiny.model, depth=2, trainable_blocks=blocks)
-    config = dataclasses.replace(tiny, model=model, train=dataclasses.replace(tiny.train, epochs=1, warmup_epochs=0))
+    config = dataclasses.replace(
+        tiny, model=model, train=dataclasses.replace(tiny.train, epochs=1, warmup_epochs=0)
+    )
     run = training.train(config, tiny_faces, tmp_path / "run")
     trunk = load_tree(run.folder / "trunk.safetensors")
     assert set(trunk) == {"embed", "block_0", "block_1"} - ({"block_1"} if blocks else set())
@@ -189,7 +244,8 @@ def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path,
     assert_same(trunk, training.starting_point(config)[0])
     # What a run predicts is what each member's whole network, put together again, predicts.
     trained = prediction.load_run(run.folder)
-    images, ids = tiny_faces["test"].images[:9], tiny_faces["test"].ids[:9]
+    images = tiny_faces["test"].images[:9]
+    ids = tiny_faces["test"].ids[:9]
     got, _ = prediction.predict(prediction.predictor(trained), images, ids, 16)
     whole = jax.jit(vit.vit(dataclasses.replace(model, trainable_blocks=None)).apply)
     inputs = normalise(to_network_size(jnp.asarray(images), model.image_size))
@@ -199,8 +255,11 @@ def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path,
 
 
 def test_cached_tokens_are_the_trunks_of_the_face_and_its_mirror(tiny, rng):
-    config = dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, depth=2, trainable_blocks=1),
-                                 evaluate=dataclasses.replace(tiny.evaluate, batch_size=4))
+    config = dataclasses.replace(
+        tiny,
+        model=dataclasses.replace(tiny.model, depth=2, trainable_blocks=1),
+        evaluate=dataclasses.replace(tiny.evaluate, batch_size=4),
+    )
     params, _ = training.starting_point(config)
     images = rng.integers(0, 256, (6, 48, 48), np.uint8)
     tokens = training.cache_tokens(config, params, images, mirrored=True)
@@ -221,12 +280,16 @@ def test_hard_labels_train_towards_the_most_voted_class(tiny_faces):
     hard = training._targets(tiny_faces["valid"], "hard")
     np.testing.assert_array_equal(hard.argmax(-1), tiny_faces["valid"].q.argmax(-1))
     assert set(np.unique(hard)) == {0.0, 1.0}
-    np.testing.assert_array_equal(training._targets(tiny_faces["valid"], "soft"), tiny_faces["valid"].q)
+    np.testing.assert_array_equal(
+        training._targets(tiny_faces["valid"], "soft"), tiny_faces["valid"].q
+    )
 
 
 def test_the_order_of_faces_is_what_members_say(tiny, tiny_faces):
     """Every member sees its own order, and no face twice in an epoch."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(tiny.train.seeds, jnp.uint32))
     faces = len(tiny_faces["train"].ids)
-    orders = jax.vmap(lambda key: members.epoch_order(key, jnp.int32(0), faces=faces, batch_size=32))(keys)
+    orders = jax.vmap(
+        lambda key: members.epoch_order(key, jnp.int32(0), faces=faces, batch_size=32)
+    )(keys)
     assert len({tuple(np.ravel(order)) for order in np.asarray(orders)}) == 3

@@ -1,4 +1,5 @@
-"""The FER+ data set: what is built is what was given, and whatever is wrong is refused before anything is written."""
+"""The FER+ data set: what is built is what was given, and whatever is wrong is refused before
+anything is written."""
 
 import csv
 import os
@@ -13,11 +14,24 @@ from ferjax.faces import dataset, ferplus, votes
 
 USAGES = ["Training"] * 8 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
 ROWS = len(USAGES)
-VOTES = np.array([[6, 1, 1, 0, 0, 0, 0, 0, 1, 1], [0, 9, 0, 0, 0, 0, 0, 0, 1, 0], [0, 0, 4, 0, 0, 0, 0, 0, 6, 0],
-                  [1, 0, 0, 2, 1, 0, 0, 0, 0, 6], [0, 0, 0, 5, 5, 0, 0, 0, 0, 0], [2, 2, 2, 1, 1, 1, 1, 0, 0, 0],
-                  [0, 0, 0, 0, 10, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 8, 1, 1, 0], [9, 0, 0, 0, 0, 0, 0, 0, 1, 0],
-                  [0, 7, 3, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 5, 5], [3, 3, 0, 4, 0, 0, 0, 0, 0, 0],
-                  [0, 10, 0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 9, 0, 0, 0, 0]])
+VOTES = np.array(
+    [
+        [6, 1, 1, 0, 0, 0, 0, 0, 1, 1],
+        [0, 9, 0, 0, 0, 0, 0, 0, 1, 0],
+        [0, 0, 4, 0, 0, 0, 0, 0, 6, 0],
+        [1, 0, 0, 2, 1, 0, 0, 0, 0, 6],
+        [0, 0, 0, 5, 5, 0, 0, 0, 0, 0],
+        [2, 2, 2, 1, 1, 1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 10, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 8, 1, 1, 0],
+        [9, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+        [0, 7, 3, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0, 5, 5],
+        [3, 3, 0, 4, 0, 0, 0, 0, 0, 0],
+        [0, 10, 0, 0, 0, 0, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0, 9, 0, 0, 0, 0],
+    ]
+)
 
 
 def pictures():
@@ -29,11 +43,17 @@ def pictures():
 
 @pytest.fixture
 def pair(tmp_path):
-    """The two files as rows that a test may spoil before they are written; call it to write them."""
+    """The two files as rows that a test may spoil before they are written; call it to write
+    them."""
     pixels = [["emotion", "pixels", "Usage"]]
-    pixels += [[0, " ".join(map(str, image.ravel())), usage] for image, usage in zip(pictures(), USAGES)]
+    pixels += [
+        [0, " ".join(map(str, image.ravel())), usage] for image, usage in zip(pictures(), USAGES)
+    ]
     voted = [["Usage", "Image name", *votes.COLUMNS]]
-    voted += [[usage, f"fer{i:07}.png", *row] for i, (usage, row) in enumerate(zip(USAGES, VOTES.tolist()))]
+    voted += [
+        [usage, f"fer{i:07}.png", *row]
+        for i, (usage, row) in enumerate(zip(USAGES, VOTES.tolist()))
+    ]
 
     class Pair:
         rows = {"fer2013": pixels, "votes": voted}
@@ -47,14 +67,23 @@ def pair(tmp_path):
             (tmp_path / "sub").mkdir(exist_ok=True)
 
         def command(self):
-            return ["data", "ferplus", "--fer2013", str(self.paths["fer2013"]), "--votes", str(self.paths["votes"]),
-                    "--out", str(self.out)]
+            return [
+                "data",
+                "ferplus",
+                "--fer2013",
+                str(self.paths["fer2013"]),
+                "--votes",
+                str(self.paths["votes"]),
+                "--out",
+                str(self.out),
+            ]
 
     return Pair()
 
 
 def refused(pair, capfd):
-    """Runs the command, expects a refusal that leaves nothing behind, and gives what it said, unwrapped."""
+    """Runs the command, expects a refusal that leaves nothing behind, and gives what it said,
+    unwrapped."""
     before = sorted(os.listdir(pair.out.parent))
     with pytest.raises(SystemExit) as exit:
         main(pair.command())
@@ -108,18 +137,21 @@ def test_counts_are_printed_and_duplicates_reported():
 def _cell(name, row, column, value):
     def spoil(pair):
         pair.rows[name][row][column] = value
+
     return spoil
 
 
 def _pixel(value):
     def spoil(pair):
         pair.rows["fer2013"][3][1] = f"{value} " + pair.rows["fer2013"][3][1].split(" ", 1)[1]
+
     return spoil
 
 
 def _cut_row(name):
     def spoil(pair):
         pair.rows[name][-1] = pair.rows[name][-1][:2]
+
     return spoil
 
 
@@ -129,14 +161,23 @@ def _swap(pair):
 
 
 SPOILT = {
-    "a row of fer2013.csv cut short": (_cut_row("fer2013"), "fer2013.csv line 15: 2 fields, expected 3; truncated"),
-    "a row of fer2013new.csv cut short": (_cut_row("votes"), "fer2013new.csv line 15: 2 fields, expected 12; truncated"),
+    "a row of fer2013.csv cut short": (
+        _cut_row("fer2013"),
+        "fer2013.csv line 15: 2 fields, expected 3; truncated",
+    ),
+    "a row of fer2013new.csv cut short": (
+        _cut_row("votes"),
+        "fer2013new.csv line 15: 2 fields, expected 12; truncated",
+    ),
     "fewer pictures": (lambda p: p.rows["fer2013"].pop(), "13 rows"),
     "fewer votes": (lambda p: p.rows["votes"].pop(), "the first row without a partner is row 14"),
     "no rows": (lambda p: p.rows["votes"].__delitem__(slice(1, None)), "no rows after the header"),
     "empty file": (lambda p: p.rows["votes"].clear(), "the header is empty"),
     "swapped": (_swap, "missing column"),
-    "too few pixels": (_cell("fer2013", 3, 1, "1 2 3"), "line 4: 3 pixels, expected 48 x 48 = 2304"),
+    "too few pixels": (
+        _cell("fer2013", 3, 1, "1 2 3"),
+        "line 4: 3 pixels, expected 48 x 48 = 2304",
+    ),
     "no pixels": (_cell("fer2013", 3, 1, ""), "line 4: 0 pixels"),
     "pixel above 255": (_pixel(256), "line 4: pixels must be 0..255"),
     "pixel below 0": (_pixel(-1), "line 4: pixels must be 0..255"),
@@ -148,12 +189,22 @@ SPOILT = {
     "missing votes": (_cell("votes", 3, 2, ""), "line 4: votes must be whole counts"),
     "more votes than a byte": (_cell("votes", 3, 2, 300), "votes up to 300"),
     "more votes than any integer": (_cell("votes", 3, 2, "9" * 30), "line 4: votes"),
-    "unknown Usage": (_cell("votes", 3, 0, "Test"), "line 4: Usage is 'Test', expected one of Training, PublicTest"),
+    "unknown Usage": (
+        _cell("votes", 3, 0, "Test"),
+        "line 4: Usage is 'Test', expected one of Training, PublicTest",
+    ),
     "unknown Usage of a picture": (_cell("fer2013", 3, 2, ""), "line 4: Usage is ''"),
     "missing column": (_cell("votes", 0, 5, "sad"), "missing column sadness"),
     "Usage differs": (_cell("votes", 3, 0, "PublicTest"), "row 3: Usage is train in"),
-    "a split without faces": (lambda p: [rows[i].__setitem__(rows[0].index("Usage"), "Training") for rows in p.rows.values()
-                                         for i in range(1, ROWS + 1) if "PublicTest" in rows[i]], "no row has Usage PublicTest"),
+    "a split without faces": (
+        lambda p: [
+            rows[i].__setitem__(rows[0].index("Usage"), "Training")
+            for rows in p.rows.values()
+            for i in range(1, ROWS + 1)
+            if "PublicTest" in rows[i]
+        ],
+        "no row has Usage PublicTest",
+    ),
 }
 
 
@@ -182,7 +233,12 @@ def test_a_missing_file_and_a_folder_in_use_are_refused(pair, capfd):
 
 def test_a_build_that_fails_half_way_leaves_nothing(pair, monkeypatch):
     pair.write()
-    rows = ferplus.pair(ferplus.read_pixels(pair.paths["fer2013"]), ferplus.read_votes(pair.paths["votes"]), "a", "b")
+    rows = ferplus.pair(
+        ferplus.read_pixels(pair.paths["fer2013"]),
+        ferplus.read_votes(pair.paths["votes"]),
+        "a",
+        "b",
+    )
     builder = ferplus._builder_class()
     whole = builder._generate_examples
 

@@ -1,19 +1,23 @@
-"""Pixels to network input: an independent resize, exact channels, and flips that follow their key."""
+"""Pixels to network input: an independent resize, exact channels, and flips that follow their
+key."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ferjax.corruptions import filters
 from ferjax.faces import images
 
 
-@pytest.mark.parametrize("source, target", [(48, 224), (48, 112), (48, 48), (224, 48), (7, 16), (1, 5), (5, 1)])
+@pytest.mark.parametrize(
+    "source, target", [(48, 224), (48, 112), (48, 48), (224, 48), (7, 16), (1, 5), (5, 1)]
+)
 def test_resize_is_jax_images_bilinear(rng, source, target):
     given = jnp.asarray(rng.random((2, source, source, 3)), jnp.float32)
     expected = jax.image.resize(given, (2, target, target, 3), "linear", antialias=False)
     np.testing.assert_allclose(images.resize(given, target), expected, atol=5e-5)
-    np.testing.assert_allclose(images.bilinear_matrix(source, target).sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(filters.bilinear_matrix(source, target).sum(1), 1, atol=1e-6)
 
 
 def test_sides_resize_on_their_own(rng):
@@ -21,7 +25,7 @@ def test_sides_resize_on_their_own(rng):
     expected = jax.image.resize(given, (2, 8, 8, 1), "linear", antialias=False)
     np.testing.assert_allclose(images.resize(given, 8), expected, atol=1e-5)
     with pytest.raises(ValueError, match="at least 1 pixel"):
-        images.bilinear_matrix(4, 0)
+        filters.bilinear_matrix(4, 0)
 
 
 def test_gray_becomes_three_equal_channels_in_unit_range(rng):
@@ -29,7 +33,9 @@ def test_gray_becomes_three_equal_channels_in_unit_range(rng):
     got = np.asarray(images.to_network_size(jnp.asarray(gray), 8))
     np.testing.assert_allclose(got, np.repeat(gray[..., None] / 255, 3, axis=-1), atol=1e-7)
     colour = jnp.asarray(np.repeat(gray[..., None], 3, axis=-1))
-    np.testing.assert_array_equal(images.to_network_size(colour, 12), images.to_network_size(jnp.asarray(gray), 12))
+    np.testing.assert_array_equal(
+        images.to_network_size(colour, 12), images.to_network_size(jnp.asarray(gray), 12)
+    )
     with pytest.raises(ValueError, match="must be uint8"):
         images.to_network_size(jnp.asarray(gray, jnp.float32), 8)
 
@@ -45,4 +51,6 @@ def test_only_the_chosen_faces_are_mirrored(rng):
         flips = jnp.array([True, False, True, False, False, True])
         got = images.mirror(given, flips)
         for face, flipped in enumerate(flips):
-            np.testing.assert_array_equal(got[face], given[face, :, ::-1] if flipped else given[face])
+            np.testing.assert_array_equal(
+                got[face], given[face, :, ::-1] if flipped else given[face]
+            )

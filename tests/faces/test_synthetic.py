@@ -39,7 +39,8 @@ def test_faces_are_pictures_and_differ(made):
 def test_votes_follow_the_truth(made):
     _, vote, truth = made
     faces = vote[:, :8].sum(1) >= 6
-    drawn, known = votes.entropy(votes.shares(vote)), votes.entropy(truth)
+    drawn = votes.entropy(votes.shares(vote))
+    known = votes.entropy(truth)
     assert scipy.stats.spearmanr(drawn[faces], known[faces]).statistic > 0.7
     assert (vote[faces, :8].argmax(1) == truth[faces].argmax(1)).mean() > 0.8
 
@@ -58,6 +59,8 @@ def test_expression_changes_the_picture_and_nothing_else_does(made):
     blend[:8] = synthetic._PROTOTYPES
     import jax
 
-    one = jax.vmap(synthetic._draw_one, (None, 0, None))(jax.random.key(3), blend[:8], 0).astype(int)
+    one = jax.vmap(synthetic._draw_one, (None, 0, None))(jax.random.key(3), blend[:8], 0).astype(
+        int
+    )
     apart = np.abs(one[:, None] - one[None]).max((2, 3)) > 40
     assert (np.asarray(apart) | np.eye(8, dtype=bool)).all()

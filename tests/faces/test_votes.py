@@ -1,4 +1,5 @@
-"""Votes to targets: the published counts, and every policy against one row at a time in plain Python."""
+"""Votes to targets: the published counts, and every policy against one row at a time in plain
+Python."""
 
 import numpy as np
 import pytest
@@ -9,10 +10,24 @@ from ferjax.faces import ferplus, votes
 @pytest.fixture
 def crowds(rng):
     """Random votes of every shape: sharp, flat, tied, empty, mostly unknown, mostly no face."""
-    drawn = [rng.multinomial(10, rng.dirichlet(np.full(10, a)), 300) for a in (0.1, 0.3, 1.0) for _ in range(3)]
+    drawn = [
+        rng.multinomial(10, rng.dirichlet(np.full(10, a)), 300)
+        for a in (0.1, 0.3, 1.0)
+        for _ in range(3)
+    ]
     few = rng.multinomial(4, np.full(10, 0.1), 200)
-    special = [[0] * 10, [5, 5] + [0] * 8, [4, 0, 0, 0, 0, 0, 0, 0, 4, 2], [0] * 8 + [5, 5], [2] * 5 + [0] * 5, [3, 3, 3, 0, 0, 0, 0, 0, 0, 1],
-               [4, 0, 0, 0, 0, 0, 0, 0, 1, 5], [1] * 10, [5, 0, 0, 0, 0, 0, 0, 0, 5, 0], [5, 0, 0, 0, 0, 0, 0, 0, 2, 3]]
+    special = [
+        [0] * 10,
+        [5, 5] + [0] * 8,
+        [4, 0, 0, 0, 0, 0, 0, 0, 4, 2],
+        [0] * 8 + [5, 5],
+        [2] * 5 + [0] * 5,
+        [3, 3, 3, 0, 0, 0, 0, 0, 0, 1],
+        [4, 0, 0, 0, 0, 0, 0, 0, 1, 5],
+        [1] * 10,
+        [5, 0, 0, 0, 0, 0, 0, 0, 5, 0],
+        [5, 0, 0, 0, 0, 0, 0, 0, 2, 3],
+    ]
     return np.concatenate([*drawn, few, special])
 
 
@@ -34,12 +49,17 @@ def majority(row):
 def probability(row):
     """The loop of the FER+ repository's training code, row by row."""
     row = [v if v > 1 else 0 for v in row]
-    mass, taken, count, in_sum, valid = sum(row), [0] * 10, 0, 0, True
+    mass = sum(row)
+    taken = [0] * 10
+    count = 0
+    in_sum = 0
+    valid = True
     while in_sum < 0.75 * mass and count < 3 and valid:
         best = max(row)
         for c in range(10):
             if row[c] == best:
-                taken[c], row[c] = best, 0
+                taken[c] = best
+                row[c] = 0
                 in_sum += best
                 count += 1
                 if c >= 8:
@@ -64,7 +84,9 @@ def test_each_policy_is_the_plain_loop(crowds, policy):
 
 
 def test_unknown_policy_is_refused():
-    with pytest.raises(ValueError, match="unknown policy 'best'; expected one of paper, majority, probability"):
+    with pytest.raises(
+        ValueError, match="unknown policy 'best'; expected one of paper, majority, probability"
+    ):
         votes.targets(np.ones((1, 10)), "best")
 
 
@@ -85,7 +107,12 @@ def test_other_classes_have_shares_too():
 
 
 def test_equal_multisets_of_votes_tie_to_the_last_bit(rng):
-    for row in ([3, 3, 3, 1, 0, 0, 0, 0], [5, 3, 1, 1, 0, 0, 0, 0], [2, 2, 2, 1, 1, 1, 0, 0], [4, 3, 2, 0, 0, 0, 0, 0]):
+    for row in (
+        [3, 3, 3, 1, 0, 0, 0, 0],
+        [5, 3, 1, 1, 0, 0, 0, 0],
+        [2, 2, 2, 1, 1, 1, 0, 0],
+        [4, 3, 2, 0, 0, 0, 0, 0],
+    ):
         shuffled = np.array([rng.permutation(row) for _ in range(40)])
         entropies = votes.entropy(votes.shares(np.pad(shuffled, ((0, 0), (0, 2)))))
         assert len(set(entropies.tolist())) == 1
@@ -116,7 +143,13 @@ def test_ambiguity_is_relative_to_the_split(crowds):
 
 
 def test_natural_strangers():
-    given = np.array([[5, 0, 0, 0, 0, 0, 0, 0, 0, 5], [5, 0, 0, 0, 0, 0, 0, 0, 5, 0], [6, 0, 0, 0, 0, 0, 0, 0, 2, 2]])
+    given = np.array(
+        [
+            [5, 0, 0, 0, 0, 0, 0, 0, 0, 5],
+            [5, 0, 0, 0, 0, 0, 0, 0, 5, 0],
+            [6, 0, 0, 0, 0, 0, 0, 0, 2, 2],
+        ]
+    )
     assert votes.not_a_face(given).tolist() == [True, False, False]
     assert votes.unknown_expression(given).tolist() == [False, True, False]
 
@@ -125,7 +158,10 @@ def test_natural_strangers():
 def test_published_counts(shared_data):
     rows = ferplus.read_votes(shared_data / "fer2013new_published.csv")
     split = {name: rows.votes[rows.split == name] for name in ("train", "valid", "test")}
-    counts = {policy: [int(votes.targets(v, policy).keep.sum()) for v in split.values()] for policy in ("paper", "majority")}
+    counts = {
+        policy: [int(votes.targets(v, policy).keep.sum()) for v in split.values()]
+        for policy in ("paper", "majority")
+    }
     assert counts == {"paper": [28_493, 3_569, 3_563], "majority": [25_060, 3_199, 3_153]}
     kept = votes.targets(split["test"])
     q = votes.shares(split["test"])[kept.keep]
@@ -133,12 +169,16 @@ def test_published_counts(shared_data):
     assert len(np.unique(votes.disagreement(q).round(9))) == pytest.approx(26, abs=2)
     unanimous = split["test"][kept.keep].max(1) == 10
     assert unanimous.mean() == pytest.approx(0.226, abs=1e-3)
-    assert (votes.entropy(q) == 0).mean() == pytest.approx(0.282, abs=1e-3)  # with those whose other votes are unknown or NF
+    assert (votes.entropy(q) == 0).mean() == pytest.approx(
+        0.282, abs=1e-3
+    )  # with those whose other votes are unknown or NF
 
 
 @pytest.mark.rehearsal
 def test_published_ambiguous_faces_do_not_depend_on_the_precision_of_shares(shared_data):
     rows = ferplus.read_votes(shared_data / "fer2013new_published.csv")
     kept = votes.targets(rows.votes[rows.split == "test"])
-    np.testing.assert_array_equal(votes.ambiguity(kept.q[kept.keep])[0],
-                                  votes.ambiguity(votes.shares(rows.votes[rows.split == "test"])[kept.keep])[0])
+    np.testing.assert_array_equal(
+        votes.ambiguity(kept.q[kept.keep])[0],
+        votes.ambiguity(votes.shares(rows.votes[rows.split == "test"])[kept.keep])[0],
+    )

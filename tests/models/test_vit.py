@@ -1,4 +1,5 @@
-"""The Vision Transformer piece by piece against independent arithmetic, and its slices against the whole."""
+"""The Vision Transformer piece by piece against independent arithmetic, and its slices against the
+whole."""
 
 import dataclasses
 from functools import cache
@@ -30,7 +31,8 @@ def faces():
 
 @cache
 def born(name):
-    """A variant's model, jitted, with parameters that are all away from their simple initial values."""
+    """A variant's model, jitted, with parameters that are all away from their simple initial
+    values."""
     model = vit.vit(VARIANTS[name])
     params = jax.jit(model.init)(jax.random.key(0))
     rng = np.random.default_rng(1)
@@ -63,13 +65,19 @@ def test_tokens_are_cls_registers_then_patches_in_reading_order(name, tokens, fa
     assert got.shape == (3, tokens, 16) == (3, *vit.tokens_shape(config))
     embed = jax.tree.map(np.asarray, params["embed"])
     kernel = embed["patch"]["kernel"].reshape(8, 8, 3, 16)
-    convolved = jax.lax.conv_general_dilated(faces, kernel, (8, 8), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    convolved = jax.lax.conv_general_dilated(
+        faces, kernel, (8, 8), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
     patches = np.asarray(convolved).reshape(3, 16, 16) + embed["patch"]["bias"]
     position = np.asarray(embed["position"])
     np.testing.assert_allclose(got[:, config.registers + 1 :], patches + position[:, 1:], atol=1e-4)
-    np.testing.assert_allclose(got[:, :1], np.broadcast_to(embed["cls"] + position[:, :1], (3, 1, 16)), atol=1e-6)
+    np.testing.assert_allclose(
+        got[:, :1], np.broadcast_to(embed["cls"] + position[:, :1], (3, 1, 16)), atol=1e-6
+    )
     if config.registers:
-        np.testing.assert_allclose(got[:, 1:5], np.broadcast_to(embed["registers"], (3, 4, 16)), atol=1e-6)
+        np.testing.assert_allclose(
+            got[:, 1:5], np.broadcast_to(embed["registers"], (3, 4, 16)), atol=1e-6
+        )
 
 
 def _norm(x, p):
@@ -85,7 +93,9 @@ def _block(x, p, heads, gated):
     for face in range(len(x)):
         for head in range(heads):
             of = slice(head * width, (head + 1) * width)
-            weights = scipy.special.softmax(query[face, :, of] @ key[face, :, of].T / np.sqrt(width), axis=-1)
+            weights = scipy.special.softmax(
+                query[face, :, of] @ key[face, :, of].T / np.sqrt(width), axis=-1
+            )
             mixed[face, :, of] = weights @ value[face, :, of]
     x = x + _dense(mixed, p["attention"]["out"]) * np.asarray(p["scale1"], np.float64)
     hidden = _dense(_norm(x, p["norm2"]), p["mlp"]["up"])
@@ -99,7 +109,8 @@ def _block(x, p, heads, gated):
 
 @pytest.mark.parametrize("name", ["plain", "swiglu"])
 def test_the_whole_network_is_plain_arithmetic(name, faces):
-    """Attention, exact (erf) GELU or SwiGLU, LayerScale, epsilons and both norms: the tanh GELU would be off by 1e-4."""
+    """Attention, exact (erf) GELU or SwiGLU, LayerScale, epsilons and both norms: the tanh GELU
+    would be off by 1e-4."""
     model, params = born(name)
     x = np.asarray(vit.vit(VARIANTS[name], 0, 0).apply(params, faces), np.float64)
     for i in range(2):
@@ -111,8 +122,12 @@ def test_the_whole_network_is_plain_arithmetic(name, faces):
 
 
 def test_gelu_is_exact_not_tanh():
-    module, x = vit.Mlp(PLAIN), jnp.linspace(-4, 4, 16).reshape(1, 1, 16)
-    identity = {"up": {"kernel": jnp.eye(16, 64), "bias": jnp.zeros(64)}, "down": {"kernel": jnp.eye(64, 16), "bias": jnp.zeros(16)}}
+    module = vit.Mlp(PLAIN)
+    x = jnp.linspace(-4, 4, 16).reshape(1, 1, 16)
+    identity = {
+        "up": {"kernel": jnp.eye(16, 64), "bias": jnp.zeros(64)},
+        "down": {"kernel": jnp.eye(64, 16), "bias": jnp.zeros(16)},
+    }
     expected = np.asarray(x) * scipy.special.ndtr(np.asarray(x, np.float64))
     np.testing.assert_allclose(module.apply({"params": identity}, x), expected, atol=1e-6)
 
@@ -128,7 +143,8 @@ def test_swiglu_is_as_wide_as_dinov2s():
 def test_a_trunk_and_a_top_are_the_whole(name, cut, faces):
     config = VARIANTS[name]
     model, params = born(name)
-    trunk, top = vit.vit(config, 0, cut), vit.vit(config, cut)
+    trunk = vit.vit(config, 0, cut)
+    top = vit.vit(config, cut)
     names = [set(jax.eval_shape(part.init, jax.random.key(0))) for part in (trunk, top)]
     bottom_params, top_params = ({name: params[name] for name in of} for of in names)
     got = top.apply(top_params, trunk.apply(bottom_params, faces))
@@ -136,7 +152,9 @@ def test_a_trunk_and_a_top_are_the_whole(name, cut, faces):
         np.testing.assert_allclose(part, whole, atol=1e-5)
 
 
-@pytest.mark.parametrize("blocks, shared", [(1, {"embed", "block_0"}), (0, {"embed", "block_0", "block_1"})])
+@pytest.mark.parametrize(
+    "blocks, shared", [(1, {"embed", "block_0"}), (0, {"embed", "block_0", "block_1"})]
+)
 def test_what_members_train_and_share(faces, blocks, shared):
     config = dataclasses.replace(PLAIN, trainable_blocks=blocks)
     model, params = born("plain")
@@ -144,8 +162,11 @@ def test_what_members_train_and_share(faces, blocks, shared):
     assert set(frozen) == shared
     assert set(trained) == set(params) - shared
     tokens = vit.trunk_model(config).apply(frozen, faces)
-    np.testing.assert_allclose(vit.members_model(config).apply(trained, tokens).log_probs,
-                               model.apply(params, faces).log_probs, atol=1e-5)
+    np.testing.assert_allclose(
+        vit.members_model(config).apply(trained, tokens).log_probs,
+        model.apply(params, faces).log_probs,
+        atol=1e-5,
+    )
 
 
 def test_without_a_trunk_members_train_everything():
@@ -161,7 +182,8 @@ def test_remat_changes_memory_only(faces):
     def loss(apply):
         return jax.value_and_grad(lambda p: apply(p, faces).log_probs[:, 0].sum())(params)
 
-    (value, gradient), (value_again, gradient_again) = loss(model.apply), loss(again.apply)
+    (value, gradient) = loss(model.apply)
+    (value_again, gradient_again) = loss(again.apply)
     assert float(value) == pytest.approx(float(value_again), abs=1e-5)
     for one, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(gradient_again), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -170,7 +192,8 @@ def test_remat_changes_memory_only(faces):
 def test_bfloat16_is_close_to_float32_and_not_it(faces):
     model, params = born("plain")
     rough, _ = born("bfloat16")
-    exact, got = model.apply(params, faces).log_probs, rough.apply(params, faces).log_probs
+    exact = model.apply(params, faces).log_probs
+    got = rough.apply(params, faces).log_probs
     assert 0 < float(jnp.abs(exact - got).max()) < 0.1
     assert vit.vit(VARIANTS["bfloat16"], 0, 1).apply(params, faces).dtype == jnp.bfloat16
 
@@ -188,8 +211,13 @@ def test_layer_scale_starts_where_it_is_told(faces):
 def test_drop_path_needs_a_key_and_drops_whole_branches_of_faces(faces):
     config = dataclasses.replace(PLAIN, drop_path=0.5)
     _, params = born("plain")
-    model, many = vit.vit(config), jnp.repeat(faces[:1], 64, axis=0)
-    np.testing.assert_allclose(model.apply(params, many).log_probs, born("plain")[0].apply(params, many).log_probs, atol=1e-5)
+    model = vit.vit(config)
+    many = jnp.repeat(faces[:1], 64, axis=0)
+    np.testing.assert_allclose(
+        model.apply(params, many).log_probs,
+        born("plain")[0].apply(params, many).log_probs,
+        atol=1e-5,
+    )
     dropped = np.asarray(model.apply(params, many, jax.random.key(0)).log_probs)
     # Block 0 never drops, block 1 has two branches: four networks, and no face outside them.
     assert len(np.unique(dropped.round(4), axis=0)) == 4

@@ -11,7 +11,9 @@ from ferjax.serving.router import Decision, explain
 class FakeRouter:
     """Decides by brightness: dark faces are accepted, bright ones rejected; counts its calls."""
 
-    batch_size, classes, extra_scores = 4, CLASSES, ()
+    batch_size = 4
+    classes = CLASSES
+    extra_scores = ()
 
     def __init__(self):
         self.batches = []
@@ -22,9 +24,17 @@ class FakeRouter:
         return [self._decide(float(face.mean()) / 255) for face in faces]
 
     def _decide(self, brightness):
-        shares = {name: (1 - brightness if i == 0 else brightness / 7) for i, name in enumerate(CLASSES)}
+        shares = {
+            name: (1 - brightness if i == 0 else brightness / 7) for i, name in enumerate(CLASSES)
+        }
         action = "reject" if brightness > 0.5 else "accept"
-        why = explain(action, shares, {"aleatoric": 0.0, "epistemic": brightness}, Rule("aleatoric", 1, "epistemic", 0.5), 0.05)
+        why = explain(
+            action,
+            shares,
+            {"aleatoric": 0.0, "epistemic": brightness},
+            Rule("aleatoric", 1, "epistemic", 0.5),
+            0.05,
+        )
         return Decision(action, CLASSES[0], shares, 0.0, brightness, why)
 
 

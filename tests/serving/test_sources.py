@@ -1,4 +1,5 @@
-"""Folders, patterns and archives are walked in order, lazily, and what is not there is refused at once."""
+"""Folders, patterns and archives are walked in order, lazily, and what is not there is refused at
+once."""
 
 import itertools
 import os
@@ -50,19 +51,28 @@ def test_nothing_is_read_before_it_is_asked_for(folder):
     assert [item.row for item in first] == [0, 1]
 
 
-@pytest.mark.parametrize("save, said", [
-    (lambda path: np.savez(path, images=np.zeros((2, 20, 20), np.float32)), "must be uint8"),
-    (lambda path: np.savez(path, images=np.zeros((2, 20), np.uint8)), "must be uint8"),
-    (lambda path: np.savez(path, faces=np.zeros((2, 20, 20), np.uint8)), "no array 'images'; found faces"),
-    (lambda path: np.savez(path, images=np.asfortranarray(np.zeros((2, 20, 20), np.uint8))), "Fortran"),
-    (lambda path: path.write_bytes(b"PK no"), "unreadable .npz"),
-    (lambda path: path.mkdir(), "not a regular file"),
-    (lambda path: path.symlink_to("nowhere"), "no such file"),
-])
+@pytest.mark.parametrize(
+    "save, said",
+    [
+        (lambda path: np.savez(path, images=np.zeros((2, 20, 20), np.float32)), "must be uint8"),
+        (lambda path: np.savez(path, images=np.zeros((2, 20), np.uint8)), "must be uint8"),
+        (
+            lambda path: np.savez(path, faces=np.zeros((2, 20, 20), np.uint8)),
+            "no array 'images'; found faces",
+        ),
+        (
+            lambda path: np.savez(path, images=np.asfortranarray(np.zeros((2, 20, 20), np.uint8))),
+            "Fortran",
+        ),
+        (lambda path: path.write_bytes(b"PK no"), "unreadable .npz"),
+        (lambda path: path.mkdir(), "not a regular file"),
+        (lambda path: path.symlink_to("nowhere"), "no such file"),
+    ],
+)
 def test_an_archive_that_cannot_be_read_says_why(tmp_path, save, said):
     path = tmp_path / "stack.npz"
     save(path)
-    item, = sources._of_file(str(path))
+    (item,) = sources._of_file(str(path))
     with pytest.raises(ValueError, match=said):
         item.load(None)
 
@@ -70,7 +80,9 @@ def test_an_archive_that_cannot_be_read_says_why(tmp_path, save, said):
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_archive_gives_its_rows(tmp_path, rng, compressed):
     images = rng.integers(0, 255, (3, 48, 48), np.uint8)
-    (np.savez_compressed if compressed else np.savez)(tmp_path / "stack.npz", images=images, other=np.ones(3))
+    (np.savez_compressed if compressed else np.savez)(
+        tmp_path / "stack.npz", images=images, other=np.ones(3)
+    )
     got = np.stack([item.load(None)[0][1] for item in sources.items([tmp_path])])
     np.testing.assert_array_equal(got, images)
 
@@ -87,13 +99,16 @@ def test_a_damaged_archive_keeps_the_rows_before_the_damage(tmp_path, rng):
         items[-1].load(None)
 
 
-@pytest.mark.parametrize("given, error, said", [
-    ((), ValueError, "nothing to route"),
-    (("-", "-"), ValueError, "twice"),
-    (("absent.png",), FileNotFoundError, "no such file or folder: absent.png"),
-    (("absent/*.png",), FileNotFoundError, "no file matches this pattern"),
-    (("{empty}",), FileNotFoundError, "no picture in this folder"),
-])
+@pytest.mark.parametrize(
+    "given, error, said",
+    [
+        ((), ValueError, "nothing to route"),
+        (("-", "-"), ValueError, "twice"),
+        (("absent.png",), FileNotFoundError, "no such file or folder: absent.png"),
+        (("absent/*.png",), FileNotFoundError, "no file matches this pattern"),
+        (("{empty}",), FileNotFoundError, "no picture in this folder"),
+    ],
+)
 def test_what_cannot_be_meant_is_refused(tmp_path, given, error, said):
     with pytest.raises(error, match=said):
         sources.check([word.format(empty=tmp_path) for word in given])

@@ -1,0 +1,1 @@
+"""Corruptions of pictures as pure JAX functions, and the suites they form."""

@@ -1,0 +1,70 @@
+"""Many processes as one program: joining them, and the few moments at which they must agree.
+
+Every process runs the same loop and feeds its own devices; the first, the *chief*, alone writes
+logs and messages.
+"""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+__all__ = ["agree", "chief", "first", "join"]
+
+
+def join(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> None:
+    """Joins this process to the others; call it before anything touches a device.
+
+    Args:
+      coordinator: ``host:port`` of the first process. Without it all three are read from the
+        cluster's environment (SLURM, Open MPI, Kubernetes, TPU pods, ``JAX_COORDINATOR_ADDRESS``:
+        whatever ``jax.distributed`` detects).
+      processes: how many there are.
+      process: which one this is, from 0.
+
+    Raises:
+      ValueError: if the three do not fit together, or the environment is no cluster's.
+    """
+    given = [v is not None for v in (coordinator, processes, process)]
+    if any(given) and not all(given):
+        raise ValueError(
+            "--coordinator, --processes and --process go together (or use --cluster alone, to read the environment)"
+        )
+    if processes is not None and process is not None and not 0 <= process < processes:
+        raise ValueError(f"--process must be in 0..{processes - 1}, got {process}")
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"could not join the other processes: {error}") from error
+
+
+def chief() -> bool:
+    """Whether this process is the one that writes logs."""
+    return jax.process_index() == 0
+
+
+def agree(*wishes: bool) -> tuple[bool, ...]:
+    """Per wish, whether any process has it. All processes must call, and wait for each other."""
+    if jax.process_count() == 1:
+        return wishes
+    heard = multihost_utils.process_allgather(np.array(wishes))
+    return tuple(bool(wish) for wish in heard.any(axis=0))
+
+
+def first(action: Callable[[], None]) -> None:
+    """Lets the chief act while the others wait; if it fails, all of them fail with the same
+    words."""
+    error: Exception | None = None
+    if chief():
+        try:
+            action()
+        except Exception as caught:
+            error = caught
+    (failed,) = agree(error is not None)
+    if error is not None:
+        raise error
+    if failed:
+        raise ValueError("the first process refused to start; its message says why")

@@ -1,0 +1,388 @@
+"""How others name a DINOv2's tensors: Hugging Face, Meta's original, timm. Pure renaming, both
+ways, checked by name.
+
+A *state* is a flat dictionary name -> array as PyTorch stores it (linear weights ``[out, in]``,
+patch kernel ``[dim, 3, P, P]``); *params* is the tree of :mod:`ferjax.models.vit`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ferjax.config import ModelConfig
+from ferjax.models.positions import resize_positions
+
+__all__ = ["LAYOUTS", "Described", "describe", "from_state", "head_from_state", "to_state"]
+
+State = Mapping[str, np.ndarray]
+
+
+class Layout(NamedTuple):
+    """One naming: the few tensors outside the blocks, and templates of those in a block."""
+
+    cls: str
+    positions: str
+    registers: str
+    patch: str
+    norm: str
+    block: str
+    norm1: str
+    norm2: str
+    query_key_value: tuple[str, ...]
+    out: str
+    scale: str
+    gelu: tuple[str, str]
+    swiglu: tuple[str, str]
+    ignored: tuple[str, ...]
+
+
+LAYOUTS = {
+    "hugging face": Layout(
+        "embeddings.cls_token",
+        "embeddings.position_embeddings",
+        "embeddings.register_tokens",
+        "embeddings.patch_embeddings.projection",
+        "layernorm",
+        "encoder.layer.{}.",
+        "norm1",
+        "norm2",
+        ("attention.attention.query", "attention.attention.key", "attention.attention.value"),
+        "attention.output.dense",
+        "layer_scale{}.lambda1",
+        ("mlp.fc1", "mlp.fc2"),
+        ("mlp.weights_in", "mlp.weights_out"),
+        ("embeddings.mask_token",),
+    ),
+    "original": Layout(
+        "cls_token",
+        "pos_embed",
+        "register_tokens",
+        "patch_embed.proj",
+        "norm",
+        "blocks.{}.",
+        "norm1",
+        "norm2",
+        ("attn.qkv",),
+        "attn.proj",
+        "ls{}.gamma",
+        ("mlp.fc1", "mlp.fc2"),
+        ("mlp.w12", "mlp.w3"),
+        ("mask_token",),
+    ),
+    "timm": Layout(
+        "cls_token",
+        "pos_embed",
+        "reg_token",
+        "patch_embed.proj",
+        "norm",
+        "blocks.{}.",
+        "norm1",
+        "norm2",
+        ("attn.qkv",),
+        "attn.proj",
+        "ls{}.gamma",
+        ("mlp.fc1", "mlp.fc2"),
+        ("mlp.fc1", "mlp.fc2"),
+        (),
+    ),
+}
+HEADS = ("classifier", "head")
+
+
+class Described(NamedTuple):
+    """What a state holds, read off its names and shapes."""
+
+    layout: str
+    rule: str
+    dim: int
+    depth: int
+    patch_size: int
+    grid: int
+    registers: int
+    mlp: str
+    parameters: int
+    head_classes: int | None
+
+
+# transformers 5 renames tensors in memory (its files keep the published names); people save
+# state_dict() too.
+_IN_MEMORY = {
+    "attention.q_proj": "attention.attention.query",
+    "attention.k_proj": "attention.attention.key",
+    "attention.v_proj": "attention.attention.value",
+    "attention.o_proj": "attention.output.dense",
+    "mlp.down_proj": "mlp.weights_out",
+}
+
+
+def _as_published(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for new, published in _IN_MEMORY.items():
+        state = {name.replace(new, published): value for name, value in state.items()}
+    for gate in [name for name in state if ".mlp.gate_proj." in name]:
+        up = gate.replace("gate_proj", "up_proj")
+        if up in state:
+            state[gate.replace("gate_proj", "weights_in")] = np.concatenate(
+                [state.pop(gate), state.pop(up)]
+            )
+    return state
+
+
+def _tidy(state: State) -> dict[str, np.ndarray]:
+    """Drops a wrapper's prefix (``dinov2.``, ``backbone.``…) and the chunk number of the original's
+    split blocks."""
+    prefixes = (
+        "dinov2_with_registers.",
+        "dinov2.",
+        "backbone.",
+        "module.",
+        "teacher.backbone.",
+        "model.",
+    )
+    tidy = dict(state)
+    for prefix in prefixes:
+        tidy = {name.removeprefix(prefix): value for name, value in tidy.items()}
+    tidy = _as_published(tidy)
+    return {
+        re.sub(r"^blocks\.\d+\.(\d+\.)", r"blocks.\1", name): value for name, value in tidy.items()
+    }
+
+
+def describe(state: State) -> Described:
+    """Recognises a state by its content.
+
+    Raises:
+      ValueError: if it is no DINOv2 backbone in a known naming.
+    """
+    state = _tidy(state)
+    if "embeddings.cls_token" in state:
+        name = "hugging face"
+    elif "pos_embed" in state and "cls_token" in state:
+        # Only the original ships its mask token; timm renames the registers.
+        original = (
+            "mask_token" in state
+            or "register_tokens" in state
+            or any(".mlp.w12." in n for n in state)
+        )
+        name = "original" if original else "timm"
+    else:
+        raise ValueError(
+            f"not a DINOv2 in Hugging Face, original or timm naming; it starts with {', '.join(list(state)[:4])}"
+        )
+    layout = LAYOUTS[name]
+    missing = [n for n in (layout.positions, f"{layout.patch}.weight") if n not in state]
+    if missing:
+        raise ValueError(f"{name} naming, but {', '.join(missing)} is missing")
+    kernel = state[f"{layout.patch}.weight"]
+    if kernel.ndim != 4:
+        raise ValueError(f"{layout.patch}.weight must be [dim, 3, P, P], got {list(kernel.shape)}")
+    pattern = re.compile(re.escape(layout.block).replace(r"\{\}", r"(\d+)"))
+    blocks = {int(m.group(1)) for n in state if (m := pattern.match(n))}
+    registers = state[layout.registers].shape[-2] if layout.registers in state else 0
+    rule = (
+        "antialias"
+        if registers or name == "timm"
+        else {"hugging face": "plain", "original": "offset"}[name]
+    )
+    grid = int(
+        (state[layout.positions].shape[-2]) ** 0.5
+    )  # floor: with or without the CLS position
+    first = f"{layout.block.format(0)}{layout.swiglu[0]}.weight"
+    second = f"{layout.block.format(0)}{layout.swiglu[1]}.weight"
+    gated = first in state and second in state and state[first].shape[0] != state[second].shape[1]
+    head = next((state[f"{h}.weight"] for h in HEADS if f"{h}.weight" in state), None)
+    return Described(
+        name,
+        rule,
+        kernel.shape[0],
+        max(blocks, default=-1) + 1,
+        kernel.shape[-1],
+        grid,
+        registers,
+        "swiglu" if gated else "gelu",
+        sum(v.size for v in state.values()),
+        None if head is None else head.shape[0],
+    )
+
+
+def _names(layout: Layout, config: ModelConfig) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Every tensor a layout stores for this architecture: name -> (shape, path in params);
+    positions are apart."""
+    d = config.dim
+    patch = config.patch_size
+    hidden = int(d * config.mlp_ratio)
+    first = hidden
+    if config.mlp == "swiglu":
+        hidden = (hidden * 2 // 3 + 7) // 8 * 8
+        first = 2 * hidden
+    up, down = layout.swiglu if config.mlp == "swiglu" else layout.gelu
+    names: dict[str, tuple[tuple[int, ...], str]] = {
+        layout.cls: ((1, 1, d), "embed/cls"),
+        f"{layout.patch}.weight": ((d, 3, patch, patch), "embed/patch/kernel"),
+        f"{layout.patch}.bias": ((d,), "embed/patch/bias"),
+        f"{layout.norm}.weight": ((d,), "norm/scale"),
+        f"{layout.norm}.bias": ((d,), "norm/bias"),
+    }
+    if config.registers:
+        names[layout.registers] = ((1, config.registers, d), "embed/registers")
+    for i in range(config.depth):
+        own = layout.block.format(i)
+        there = f"block_{i}"
+        for norm, name in ((layout.norm1, "norm1"), (layout.norm2, "norm2")):
+            names[f"{own}{norm}.weight"] = ((d,), f"{there}/{name}/scale")
+            names[f"{own}{norm}.bias"] = ((d,), f"{there}/{name}/bias")
+        wide = 3 * d // len(layout.query_key_value)
+        for part, name in enumerate(layout.query_key_value):
+            slot = f"#{part}" if len(layout.query_key_value) > 1 else ""
+            names[f"{own}{name}.weight"] = ((wide, d), f"{there}/attention/qkv/kernel{slot}")
+            names[f"{own}{name}.bias"] = ((wide,), f"{there}/attention/qkv/bias{slot}")
+        for name, path, shape in (
+            (layout.out, "attention/out", (d, d)),
+            (up, "mlp/up", (first, d)),
+            (down, "mlp/down", (d, hidden)),
+        ):
+            names[f"{own}{name}.weight"] = (shape, f"{there}/{path}/kernel")
+            names[f"{own}{name}.bias"] = (shape[:1], f"{there}/{path}/bias")
+        for branch in (1, 2):
+            names[f"{own}{layout.scale.format(branch)}"] = ((d,), f"{there}/scale{branch}")
+    return names
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
+    """Parameters of this architecture from somebody's state; positions are resized by the rule of
+    its origin.
+
+    Args:
+      state: name -> array.
+      config: the architecture to fill; its image size decides the position grid.
+
+    Returns:
+      Params without head (flat names joined by ``/`` are nested), float32.
+
+    Raises:
+      ValueError: if it is another architecture, or tensors are missing, unexpected, or of the wrong
+        shape; all named.
+    """
+    found = describe(state)
+    for field in ("dim", "depth", "patch_size", "registers", "mlp"):
+        if getattr(found, field) != getattr(config, field):
+            raise ValueError(
+                f"these weights have {field} {getattr(found, field)}, the model has model.{field} "
+                f"{getattr(config, field)}; weights info: {found}"
+            )
+    state = _tidy(state)
+    layout = LAYOUTS[found.layout]
+    names = _names(layout, config)
+    known = {
+        *names,
+        layout.positions,
+        *layout.ignored,
+        *(f"{h}.{k}" for h in HEADS for k in ("weight", "bias")),
+    }
+    missing = sorted(set(names) - set(state))
+    unexpected = sorted(set(state) - known)
+    wrong = [
+        f"{n} {list(state[n].shape)} instead of {list(s)}"
+        for n, (s, _) in names.items()
+        if n in state and state[n].shape != s
+    ]
+    problems = [
+        f"{what}: {_listed(those)}"
+        for what, those in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("wrong shape", wrong),
+        )
+        if those
+    ]
+    if problems:
+        raise ValueError(f"{found.layout} naming, but {'; '.join(problems)}")
+
+    flat: dict[str, Any] = {}
+    parts: dict[str, dict[int, np.ndarray]] = {}
+    for name, (_, path) in names.items():
+        value = np.asarray(state[name], np.float32)
+        if path == "embed/patch/kernel":
+            value = value.transpose(2, 3, 1, 0).reshape(-1, config.dim)
+        elif path.partition("#")[0].endswith("/kernel"):
+            value = value.T
+        where, _, part = path.partition("#")
+        if part:
+            parts.setdefault(where, {})[int(part)] = value
+        else:
+            flat[where] = value
+    for where, pieces in parts.items():
+        flat[where] = np.concatenate([pieces[i] for i in sorted(pieces)], axis=-1)
+
+    positions = np.asarray(state[layout.positions], np.float32)[0]
+    has_cls = len(positions) == found.grid**2 + 1
+    # timm's register models add position 0 into the CLS token and store none for it.
+    cls_position = positions[:1] if has_cls else np.zeros((1, config.dim), np.float32)
+    patches = resize_positions(
+        positions[has_cls:], config.image_size // config.patch_size, found.rule
+    )
+    flat["embed/position"] = np.concatenate([cls_position, patches])[None]
+    return _nest(flat)
+
+
+def head_from_state(state: State, config: ModelConfig) -> dict[str, np.ndarray] | None:
+    """The classification head of a state, if it has one that fits: ``{"kernel", "bias"}``."""
+    state = _tidy(state)
+    name = next((h for h in HEADS if f"{h}.weight" in state), None)
+    if name is None:
+        return None
+    width = config.dim * (2 if config.head == "cls+mean" else 1)
+    return {
+        "kernel": np.asarray(state[f"{name}.weight"], np.float32).T[:width],
+        "bias": np.asarray(state[f"{name}.bias"], np.float32),
+    }
+
+
+def to_state(params: Mapping[str, Any], config: ModelConfig) -> dict[str, np.ndarray]:
+    """A whole network in the naming of Hugging Face's
+    ``Dinov2(WithRegisters)ForImageClassification``.
+
+    Its head sees CLS and mean patch side by side; a CLS-only head gets zeros for the other half,
+    which is the same function.
+    """
+    layout = LAYOUTS["hugging face"]
+    prefix = "dinov2_with_registers." if config.registers else "dinov2."
+    state = {f"{prefix}{layout.positions}": np.asarray(params["embed"]["position"])}
+    for name, (shape, path) in _names(layout, config).items():
+        where, _, part = path.partition("#")
+        value: Any = params
+        for key in where.split("/"):
+            value = value[key]
+        value = np.asarray(value)
+        if part:
+            value = np.split(value, 3, axis=-1)[int(part)]
+        if path == "embed/patch/kernel":
+            value = value.reshape(config.patch_size, config.patch_size, 3, config.dim).transpose(
+                3, 2, 0, 1
+            )
+        elif where.endswith("/kernel"):
+            value = value.T
+        state[f"{prefix}{name}"] = np.ascontiguousarray(value).reshape(shape)
+    state[f"{prefix}embeddings.mask_token"] = np.zeros((1, config.dim), np.float32)
+    kernel = np.asarray(params["head"]["kernel"]).T
+    if config.head == "cls":
+        kernel = np.concatenate([kernel, np.zeros_like(kernel)], axis=1)
+    state["classifier.weight"] = np.ascontiguousarray(kernel)
+    state["classifier.bias"] = np.asarray(params["head"]["bias"])
+    return state
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *folders, leaf = path.split("/")
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[leaf] = value
+    return tree

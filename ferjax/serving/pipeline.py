@@ -1,0 +1,190 @@
+"""Pictures in, lines out: every picture gets its line or lines, in order, whatever happens to any
+of them.
+
+Three things run at once: a thread walks the sources, a pool decodes ahead, and the model judges
+full batches while the lines of the one before are written. What is in flight is bounded, so memory
+does not grow with the number of pictures.
+"""
+
+import collections
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from ferjax.faces.image_files import Finder
+from ferjax.serving.records import Lines, Record
+from ferjax.serving.router import Decision, Router
+from ferjax.serving.sources import Item
+
+__all__ = ["Routed", "route_files"]
+
+AHEAD = 4
+"""Batches that are decoded ahead of the model."""
+IDLE = 0.1
+"""Seconds without a new picture after which a batch goes as it is: a live stream should not wait
+for it to fill."""
+
+Row = tuple[Record, np.ndarray | None]
+Watcher = Callable[[Record, np.ndarray | None, Decision | None], None]
+
+
+class Routed(NamedTuple):
+    """Lines written: faces ``routed``, and pictures that ``failed``."""
+
+    routed: int
+    failed: int
+
+
+def _decode(item: Item, find: Finder | None) -> list[Row]:
+    start = {
+        "path": item.path,
+        **({} if item.row is None else {"index": item.row}),
+        "given": item.given,
+    }
+    try:
+        return [({**start, **said}, face) for said, face in item.load(find)]
+    except ValueError as error:
+        return [({**start, "error": str(error)}, None)]
+    except MemoryError:
+        return [({**start, "error": "not enough memory to decode it"}, None)]
+
+
+def _full(rows: list[Row], size: int) -> int:
+    """How many leading rows make a full batch of ``size`` faces, or are too many to hold back; 0 if
+    they do neither."""
+    faces = 0
+    for count, (_, face) in enumerate(rows, 1):
+        faces += face is not None
+        if faces == size or count == AHEAD * size:
+            return count
+    return 0
+
+
+class _Feed:
+    """Decodes items ahead, in order: iterate over futures; None stands for a pause of :data:`IDLE`
+    seconds."""
+
+    def __init__(self, items: Iterable[Item], decode: Callable[[Item], list[Row]], ahead: int):
+        self._items = items
+        self._decode = decode
+        self._waiting: queue.Queue[Future | BaseException | None] = queue.Queue(ahead)
+        self._pool = ThreadPoolExecutor(thread_name_prefix="decode")
+        self._stopped = threading.Event()
+        # A daemon: it may sit in a read of standard input that never returns.
+        threading.Thread(target=self._walk, daemon=True, name="walk").start()
+
+    def _put(self, value: Future | BaseException | None) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                return self._waiting.put(value, timeout=IDLE)
+
+    def _walk(self) -> None:
+        try:
+            for item in self._items:
+                if self._stopped.is_set():
+                    return
+                self._put(self._pool.submit(self._decode, item))
+            self._put(None)
+        except BaseException as error:  # it is raised where the lines are written
+            self._put(error)
+
+    def __iter__(self):
+        while True:
+            try:
+                value = self._waiting.get(timeout=IDLE)
+            except queue.Empty:
+                yield None
+                continue
+            if value is None:
+                return
+            if isinstance(value, BaseException):
+                raise value
+            yield value
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def route_files(
+    router: Router,
+    items: Iterable[Item],
+    lines: Lines,
+    out: BinaryIO,
+    *,
+    find: Finder | None = None,
+    watch: Watcher = lambda *_: None,
+) -> Routed:
+    """Writes one line per face, in order; a picture that cannot be read gets one line with
+    ``error``.
+
+    Args:
+      router: the router.
+      items: the pictures, see :mod:`ferjax.serving.sources`.
+      lines: the format.
+      out: where the lines go, in whole lines and flushed with every batch.
+      find: finds faces in a picture; without it every picture is one face.
+      watch: called for every line once it is written, with its record, face and decision (None
+        where it failed).
+
+    Returns:
+      How many lines of either kind were written.
+    """
+    size = router.batch_size
+    routed = 0
+    failed = 0
+    waiting: list[Row] = []
+    judging: collections.deque[tuple[list[Row], Future]] = collections.deque()
+
+    def judge(rows: list[Row]) -> list[Decision]:
+        faces = [face for _, face in rows if face is not None]
+        return router(np.stack(faces)) if faces else []
+
+    def land() -> None:
+        nonlocal routed, failed
+        rows, future = judging.popleft()
+        decisions = iter(future.result())
+        landed: list[tuple[Record, Any, Decision | None]] = []
+        for record, face in rows:
+            decision = None if face is None else next(decisions)
+            landed.append(
+                (record if decision is None else {**record, **decision.fields()}, face, decision)
+            )
+        out.write(b"".join(lines.encode(record) for record, _, _ in landed))
+        out.flush()
+        for entry in landed:
+            routed = routed + (entry[2] is not None)
+            failed = failed + (entry[2] is None)
+            watch(*entry)
+
+    def launch(count: int) -> None:
+        nonlocal waiting
+        rows = waiting[:count]
+        waiting = waiting[count:]
+        if rows:
+            judging.append((rows, model.submit(judge, rows)))
+
+    feed = _Feed(items, lambda item: _decode(item, find), AHEAD * size)
+    model = ThreadPoolExecutor(1, thread_name_prefix="model")
+    try:
+        for future in feed:
+            if future is not None:
+                waiting += future.result()
+            while full := _full(waiting, size):
+                launch(full)
+            if future is None:
+                launch(len(waiting))
+            while len(judging) > (future is not None):
+                land()
+        launch(len(waiting))
+        while judging:
+            land()
+    finally:
+        feed.close()
+        model.shutdown(wait=False, cancel_futures=True)
+    return Routed(routed, failed)

@@ -1,0 +1,112 @@
+"""Runs regrouped: members keep everything they have, and what does not belong together is
+refused."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from ferjax.cli import main
+from ferjax.ensemble import prediction, regroup
+
+
+def ferjax(*words):
+    """Runs a command line and returns its exit status."""
+    with pytest.raises(SystemExit) as exit:
+        main([str(word) for word in words])
+    return exit.value.code or 0
+
+
+def assert_members(one, other, rows):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a = jax.random.key_data(a)
+            b = jax.random.key_data(b)
+        np.testing.assert_array_equal(a, b[rows])
+
+
+@pytest.fixture(scope="module")
+def parts(run, tmp_path_factory):
+    """The shared run of the seeds 1, 2, 3 as two: 3 and 1, and 2."""
+    base = tmp_path_factory.mktemp("parts")
+    return regroup.take(run, [2, 0], base / "two"), regroup.take(run, [1], base / "one")
+
+
+def test_a_slice_is_a_run_with_everything_its_members_had(run, parts):
+    whole = regroup.open_roster(run)
+    two = regroup.open_roster(parts[0])
+    assert two.config == dataclasses.replace(
+        whole.config, train=dataclasses.replace(whole.config.train, seeds=(3, 1))
+    )
+    assert two.step == whole.step == 10
+    assert_members(two.state, whole.state, np.array([2, 0]))
+    assert [line["step"] for line in two.lines] == [line["step"] for line in whole.lines]
+    assert two.lines[-1]["loss"] == [whole.lines[-1]["loss"][k] for k in (2, 0)]
+    assert "valid_ensemble_accuracy" not in two.lines[-1]
+    trained = prediction.load_run(parts[0])
+    assert_members(trained.params, prediction.load_run(run).params, np.array([2, 0]))
+
+
+def test_a_merger_undoes_slices(run, parts, tmp_path):
+    merged = regroup.open_roster(regroup.merge(parts, tmp_path / "merged"))
+    assert merged.config.train.seeds == (3, 1, 2)
+    assert_members(merged.state, regroup.open_roster(run).state, np.array([2, 0, 1]))
+    assert len(merged.lines[-1]["valid_accuracy"]) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+
+
+def test_what_does_not_belong_together_is_refused_and_leaves_nothing(run, parts, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"must be different ones of 0\.\.2, and at least one; got 0 3"
+    ):
+        regroup.take(run, [0, 3], tmp_path / "x")
+    with pytest.raises(ValueError, match=r"share the seeds \[1, 3\]"):
+        regroup.merge((run, parts[0]), tmp_path / "x")
+    with pytest.raises(ValueError, match="at least two runs, got 1"):
+        regroup.merge((run,), tmp_path / "x")
+    with pytest.raises(FileExistsError, match="exists; choose another folder"):
+        regroup.take(run, [0], parts[0])
+    other = tmp_path / "other"
+    shutil.copytree(parts[1], other)
+    text = (other / "config.json").read_text()
+    (other / "config.json").write_text(
+        text.replace('"learning_rate": 0.003', '"learning_rate": 0.1')
+    )
+    with pytest.raises(
+        ValueError, match=r"other does not fit .*two: train.learning_rate 0.003 -> 0.1"
+    ):
+        regroup.merge((parts[0], other), tmp_path / "x")
+    (other / "config.json").write_text(text)
+    (other / "trunk.safetensors").write_bytes(b"another")
+    with pytest.raises(ValueError, match="their frozen trunks differ"):
+        regroup.merge((parts[0], other), tmp_path / "x")
+    assert {path.name for path in tmp_path.iterdir()} == {"other"}
+
+
+def test_the_commands_list_and_slice(run, tmp_path, capsys):
+    assert ferjax("members", "list", run) == 0
+    listed = capsys.readouterr().out
+    assert "best valid accuracy" in listed and all(
+        f"│ {seed} │" in " ".join(listed.split()) for seed in (1, 2, 3)
+    )
+    assert ferjax("members", "slice", run, "--members", 1, "--out", tmp_path / "one") == 0
+    assert json.loads((tmp_path / "one" / "config.json").read_text())["train"]["seeds"] == [2]
+
+
+@pytest.mark.slow
+def test_added_members_are_those_the_run_would_have_had(run, parts, tmp_path, capsys):
+    assert ferjax("members", "add", parts[0], "--seeds", 1, "--out", tmp_path / "grown") == 2
+    assert "seeds [1] already" in " ".join(capsys.readouterr().err.split())
+    assert ferjax("members", "add", parts[0], "--seeds", 2, "--out", tmp_path / "grown") == 0
+    grown = regroup.open_roster(tmp_path / "grown")
+    whole = regroup.open_roster(run)
+    assert grown.config.train.seeds == (3, 1, 2)
+    for a, b in zip(
+        jax.tree.leaves(grown.state.params), jax.tree.leaves(whole.state.params), strict=True
+    ):
+        np.testing.assert_array_equal(a[:2], b[np.array([2, 0])])
+        np.testing.assert_allclose(a[2], b[1], atol=1e-3)
+    assert [path.name for path in tmp_path.iterdir()] == ["grown"]

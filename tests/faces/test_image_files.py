@@ -1,0 +1,224 @@
+"""Whatever an image file holds becomes the face a viewer would see, and says so when it cannot."""
+
+import os
+import sys
+import types
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferjax.faces import image_files
+from ferjax.serving.detection import haar_finder
+
+
+@pytest.fixture
+def gray(rng):
+    """A smooth picture without symmetry, 64 x 64."""
+    small = Image.fromarray(rng.integers(0, 255, (5, 5), np.uint8))
+    return np.asarray(small.resize((64, 64), Image.Resampling.BICUBIC))
+
+
+def face(path):
+    ((said, face),) = image_files.read(path)
+    assert said == {} and face.dtype == np.uint8 and face.shape == (48, 48)
+    return face.astype(int)
+
+
+@pytest.fixture
+def expected(gray, tmp_path):
+    Image.fromarray(gray).save(tmp_path / "expected.png")
+    return face(tmp_path / "expected.png")
+
+
+def as_colour(gray):
+    return Image.fromarray(np.stack([gray] * 3, axis=-1))
+
+
+def as_cmyk(gray):
+    return Image.fromarray(np.stack([*[np.zeros_like(gray)] * 3, 255 - gray], axis=-1), mode="CMYK")
+
+
+def as_palette(gray):
+    return Image.fromarray(gray).convert("P")
+
+
+def as_float(gray):
+    return Image.fromarray(gray.astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize(
+    "name, make, tolerance",
+    [
+        ("rgb.png", as_colour, 0),
+        ("rgb.bmp", as_colour, 0),
+        ("rgb.jpg", as_colour, 12),
+        ("rgb.webp", as_colour, 12),
+        ("palette.gif", as_palette, 0),
+        ("deep.png", lambda gray: Image.fromarray(gray.astype(np.uint16) * 257), 1),
+        ("deep.tif", lambda gray: Image.fromarray(gray.astype(np.uint16) * 257), 1),
+        ("deep.pgm", lambda gray: Image.fromarray(gray.astype(np.int32) * 257), 1),
+        ("float.tif", as_float, 1),
+        ("cmyk.jpg", as_cmyk, 12),
+        ("cmyk.tif", as_cmyk, 0),
+        ("opaque.png", lambda gray: as_colour(gray).convert("RGBA"), 0),
+        ("gray_alpha.png", lambda gray: Image.fromarray(gray).convert("LA"), 0),
+    ],
+)
+def test_every_kind_of_picture_is_seen_as_it_looks(gray, expected, tmp_path, name, make, tolerance):
+    make(gray).save(tmp_path / name)
+    assert np.abs(face(tmp_path / name) - expected).max() <= tolerance
+
+
+def test_what_is_transparent_is_white(gray, tmp_path):
+    """Under a hidden pixel anything may lie; nobody sees it."""
+    seen = gray.copy()
+    seen[:, :32] = 255
+    layers = np.stack([gray] * 3 + [np.full_like(gray, 255)], axis=-1)
+    layers[:, :32, 3] = 0
+    Image.fromarray(layers).save(tmp_path / "cut.png")
+    Image.fromarray(seen).save(tmp_path / "seen.png")
+    np.testing.assert_array_equal(face(tmp_path / "cut.png"), face(tmp_path / "seen.png"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_stands_upright(gray, expected, tmp_path, orientation):
+    """Stored as EXIF orientation n says, it is turned back to what was photographed."""
+    stored = {
+        1: gray,
+        2: gray[:, ::-1],
+        3: gray[::-1, ::-1],
+        4: gray[::-1],
+        5: gray.T,
+        6: np.rot90(gray, 1),
+        7: gray[::-1, ::-1].T,
+        8: np.rot90(gray, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(face(tmp_path / "turned.png"), expected)
+
+
+def test_an_animation_is_its_first_frame(gray, expected, tmp_path):
+    frames = [Image.fromarray(g) for g in (gray, 255 - gray)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], lossless=True)
+    for name in ("moving.gif", "moving.webp"):
+        assert np.abs(face(tmp_path / name) - expected).max() <= 1
+
+
+def test_the_face_is_the_central_square(tmp_path):
+    wide = np.zeros((60, 180), np.uint8)
+    wide[:, 60:120] = 200
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    assert face(tmp_path / "wide.png")[:, 2:-2].min() == 200
+
+
+def test_a_large_photograph_gives_the_same_face_as_a_small_one(gray, expected, tmp_path):
+    """JPEGs are decoded small; what is judged must not depend on it."""
+    Image.fromarray(gray).resize((1600, 1600), Image.Resampling.BICUBIC).save(
+        tmp_path / "large.jpg", quality=95
+    )
+    assert np.abs(face(tmp_path / "large.jpg") - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("empty.png", b"", "not an image"),
+        ("text.png", b"hello", "not an image"),
+        ("cut.png", "half", "damaged or unreadable"),
+        ("cut.jpg", "half", "damaged or unreadable"),
+        ("noise.tif", b"II*\0" + bytes(range(200)), "(not an image|damaged or unreadable)"),
+    ],
+)
+def test_what_is_no_picture_says_why(gray, tmp_path, name, content, said):
+    path = tmp_path / name
+    if content == "half":
+        Image.fromarray(gray).save(path)
+        content = path.read_bytes()[: path.stat().st_size // 2]
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        image_files.read(path)
+
+
+def test_what_is_no_file_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    for name, said in (
+        ("pipe.png", "not a regular file"),
+        ("folder.png", "a folder"),
+        ("absent.png", "no such file"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            image_files.read(tmp_path / name)
+
+
+def test_sizes_that_cannot_be_judged_are_refused(tmp_path):
+    Image.fromarray(np.zeros((15, 400), np.uint8)).save(tmp_path / "thin.png")
+    with pytest.raises(ValueError, match="400 x 15 pixels; at least 16 x 16"):
+        image_files.read(tmp_path / "thin.png")
+    not_finite = np.full((32, 32), np.nan, np.float32)
+    Image.fromarray(not_finite).save(tmp_path / "nan.tif")
+    with pytest.raises(ValueError, match="not finite"):
+        image_files.read(tmp_path / "nan.tif")
+
+
+def test_boxes_are_told_in_the_upright_picture_at_full_size(tmp_path, rng):
+    """Decoded small and turned, a box still points at the same pixels."""
+    picture = np.full((2400, 3600), 90, np.uint8)
+    picture[300:900, 2400:3000] = 250
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.ascontiguousarray(np.rot90(picture))).save(tmp_path / "photo.jpg", exif=exif)
+
+    def brightest(gray):
+        rows, columns = np.nonzero(gray > 200)
+        return [(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)]
+
+    ((said, face),) = image_files.read(tmp_path / "photo.jpg", brightest)
+    assert said["face"] == 0 and said["faces"] == 1
+    np.testing.assert_allclose(said["box"], (2400, 300, 600, 600), atol=8)
+    assert face.min() > 200
+
+
+def test_haar_finds_the_faces_of_a_photograph(tmp_path):
+    cv2 = pytest.importorskip("cv2", reason="extra: faces")
+    if not hasattr(cv2, "CascadeClassifier"):
+        pytest.skip(f"OpenCV {cv2.__version__} has no cascades; the extra faces asks for version 4")
+
+    portrait = os.path.join(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
+    with Image.open(portrait) as picture:
+        pair = Image.new("RGB", (2 * picture.width, picture.height))
+        for i in range(2):
+            pair.paste(picture, (i * picture.width, 0))
+        width = picture.width
+    pair.save(tmp_path / "pair.jpg", quality=95)
+    find = haar_finder()
+    one = image_files.read(portrait, find)
+    two = image_files.read(tmp_path / "pair.jpg", find)
+    assert len(one) == 1
+    left, top, side, _ = one[0][0]["box"]
+    assert 100 < left < 200 and 30 < top < 150 and 150 < side < 350  # where her face is
+    boxes = sorted(said["box"] for said, _ in two)
+    assert [said["faces"] for said, _ in two] == [2, 2]
+    np.testing.assert_allclose(
+        boxes, [(left, top, side, side), (left + width, top, side, side)], atol=25
+    )
+    nothing = np.zeros((100, 100), np.uint8)
+    assert find(nothing) == []
+
+
+@pytest.mark.parametrize(
+    "installed, said",
+    [
+        (None, "not installed"),
+        (types.SimpleNamespace(__version__="5.0.0"), "5.0.0 has no cascades"),
+    ],
+)
+def test_without_opencv_4_the_way_to_get_it_is_told(monkeypatch, installed, said):
+    monkeypatch.setitem(sys.modules, "cv2", installed)
+    with pytest.raises(ValueError, match=rf"{said}.* pip install 'ferjax\[faces\]'"):
+        haar_finder()
