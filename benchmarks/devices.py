@@ -34,7 +34,7 @@ def step_on_all_devices(config: Config):
         model, optimizer, members.pixel_feed(config.model.image_size), split=layout.split
     )
     program = parallel.map_members(layout, step, (0, 0, None, None), donate=(0,))
-    newborn = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))
+    init_status = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))
     rng = np.random.default_rng(0)
     data, targets = parallel.replicate(
         layout,
@@ -47,7 +47,7 @@ def step_on_all_devices(config: Config):
     order = parallel.scatter(
         layout, jnp.asarray(rng.integers(0, FACES, (seeds, 1, config.train.batch_size)), jnp.int32)
     )
-    carried = [parallel.scatter(layout, newborn(jnp.asarray(config.train.seeds, jnp.uint32)))]
+    carried = [parallel.scatter(layout, init_status(jnp.asarray(config.train.seeds, jnp.uint32)))]
 
     def call() -> jax.Array:
         carried[0], report = program(carried[0], order, data, targets)

@@ -261,7 +261,7 @@ class EvaluateConfig:
     fit_faces: int = 1200
     """Valid faces that learned routers are fitted on, at most (each under every one of these
     corruptions)."""
-    familiar_faces: int = 6000
+    density_faces: int = 6000
     """Training faces that densities are fitted on, at most."""
     batch_size: int = 256
     resamples: int = 2000
@@ -284,8 +284,8 @@ class EvaluateConfig:
             self.fit_faces >= 2, f"evaluate.fit_faces must be at least 2, got {self.fit_faces}"
         )
         _require(
-            self.familiar_faces >= 20,
-            f"evaluate.familiar_faces must be at least 20, got {self.familiar_faces}",
+            self.density_faces >= 20,
+            f"evaluate.density_faces must be at least 20, got {self.density_faces}",
         )
         _require(
             self.batch_size >= 1, f"evaluate.batch_size must be at least 1, got {self.batch_size}"

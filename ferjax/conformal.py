@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 
 __all__ = [
-    "certify",
+    "binomial_tail",
     "conformal_rank",
     "conformal_threshold",
-    "error_p_value",
     "group_conformal_thresholds",
+    "learn_then_test",
+    "quantile_threshold",
     "risk_controlling_index",
-    "share_threshold",
 ]
 
 
@@ -122,10 +122,10 @@ def group_conformal_thresholds(
     return jax.vmap(one)(jnp.arange(num_groups))
 
 
-def share_threshold(scores: jax.Array, share: float) -> jax.Array:
+def quantile_threshold(scores: jax.Array, share: float) -> jax.Array:
     """The threshold that at most ``share`` of these scores exceed, as closely as their ties allow.
 
-    >>> float(share_threshold(jnp.arange(1.0, 10.0), 1 / 3))
+    >>> float(quantile_threshold(jnp.arange(1.0, 10.0), 1 / 3))
     6.0
     """
     scores = jnp.asarray(scores)
@@ -138,33 +138,40 @@ def share_threshold(scores: jax.Array, share: float) -> jax.Array:
     return jnp.sort(scores)[n - above - 1]
 
 
-def error_p_value(errors: jax.Array, accepted: jax.Array, most: float) -> jax.Array:
-    """The chance of seeing so few errors if more than a share ``most`` of accepted faces were
+def binomial_tail(errors: jax.Array, accepted: jax.Array, max_error: float) -> jax.Array:
+    """The chance of seeing so few errors if more than a share ``max_error`` of accepted faces were
     wrong: an exact binomial tail.
 
     Args:
       errors: ``[...]`` wrong faces among the accepted ones.
       accepted: ``[...]`` accepted faces.
-      most: ε, the error to be exceeded under the null hypothesis.
+      max_error: ε, the error to be exceeded under the null hypothesis.
 
     Returns:
       ``[...]`` p-values; 1 where nothing is accepted.
 
-    >>> round(float(error_p_value(jnp.array(0), jnp.array(10), 0.3)), 4)
+    >>> round(float(binomial_tail(jnp.array(0), jnp.array(10), 0.3)), 4)
     0.0282
     """
     errors = jnp.asarray(errors, jnp.float32)
     accepted = jnp.asarray(accepted, jnp.float32)
     # P(Binomial(n, ε) <= k) = I_{1-ε}(n - k, k + 1); at k = n it is 1.
     some = accepted > errors
-    tail = jax.scipy.special.betainc(jnp.where(some, accepted - errors, 1.0), errors + 1, 1 - most)
+    tail = jax.scipy.special.betainc(
+        jnp.where(some, accepted - errors, 1.0), errors + 1, 1 - max_error
+    )
     return jnp.where(some, tail, 1.0)
 
 
-def certify(
-    errors: jax.Array, accepted: jax.Array, *, most: float, delta: float, first: int | jax.Array = 0
+def learn_then_test(
+    errors: jax.Array,
+    accepted: jax.Array,
+    *,
+    max_error: float,
+    delta: float,
+    first: int | jax.Array = 0,
 ) -> jax.Array:
-    """Which thresholds promise "error among accepted <= ``most``" with probability >= 1 -
+    """Which thresholds promise "error among accepted <= ``max_error``" with probability >= 1 -
     ``delta``, all at once.
 
     Learn Then Test with fixed-sequence testing: each row is a walk from the strictest threshold to
@@ -175,19 +182,19 @@ def certify(
     Args:
       errors: ``[..., T]`` wrong faces among the accepted, along thresholds of rising leniency.
       accepted: ``[..., T]`` accepted faces.
-      most: ε in (0, 1).
+      max_error: ε in (0, 1).
       delta: δ in (0, 1).
       first: where each walk begins, scalar or ``[...]``; earlier thresholds are not certified.
 
     Returns:
       bool ``[..., T]``.
 
-    >>> certify(jnp.array([0, 1, 30]), jnp.array([50, 80, 100]), most=0.1, delta=0.1).tolist()
+    >>> learn_then_test(jnp.array([0, 1, 30]), jnp.array([50, 80, 100]), max_error=0.1, delta=0.1).tolist()
     [True, True, False]
     """
-    if not (0 < most < 1 and 0 < delta < 1):
+    if not (0 < max_error < 1 and 0 < delta < 1):
         raise ValueError(
-            f"most and delta must lie strictly between 0 and 1, got {most} and {delta}"
+            f"most and delta must lie strictly between 0 and 1, got {max_error} and {delta}"
         )
     errors = jnp.asarray(errors)
     accepted = jnp.asarray(accepted)
@@ -196,7 +203,7 @@ def certify(
             f"errors and accepted must be [..., T] alike, got {errors.shape} and {accepted.shape}"
         )
     rows = math.prod(errors.shape[:-1])
-    passed = error_p_value(errors, accepted, most) <= delta / rows
+    passed = binomial_tail(errors, accepted, max_error) <= delta / rows
     position = jnp.arange(errors.shape[-1]).reshape(*[1] * (errors.ndim - 1), -1)
     before = position < jnp.asarray(first)[..., None] if jnp.ndim(first) else position < first
     return jnp.logical_and(
@@ -204,14 +211,14 @@ def certify(
     )
 
 
-def risk_controlling_index(losses: jax.Array, most: float) -> jax.Array:
+def risk_controlling_index(losses: jax.Array, max_error: float) -> jax.Array:
     """Conformal risk control: the most lenient threshold whose expected loss on a fresh face is at
-    most ``most``.
+    most ``max_error``.
 
     Args:
       losses: ``[face, T]`` in [0, 1], e.g. "accepted and wrong", never falling along T (rising
         leniency).
-      most: bound of the expected loss.
+      max_error: bound of the expected loss.
 
     Returns:
       Index along T, or -1 if no threshold can be promised.
@@ -223,4 +230,4 @@ def risk_controlling_index(losses: jax.Array, most: float) -> jax.Array:
     if losses.ndim != 2:
         raise ValueError(f"losses must be [face, T], got {losses.shape}")
     bound = (jnp.sum(losses, axis=0) + 1.0) / (losses.shape[0] + 1)
-    return jnp.sum(jnp.cumprod(bound <= most)).astype(jnp.int32) - 1
+    return jnp.sum(jnp.cumprod(bound <= max_error)).astype(jnp.int32) - 1

@@ -1,75 +1,54 @@
 """The file between the ensemble and everything after it: member log-probabilities of one condition.
 
-A ``.npz`` file, one per condition (the clean test split, one corruption at one severity, a folder
-of strangers), readable with numpy alone and writable from any framework:
+A ``.npz`` file, one per condition (a clean split, one corruption of it at one severity, another set
+of items), readable with numpy alone and writable from any framework:
 
-===============  =====================  =========================================================================
+===============  =====================  ==========================================================
 name             shape, dtype           meaning
-===============  =====================  =========================================================================
-``log_probs``    [member, face, class]  float32 natural-log probabilities, normalised over classes
-``ids``          [face] int64           the same face has the same id in every condition
-``votes``        [face, 10] (optional)  whole crowd votes: eight classes (or C others), then unknown and NF
-``truth``        [face, class] (opt.)   the true p(y | face), where the data are drawn
-``meta``         JSON text              ``condition``, and ``corruption``/``severity`` where it is one; free otherwise
-``features_*``   [..., face, width]     optional features for density scores, by name
-``scores_*``     [face]                 optional further scores by name; larger must mean more uncertain
-``groups``       [face] (optional)      whole numbers; equal ones are pictures of one thing (pixel-identical copies, frames
-                                        of one video), which the bootstrap draws together
-===============  =====================  =========================================================================
+===============  =====================  ==========================================================
+``log_probs``    [member, item, class]  float32 natural-log probabilities, normalised over classes
+``ids``          [item] int64           the same item has the same id in every condition
+``votes``        [item, class] (opt.)   whole counts of people who chose each class
+``abstentions``  [item, kind] (opt.)    whole counts of people who could not judge, by reason
+``truth``        [item, class] (opt.)   the true p(y | item), where the data are drawn
+``meta``         JSON text              ``condition``, ``split``, ``classes`` (names), and
+                                        ``corruption``/``severity`` where it is one
+``features_*``   [..., item, width]     optional features for density scores, by name
+``scores_*``     [item]                 optional further scores; larger must mean more uncertain
+``groups``       [item] (optional)      whole numbers; equal ones are views of one thing (identical
+                                        pictures, frames of a video), resampled together
+===============  =====================  ==========================================================
+
+``split`` is ``test`` or ``valid`` for that split, clean or corrupted, and ``ood`` for any other set
+of items. Files of version 0.1.0, which name it by the condition (``valid``, ``valid_blur_3``) and
+keep two columns of abstentions behind the votes, are read too.
 """
 
 import dataclasses
+import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Predictions", "read_arrays", "write_atomically"]
+from ferjax.files import read_arrays, write_atomically
 
+__all__ = ["SPLITS", "Predictions"]
 
-def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file that is either the old one or the new one, whole, whatever happens in
-    between."""
-    path = Path(path)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Arrays of an ``.npz`` by name; the one of an ``.npy`` under the empty name. No pickle is
-    opened.
-
-    Raises:
-      ValueError: if the file is neither, or damaged; names it.
-    """
-    try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            return (
-                {"": loaded}
-                if isinstance(loaded, np.ndarray)
-                else {name: loaded[name] for name in loaded.files}
-            )
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        # numpy takes whatever is not its own for a pickle, and offers to open it.
-        why = "not one of numpy's files" if "pickle" in str(error) else str(error)
-        raise ValueError(f"{path}: neither .npz nor .npy, or damaged ({why})") from error
+SPLITS = ("test", "valid", "ood")
+_OLD_SCORES = {"scores_unfamiliarity": "scores_ood_density"}
+"""Arrays that version 0.1.0 wrote under another name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Member log-probabilities of one condition; see the module's table for shapes."""
+    """Member log-probabilities of one condition; see the module's table for shapes.
+
+    Raises:
+      ValueError: naming the array and the first row that does not fit.
+    """
 
     log_probs: np.ndarray
     ids: np.ndarray
@@ -81,63 +60,68 @@ class Predictions:
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     scores: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     groups: np.ndarray | None = None
+    split: str = "test"
+    abstentions: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.log_probs.ndim != 3:
             raise ValueError(
-                f"log_probs must be [member, face, class], got shape {self.log_probs.shape}"
+                f"log_probs must be [member, item, class], got shape {self.log_probs.shape}"
             )
-        faces = self.log_probs.shape[1]
-        if self.ids.shape != (faces,):
-            raise ValueError(f"ids must be [face] ({faces},), got {self.ids.shape}")
-        for name in ("votes", "truth"):
-            value = getattr(self, name)
-            if value is not None and (value.ndim != 2 or len(value) != faces):
-                raise ValueError(
-                    f"{name} must have one row for each of {faces} faces, got {value.shape}"
-                )
-        classes = self.log_probs.shape[2]
-        if self.votes is not None and self.votes.shape[1] != classes + 2:
+        _, items, classes = self.log_probs.shape
+        if self.split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
+        if self.classes is not None and len(self.classes) != classes:
             raise ValueError(
-                f"votes must have {classes} columns for the classes of log_probs, then unknown and NF; got {self.votes.shape}"
+                f"{len(self.classes)} class names ({', '.join(self.classes)}) for log_probs of "
+                f"{classes} classes"
             )
-        for name, value in self.features.items():
-            if value.ndim < 2 or value.shape[-2] != faces:
+        widths = {"votes": classes, "truth": classes, "abstentions": None}
+        for name, width in widths.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if value.ndim != 2 or len(value) != items:
                 raise ValueError(
-                    f"features {name!r} must be [..., face, width] with {faces} faces, got {value.shape}"
+                    f"{name} must have one row for each of {items} items, got {value.shape}"
                 )
-        per_face = {f"scores {name!r}": value for name, value in self.scores.items()}
-        if self.groups is not None:
-            per_face["groups"] = self.groups
-        for name, value in per_face.items():
-            if value.shape != (faces,):
-                raise ValueError(f"{name} must be [face] ({faces},), got {value.shape}")
+            if width is not None and value.shape[1] != width:
+                raise ValueError(
+                    f"{name} must have a column for each of the {width} classes of log_probs, "
+                    f"got {value.shape}"
+                )
+        for name, value in self.features.items():
+            if value.ndim < 2 or value.shape[-2] != items:
+                raise ValueError(
+                    f"features {name!r} must be [..., item, width] with {items} items, "
+                    f"got {value.shape}"
+                )
+        per_item = {"ids": self.ids, "groups": self.groups}
+        per_item |= {f"scores {name!r}": value for name, value in self.scores.items()}
+        for name, value in per_item.items():
+            if value is not None and value.shape != (items,):
+                raise ValueError(f"{name} must be [item] ({items},), got {value.shape}")
         sums = np.exp(self.log_probs.astype(np.float64)).sum(-1)
         bad = ~(np.abs(sums - 1) < 1e-3)
         if bad.any():
-            member, face = np.argwhere(bad)[0]
+            member, item = np.argwhere(bad)[0]
             raise ValueError(
-                f"log_probs of member {member}, face {face} sum to {sums[member, face]:.4g} after exp, "
-                "expected 1: these are not log-probabilities"
+                f"log_probs of member {member}, item {item} sum to {sums[member, item]:.4g} after "
+                "exp, expected 1: these are not log-probabilities"
             )
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the file in one piece; a kill leaves the old file or none."""
-        import io
-
-        meta = {
-            "condition": self.condition,
-            "corruption": self.corruption,
-            "severity": self.severity,
-        }
+        named = ("condition", "split", "corruption", "severity", "classes")
         arrays = {
             "log_probs": self.log_probs.astype(np.float32),
             "ids": self.ids.astype(np.int64),
-            "meta": np.array(json.dumps(meta)),
+            "meta": np.array(json.dumps({name: getattr(self, name) for name in named})),
             **{f"features_{name}": value for name, value in self.features.items()},
             **{f"scores_{name}": value for name, value in self.scores.items()},
         }
-        for name in ("votes", "truth", "groups"):
+        for name in ("votes", "abstentions", "truth", "groups"):
             if getattr(self, name) is not None:
                 arrays[name] = getattr(self, name)
         buffer = io.BytesIO()
@@ -187,10 +171,18 @@ class Predictions:
         log_probs = arrays["log_probs"]
         ids = arrays.get("ids")
         assert log_probs is not None
+        condition = meta.get("condition", default_condition)
+        corruption = meta.get("corruption")
+        classes = meta.get("classes")
+        votes = arrays.get("votes")
+        abstentions = arrays.get("abstentions")
+        if votes is not None and abstentions is None and _has_abstentions(votes, log_probs):
+            abstentions = votes[:, -2:]
+            votes = votes[:, :-2]
 
         def named(prefix: str) -> dict[str, np.ndarray]:
             return {
-                name.removeprefix(prefix): of
+                _OLD_SCORES.get(name, name).removeprefix(prefix): of
                 for name, of in arrays.items()
                 if name.startswith(prefix) and of is not None
             }
@@ -198,12 +190,27 @@ class Predictions:
         return cls(
             log_probs=log_probs,
             ids=np.arange(log_probs.shape[1] if log_probs.ndim == 3 else 0) if ids is None else ids,
-            votes=arrays.get("votes"),
+            votes=votes,
             truth=arrays.get("truth"),
-            condition=meta.get("condition", default_condition),
-            corruption=meta.get("corruption"),
+            condition=condition,
+            corruption=corruption,
             severity=meta.get("severity"),
             features=named("features_"),
             scores=named("scores_"),
             groups=arrays.get("groups"),
+            split=meta.get("split", _split_of(condition, corruption)),
+            abstentions=abstentions,
+            classes=None if classes is None else tuple(classes),
         )
+
+
+def _has_abstentions(votes: np.ndarray, log_probs: np.ndarray) -> bool:
+    """Whether two columns of abstentions stand behind the votes, as in version 0.1.0."""
+    return votes.ndim == 2 and log_probs.ndim == 3 and votes.shape[1] == log_probs.shape[2] + 2
+
+
+def _split_of(condition: str, corruption: str | None) -> str:
+    """The split of a file that does not name it, from the condition's name, as in version 0.1.0."""
+    if condition == "valid" or (condition.startswith("valid_") and corruption is not None):
+        return "valid"
+    return "test" if condition == "test" or corruption is not None else "ood"

@@ -1,4 +1,4 @@
-"""Where a prediction's uncertainty comes from: ambiguity of the face, or unfamiliarity to the
+"""Where a prediction's uncertainty comes from: ambiguity of the face, or ood_density to the
 model.
 
 Axis legend, everywhere in ferjax:

@@ -131,7 +131,7 @@ def test_other_pictures_are_strangers_or_a_labelled_test(run, tmp_path, rng, cap
     assert tables["v2"]["natural"]["noise"]["faces"] == 6
     assert tables["cross_dataset"]["faces"]["faces"] == 4
     # Pictures of noise look like no face that the densities were fitted on.
-    assert tables["v2"]["natural"]["noise"]["unfamiliarity"]["auroc"]["value"] > 0.9
+    assert tables["v2"]["natural"]["noise"]["ood_density"]["auroc"]["value"] > 0.9
     capsys.readouterr()
     assert ferjax("evaluate", copy, "--ood", f"test={tmp_path / 'noise.npz'}") == 2
     assert "that name is taken" in " ".join(capsys.readouterr().err.split())

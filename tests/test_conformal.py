@@ -39,7 +39,7 @@ def test_conformal_promise_holds_for_fresh_faces(rng, distinct):
 def test_share_threshold_defers_as_many_as_ties_allow(rng, share):
     for scores in (rng.normal(size=57), rng.integers(0, 6, 57) * 1.0, np.ones(57)):
         scores = scores.astype(np.float32)
-        threshold = float(conformal.share_threshold(scores, share))
+        threshold = float(conformal.quantile_threshold(scores, share))
         assert (scores > threshold).mean() <= share
         lower = [t for t in np.unique(scores) if t < threshold]
         assert all((scores > t).mean() > share for t in lower)
@@ -94,7 +94,7 @@ def test_ten_thousand_calibrations_reject_no_more_than_promised():
 def test_ten_thousand_certificates_break_no_more_often_than_promised():
     trials = 10_000
     n = 400
-    most = 0.1
+    max_error = 0.1
     delta = 0.1
     grid = jnp.linspace(
         0.1, 1, 10
@@ -107,13 +107,13 @@ def test_ten_thousand_certificates_break_no_more_often_than_promised():
     errors = (wrong[:, :, None] & accept).sum(1)
     true_error = 0.15 * grid
     certified = np.asarray(
-        jax.vmap(lambda e, a: conformal.certify(e, a, most=most, delta=delta, first=2))(
-            errors, accepted
-        )
+        jax.vmap(
+            lambda e, a: conformal.learn_then_test(e, a, max_error=max_error, delta=delta, first=2)
+        )(errors, accepted)
     )
-    broken = (certified & (np.asarray(true_error) > most)).any(1).mean()
+    broken = (certified & (np.asarray(true_error) > max_error)).any(1).mean()
     assert broken <= delta + 3 * np.sqrt(delta * (1 - delta) / trials)
-    assert certified[:, 2].mean() > 0.5  # it does certify what is safe
+    assert certified[:, 2].mean() > 0.5  # it does learn_then_test what is safe
     assert not certified[:, :2].any()
     assert not (
         np.diff(certified[:, 2:].astype(int), axis=1) > 0
@@ -129,7 +129,7 @@ def test_ten_thousand_certificates_break_no_more_often_than_promised():
 
 
 def test_binomial_tail_is_exact():
-    for accepted, errors, most in (
+    for accepted, errors, max_error in (
         (50, 3, 0.1),
         (1, 0, 0.5),
         (200, 30, 0.1),
@@ -137,10 +137,10 @@ def test_binomial_tail_is_exact():
         (0, 0, 0.1),
     ):
         exact = sum(
-            math.comb(accepted, k) * most**k * (1 - most) ** (accepted - k)
+            math.comb(accepted, k) * max_error**k * (1 - max_error) ** (accepted - k)
             for k in range(errors + 1)
         )
-        assert float(conformal.error_p_value(errors, accepted, most)) == pytest.approx(
+        assert float(conformal.binomial_tail(errors, accepted, max_error)) == pytest.approx(
             exact, rel=1e-4, abs=1e-7
         )
 
@@ -148,8 +148,8 @@ def test_binomial_tail_is_exact():
 def test_rows_of_a_grid_share_the_risk():
     errors = np.array([[0, 1], [0, 1]])
     accepted = np.array([[40, 60], [40, 60]])
-    alone = conformal.certify(errors[0], accepted[0], most=0.1, delta=0.02)
-    together = conformal.certify(errors, accepted, most=0.1, delta=0.02)
+    alone = conformal.learn_then_test(errors[0], accepted[0], max_error=0.1, delta=0.02)
+    together = conformal.learn_then_test(errors, accepted, max_error=0.1, delta=0.02)
     assert alone.tolist() == [True, True]
     assert together.tolist() == [[False, False], [False, False]]
 
@@ -163,10 +163,10 @@ def test_rows_of_a_grid_share_the_risk():
         lambda: conformal.conformal_threshold(jnp.ones(3), 1.0),
         lambda: conformal.group_conformal_thresholds(jnp.ones(3), jnp.zeros(4, int), 2, 0.1),
         lambda: conformal.group_conformal_thresholds(jnp.ones(3), jnp.zeros(3, int), 2, 1.5),
-        lambda: conformal.share_threshold(jnp.ones(3), 1.0),
-        lambda: conformal.share_threshold(jnp.ones(0), 0.5),
-        lambda: conformal.certify(jnp.ones(3), jnp.ones(3), most=0.0, delta=0.1),
-        lambda: conformal.certify(jnp.ones(3), jnp.ones(4), most=0.1, delta=0.1),
+        lambda: conformal.quantile_threshold(jnp.ones(3), 1.0),
+        lambda: conformal.quantile_threshold(jnp.ones(0), 0.5),
+        lambda: conformal.learn_then_test(jnp.ones(3), jnp.ones(3), max_error=0.0, delta=0.1),
+        lambda: conformal.learn_then_test(jnp.ones(3), jnp.ones(4), max_error=0.1, delta=0.1),
         lambda: conformal.risk_controlling_index(jnp.ones(3), 0.1),
     ],
 )

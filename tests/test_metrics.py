@@ -350,14 +350,12 @@ def test_ceiling_is_what_a_second_crowd_reaches(rng):
     votes = rng.multinomial(10, truth)
     disagreement = 1 - votes.max(1) / 10
     reached = scipy.stats.spearmanr(disagreement, 1 - truth.max(1)).statistic
-    got = float(metrics.spearman_ceiling(votes, jax.random.key(0), splits=20))
+    got = float(metrics.noise_ceiling(votes, jax.random.key(0), splits=20))
     assert abs(got - reached) < 0.05
 
 
 def test_ceiling_of_unanimous_votes_is_undefined():
-    assert np.isnan(
-        metrics.spearman_ceiling(10 * np.eye(8, dtype=int), jax.random.key(0), splits=2)
-    )
+    assert np.isnan(metrics.noise_ceiling(10 * np.eye(8, dtype=int), jax.random.key(0), splits=2))
 
 
 @pytest.mark.rehearsal
@@ -367,9 +365,9 @@ def test_ceiling_of_the_published_votes(shared_data):
 
     rows = ferplus.read_votes(shared_data / "fer2013new_published.csv")
     test = rows.votes[(rows.split == "test") & votes.targets(rows.votes).keep]
-    assert float(
-        metrics.spearman_ceiling(test[:, :8], jax.random.key(0), splits=20)
-    ) == pytest.approx(0.82, abs=0.01)
+    assert float(metrics.noise_ceiling(test[:, :8], jax.random.key(0), splits=20)) == pytest.approx(
+        0.82, abs=0.01
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.predictions import Predictions, write_atomically
+from ferjax.files import write_atomically
+from ferjax.predictions import Predictions
 
 
 def some(faces=4, **changes):

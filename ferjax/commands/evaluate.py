@@ -162,7 +162,7 @@ class Evaluate:
         }
         if self.resample_groups:
             predictions["test"] = dataclasses.replace(
-                predictions["test"], groups=dataset.twins(faces["test"].images)
+                predictions["test"], groups=dataset.duplicates(faces["test"].images)
             )
         images = {name: faces[name].images for name in known if name in predictions}
         if read:  # its densities were fitted just now
@@ -235,7 +235,7 @@ def _counts(data: Any, faces: Mapping) -> dict[str, Any]:
 
     train = faces["train"].images
     test = faces["test"].images
-    number = dataset.twins(np.concatenate([train, test]))
+    number = dataset.duplicates(np.concatenate([train, test]))
     in_train = number[: len(train)]
     in_test = number[len(train) :]
     return {

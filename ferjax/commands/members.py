@@ -23,7 +23,7 @@ class MembersList:
 
         from ferjax.ensemble import regroup
 
-        run = regroup.open_roster(self.run_folder)
+        run = regroup.open_run_members(self.run_folder)
         table = Table(title=f"{self.run_folder}, step {run.step:,}")
         for column in ("member", "seed", "best valid accuracy", "steps skipped", "note"):
             table.add_column(column, justify="right")
@@ -94,7 +94,7 @@ class MembersAdd:
         from ferjax.faces import dataset
         from ferjax.models.pretrained import load_tree
 
-        old = regroup.open_roster(self.run_folder)
+        old = regroup.open_run_members(self.run_folder)
         both = sorted(set(self.seeds) & set(old.config.train.seeds))
         if both:
             raise ValueError(f"{self.run_folder} has members with the seeds {both} already")

@@ -42,7 +42,7 @@ class Quickstart:
         )
         decisions = Router(self.out, router="familiarity")(handful)
         captions = [
-            f"{_said(d)}\nal {d.aleatoric:.2f}  unfamiliar {d.scores['unfamiliarity']:.1f}"
+            f"{_said(d)}\nal {d.aleatoric:.2f}  unfamiliar {d.scores['ood_density']:.1f}"
             for d in decisions
         ]
         sheet = plots.contact_sheet(

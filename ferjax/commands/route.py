@@ -59,7 +59,7 @@ class Route:
 
     def run(self) -> int:
         from ferjax.serving import sources
-        from ferjax.serving.contact_sheet import Wall
+        from ferjax.serving.contact_sheet import ContactSheet
         from ferjax.serving.detection import haar_finder
         from ferjax.serving.pipeline import Routed, route_files
         from ferjax.serving.records import Csv, Done, Jsonl, resume
@@ -78,7 +78,7 @@ class Route:
         lines = Jsonl() if self.format == "jsonl" else Csv(router.classes, router.extra_scores)
         done = Done() if self.out is None or self.overwrite else resume(self.out, lines)
         kept = Routed(done.routed, done.failed)
-        wall = Wall()
+        wall = ContactSheet()
         todo = done.skip(
             sources.items(self.paths, sys.stdin.buffer if sources.STREAM in self.paths else None)
         )

@@ -60,7 +60,7 @@ class Train:
         if self.cluster or any(
             v is not None for v in (self.coordinator, self.processes, self.process)
         ):
-            multihost.join(self.coordinator, self.processes, self.process)
+            multihost.initialize(self.coordinator, self.processes, self.process)
         if self.dry_run:
             from ferjax.ensemble import cost
 
@@ -89,7 +89,7 @@ class Train:
             if isinstance(error, FileExistsError | FileNotFoundError | PermissionError):
                 raise
             raise ValueError(str(error)) from error
-        if multihost.chief():
+        if multihost.is_primary():
             out.print(
                 f"trained {len(self.config.train.seeds)} members: {run.folder}\nnext: ferjax evaluate {run.folder}",
                 highlight=False,

@@ -22,10 +22,10 @@ __all__ = [
     "gaussian_matrix",
     "line_blur",
     "linear_matrix",
-    "mirrored",
     "nearest_matrix",
-    "read_between",
+    "reflect",
     "rows_and_columns",
+    "sample_bilinear",
     "scaled_kernel_matrix",
     "smoothing_matrix",
 ]
@@ -227,11 +227,11 @@ def line_blur(
     )
 
 
-def mirrored(place: jax.Array, side: int, *, edge_repeats: bool) -> jax.Array:
+def reflect(place: jax.Array, side: int, *, edge_repeats: bool) -> jax.Array:
     """Reflects places outside 0 … side - 1 back inside; the mirror is the edge pixel's outer
     border, or its centre.
 
-    >>> mirrored(jnp.array([-1.0, 4.0]), 4, edge_repeats=False).tolist()
+    >>> reflect(jnp.array([-1.0, 4.0]), 4, edge_repeats=False).tolist()
     [1.0, 2.0]
     """
     half = 0.5 if edge_repeats else 0.0
@@ -240,7 +240,7 @@ def mirrored(place: jax.Array, side: int, *, edge_repeats: bool) -> jax.Array:
     return jnp.clip(folded, 0, side - 1)
 
 
-def read_between(image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
+def sample_bilinear(image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
     """Reads ``image [H, W, C]`` at fractional places ``row, column [I, J]`` (or ``[I, 1]``, ``[1,
     J]``), bilinearly."""
     height, width = image.shape[:2]

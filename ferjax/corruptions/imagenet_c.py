@@ -37,10 +37,10 @@ from ferjax.corruptions.filters import (
     box_matrix,
     convolution_matrix,
     line_blur,
-    mirrored,
     nearest_matrix,
-    read_between,
+    reflect,
     rows_and_columns,
+    sample_bilinear,
     scaled_kernel_matrix,
     smoothing_matrix,
 )
@@ -272,7 +272,7 @@ def zoom_blur(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> ja
             first[zoom] + step[zoom] * jnp.arange(side)
             for (first, step), side in zip(reads, image.shape[:2])
         )
-        return total + read_between(image, rows[:, None], columns[None, :])
+        return total + sample_bilinear(image, rows[:, None], columns[None, :])
 
     return jax.lax.fori_loop(0, count, add_zoom, image) / (count + 1.0)
 
@@ -324,7 +324,7 @@ _ELASTIC = (
 def elastic_transform(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> jax.Array:
     """A random affine map and a smooth random displacement.
 
-    Severities 1 and 2 tilt and shift by up to 24 and 49 pixels at 224 and bend gently; 3 to 5
+    Severities 1 and 2 tilt and shift by up to 24 and 49 pixels at 224 and bend graceful; 3 to 5
     hardly tilt but crumple. The constants are shares of 244 pixels, a slip of the original that the
     published pictures have.
     """
@@ -338,7 +338,7 @@ def elastic_transform(key: jax.Array, image: jax.Array, severity: jax.Array | in
     )
     grid = jnp.meshgrid(jnp.arange(float(height)), jnp.arange(float(width)), indexing="ij")
     y, x = (
-        mirrored(places + strength * scale * moved, side, edge_repeats=True) / scale
+        reflect(places + strength * scale * moved, side, edge_repeats=True) / scale
         for places, moved, scale, side in zip(grid, bend, scales, image.shape[:2])
     )
 
@@ -355,10 +355,10 @@ def elastic_transform(key: jax.Array, image: jax.Array, severity: jax.Array | in
     from_y = y - (centre - arm + opposite[1])
     x = (down[1] * from_x - down[0] * from_y) / determinant + centre - arm
     y = (right[0] * from_y - right[1] * from_x) / determinant + centre - arm
-    return read_between(
+    return sample_bilinear(
         image,
         *(
-            mirrored(p * s, side, edge_repeats=False)
+            reflect(p * s, side, edge_repeats=False)
             for p, s, side in zip((y, x), scales, image.shape[:2])
         ),
     )

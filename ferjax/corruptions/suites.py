@@ -29,9 +29,9 @@ from ferjax.corruptions.filters import (
     at,
     convolution_matrix,
     gaussian_matrix,
-    mirrored,
-    read_between,
+    reflect,
     rows_and_columns,
+    sample_bilinear,
     scaled_kernel_matrix,
 )
 from ferjax.corruptions.imagenet_c import impulse_noise, shot_noise
@@ -155,8 +155,8 @@ def elastic(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> jax.
     down, right = (smooth_noise(axis, sigma, sigma, (3.0, 0.5), "symmetric") for axis in noise)
     row = jnp.arange(height)[:, None] + strength * height * down
     column = jnp.arange(width)[None, :] + strength * width * right
-    return read_between(
-        image, mirrored(row, height, edge_repeats=True), mirrored(column, width, edge_repeats=True)
+    return sample_bilinear(
+        image, reflect(row, height, edge_repeats=True), reflect(column, width, edge_repeats=True)
     )
 
 

@@ -2,10 +2,10 @@
 makes of it early on.
 
 Fitted on clean training faces alone, after training, and kept beside the members in
-``familiarity.safetensors``. Three things are looked at: the *texture* of the picture at its stored
+``densities.safetensors``. Three things are looked at: the *texture* of the picture at its stored
 size (log energies of bands of patches, so that too smooth is as unfamiliar as too rough), the
 tokens after a few *blocks* (early ones, before the network has learnt to ignore what changed), and,
-for comparison, the *head*'s features. ``unfamiliarity`` is the distance of texture and blocks
+for comparison, the *head*'s features. ``ood_density`` is the distance of texture and blocks
 together.
 """
 
@@ -26,26 +26,26 @@ from ferjax.models.pretrained import load_tree, save_tree
 
 __all__ = [
     "FILE",
-    "Familiarity",
+    "Densities",
+    "ForwardOutputs",
     "Head",
-    "View",
+    "density_blocks",
     "finish",
     "fit",
     "fit_head",
     "load",
+    "make_forward",
     "partial_scores",
     "save",
-    "tapped_blocks",
-    "viewer",
 ]
 
-FILE = "familiarity.safetensors"
+FILE = "densities.safetensors"
 PATCH = 8
 STRIDE = 4
 NEIGHBOURS = 10
 
 
-class View(NamedTuple):
+class ForwardOutputs(NamedTuple):
     """What one member sees of a batch: ``log_probs [face, class]``, the head's ``features [face,
     width]``, its free ``energy [face]``, and tokens after blocks of the shared ``trunk`` and of its
     ``own``: name -> ``[face, 2 dim]``."""
@@ -57,7 +57,7 @@ class View(NamedTuple):
     own: dict[str, jax.Array]
 
 
-class Familiarity(NamedTuple):
+class Densities(NamedTuple):
     """The fitted densities; leaves under ``own`` are ``[member, ...]``, all others are shared."""
 
     spectrum: density.Spectrum
@@ -76,27 +76,27 @@ class Head(NamedTuple):
     bank: jax.Array
 
 
-def tapped_blocks(config: ModelConfig) -> tuple[int, ...]:
+def density_blocks(config: ModelConfig) -> tuple[int, ...]:
     """After how many blocks tokens are looked at: a third and two thirds of the depth."""
     return tuple(sorted({max(1, config.depth // 3), max(1, 2 * config.depth // 3)}))
 
 
-def viewer(config: ModelConfig) -> Callable[[Any, Any, jax.Array], View]:
-    """``(params, trunk_params, inputs) -> View`` of one member, from normalised network inputs."""
+def make_forward(config: ModelConfig) -> Callable[[Any, Any, jax.Array], ForwardOutputs]:
+    """``(params, trunk_params, inputs) -> ForwardOutputs`` of one member, from normalised network inputs."""
     first = vit.first_trained_block(config)
     frozen = config.trainable_blocks is not None
-    below = tuple(b for b in tapped_blocks(config) if b <= first)
-    above = tuple(b for b in tapped_blocks(config) if b > first)
-    trunk = vit.tapped(config, 0, first, below)
-    member = vit.tapped(config, first, None, above)
+    below = tuple(b for b in density_blocks(config) if b <= first)
+    above = tuple(b for b in density_blocks(config) if b > first)
+    trunk = vit.with_intermediates(config, 0, first, below)
+    member = vit.with_intermediates(config, first, None, above)
 
-    def view(params: Any, trunk_params: Any, inputs: jax.Array) -> View:
+    def view(params: Any, trunk_params: Any, inputs: jax.Array) -> ForwardOutputs:
         seen: dict[int, jax.Array] = {}
         if frozen:
             inputs, seen = trunk(trunk_params, inputs)
         output, own = member(params, inputs)
         logits = output.features @ params["head"]["kernel"] + params["head"]["bias"][None]
-        return View(
+        return ForwardOutputs(
             output.log_probs,
             output.features,
             -jax.nn.logsumexp(logits, axis=-1),
@@ -130,7 +130,7 @@ def _summary(bands: jax.Array, distances: Mapping[str, jax.Array]) -> jax.Array:
     )
 
 
-def fit(views: View, images: np.ndarray) -> Familiarity:
+def fit(views: ForwardOutputs, images: np.ndarray) -> Densities:
     """Fits the densities.
 
     Args:
@@ -149,7 +149,7 @@ def fit(views: View, images: np.ndarray) -> Familiarity:
 
 
 @jax.jit
-def _fit(views: View, pictures: jax.Array) -> Familiarity:
+def _fit(views: ForwardOutputs, pictures: jax.Array) -> Densities:
     one = slice(0, None, 2)
     other = slice(1, None, 2)
     spectrum = density.fit_spectrum(_texture(pictures[one]))
@@ -162,7 +162,7 @@ def _fit(views: View, pictures: jax.Array) -> Familiarity:
             own, {name: seen[:, other] for name, seen in views.own.items()}
         )
         distances |= {name: jnp.mean(d, axis=0) for name, d in of_members.items()}
-    return Familiarity(
+    return Densities(
         spectrum,
         density.fit_gaussian(bands),
         trunk,
@@ -185,9 +185,9 @@ def fit_head(features: jax.Array, q: jax.Array) -> Head:
 
 
 def partial_scores(
-    view: View,
+    view: ForwardOutputs,
     pictures: jax.Array,
-    shared: Familiarity | None,
+    shared: Densities | None,
     own: Mapping[str, density.Gaussian],
     head: Head | None,
 ) -> dict[str, jax.Array]:
@@ -220,7 +220,7 @@ def partial_scores(
     return parts
 
 
-def finish(parts: Mapping[str, jax.Array], familiarity: Familiarity | None) -> dict[str, jax.Array]:
+def finish(parts: Mapping[str, jax.Array], familiarity: Densities | None) -> dict[str, jax.Array]:
     """Scores ``[face]`` from every member's :func:`partial_scores` ``[member, face, ...]``; larger
     is less familiar."""
     mean = {name: jnp.mean(part, axis=0) for name, part in parts.items()}
@@ -229,13 +229,13 @@ def finish(parts: Mapping[str, jax.Array], familiarity: Familiarity | None) -> d
     bands = mean.pop("bands")
     distances = {name: part for name, part in mean.items() if name.startswith("block_")}
     return {
-        "unfamiliarity": density.mahalanobis(familiarity.joint, _summary(bands, distances)),
+        "ood_density": density.mahalanobis(familiarity.joint, _summary(bands, distances)),
         "texture": density.mahalanobis(familiarity.texture, bands),
         **mean,
     }
 
 
-def save(familiarity: Familiarity, folder: Path) -> None:
+def save(familiarity: Densities, folder: Path) -> None:
     """Writes :data:`FILE` into a run folder, in one piece."""
 
     def tree(part: Any) -> Any:
@@ -249,7 +249,7 @@ def save(familiarity: Familiarity, folder: Path) -> None:
     save_tree(tree(familiarity), folder / FILE)
 
 
-def load(folder: Path) -> Familiarity | None:
+def load(folder: Path) -> Densities | None:
     """Reads a run's densities; None if none were fitted."""
     if not (folder / FILE).is_file():
         return None
@@ -260,7 +260,7 @@ def load(folder: Path) -> Familiarity | None:
 
     return jax.tree.map(
         jnp.asarray,
-        Familiarity(
+        Densities(
             density.Spectrum(**tree["spectrum"]),
             density.Gaussian(**tree["texture"]),
             gaussians("trunk"),

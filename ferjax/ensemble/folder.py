@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 from ferjax.config import Config, load_config
-from ferjax.predictions import write_atomically
+from ferjax.files import write_atomically
 
 __all__ = ["RunFolder", "changed_settings"]
 

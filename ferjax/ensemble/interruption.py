@@ -23,12 +23,12 @@ class Interrupted(Exception):
 class Stop:
     """Listens while it is open (in the main thread, where signals arrive).
 
-    At first a signal raises :class:`Interrupted` on the spot. Once ``gently`` is set there is
+    At first a signal raises :class:`Interrupted` on the spot. Once ``graceful`` is set there is
     something to save: then it only leaves its name in ``asked``, for the loop to see.
     """
 
     def __init__(self) -> None:
-        self.gently = False
+        self.graceful = False
         self.asked: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -38,7 +38,7 @@ class Stop:
         # From now on the kernel answers: it stops even a process that is deep inside a compilation.
         # No file is left in half.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if not self.gently:
+        if not self.graceful:
             raise Interrupted(self.asked, "no step had been taken")
 
     def __enter__(self) -> "Stop":

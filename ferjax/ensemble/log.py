@@ -20,7 +20,7 @@ import numpy as np
 from ferjax import metrics, uncertainty
 from ferjax.ensemble import parallel, tensorboard
 from ferjax.ensemble.members import StepReport
-from ferjax.predictions import write_atomically
+from ferjax.files import write_atomically
 
 __all__ = ["Log", "interval_figures", "read_log", "valid_figures"]
 
@@ -77,8 +77,8 @@ def interval_figures(report: StepReport) -> dict[str, np.ndarray]:
     ``[member]``."""
     with np.errstate(invalid="ignore"):
         loss, accuracy = (
-            np.asarray(total) / np.asarray(report.tally.steps)
-            for total in (report.tally.loss, report.tally.accuracy)
+            np.asarray(total) / np.asarray(report.means.steps)
+            for total in (report.means.loss, report.means.accuracy)
         )
     return {
         "loss": loss,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from ferjax.config import TrainConfig
-from ferjax.ensemble import status as healths
+from ferjax.ensemble import status as statuses
 from ferjax.ensemble.parallel import ALONE, Split
 from ferjax.faces.images import mirror, normalise, to_network_size
 from ferjax.models.vit import Model, Output
@@ -23,8 +23,8 @@ from ferjax.models.vit import Model, Output
 __all__ = [
     "EnsembleState",
     "Feed",
+    "RunningMeans",
     "StepReport",
-    "Tally",
     "begins_interval",
     "epoch_order",
     "init",
@@ -38,7 +38,7 @@ __all__ = [
 Params = Any
 
 
-class Tally(NamedTuple):
+class RunningMeans(NamedTuple):
     """Sums over the steps that counted since the last line of the log: their number, loss (nats)
     and accuracy."""
 
@@ -50,7 +50,7 @@ class Tally(NamedTuple):
 class EnsembleState(NamedTuple):
     """What is carried from step to step; every leaf ``[member, ...]`` once stacked.
 
-    The tally is carried too, so that a resumed run goes on writing the log it would have written.
+    The means is carried too, so that a resumed run goes on writing the log it would have written.
     """
 
     params: Params
@@ -59,8 +59,8 @@ class EnsembleState(NamedTuple):
     step: jax.Array
     best_params: Params
     best_accuracy: jax.Array
-    health: healths.Health
-    tally: Tally
+    health: statuses.MemberStatus
+    means: RunningMeans
 
 
 class StepReport(NamedTuple):
@@ -69,8 +69,8 @@ class StepReport(NamedTuple):
 
     loss: jax.Array
     accuracy: jax.Array
-    health: healths.Health
-    tally: Tally
+    health: statuses.MemberStatus
+    means: RunningMeans
 
 
 class Feed(NamedTuple):
@@ -148,7 +148,7 @@ def init(
     seed: jax.Array,
     pretrained: Params | None = None,
 ) -> EnsembleState:
-    """A newborn member.
+    """A init_status member.
 
     Args:
       model: the network.
@@ -159,7 +159,7 @@ def init(
     """
     key = jax.random.key(seed)
     params = {**model.init(jax.random.fold_in(key, 0)), **(pretrained or {})}
-    tally = Tally(jnp.int32(0), jnp.float32(0), jnp.float32(0))
+    means = RunningMeans(jnp.int32(0), jnp.float32(0), jnp.float32(0))
     return EnsembleState(
         params,
         optimizer.init(params),
@@ -167,8 +167,8 @@ def init(
         jnp.int32(0),
         params,
         jnp.float32(-1.0),
-        healths.newborn(),
-        tally,
+        statuses.init_status(),
+        means,
     )
 
 
@@ -208,7 +208,7 @@ def train_step(
       optimizer: its optimiser.
       feed: where batches come from.
       accumulate: parts a batch is split into; their gradients are averaged before the one update.
-      lines: lines of the log in an epoch; the tally starts anew with each.
+      lines: lines of the log in an epoch; the means starts anew with each.
       max_bad: bad steps in a row that a member may take, see :mod:`ferjax.ensemble.status`.
       split: how replicas of a member share a batch. Rows and flips are drawn whole and then shared,
         so that they do not depend on it.
@@ -260,25 +260,25 @@ def train_step(
             mean = jax.tree.map(lambda x: x / accumulate, total)
         gradients, loss, right = split.mean(mean)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        health, counted, (params, opt_state) = healths.settle(
+        health, counted, (params, opt_state) = statuses.apply_or_skip(
             state.health,
-            healths.all_finite((loss, gradients)),
+            statuses.all_finite((loss, gradients)),
             max_bad,
             old=(state.params, state.opt_state),
             new=(optax.apply_updates(state.params, updates), opt_state),
             best=state.best_params,
         )
         carried = ~begins_interval(state.step, order.shape[0], lines)
-        tally = Tally(
+        means = RunningMeans(
             *(
                 jnp.where(carried, before, 0) + jnp.where(counted, now, 0)
-                for before, now in zip(state.tally, (jnp.int32(1), loss, right))
+                for before, now in zip(state.means, (jnp.int32(1), loss, right))
             )
         )
         state = state._replace(
-            params=params, opt_state=opt_state, step=state.step + 1, health=health, tally=tally
+            params=params, opt_state=opt_state, step=state.step + 1, health=health, means=means
         )
-        return state, StepReport(loss, right, health, tally)
+        return state, StepReport(loss, right, health, means)
 
     return step
 

@@ -1,6 +1,6 @@
 """Many processes as one program: joining them, and the few moments at which they must agree.
 
-Every process runs the same loop and feeds its own devices; the first, the *chief*, alone writes
+Every process runs the same loop and feeds its own devices; the first, the *primary*, alone writes
 logs and messages.
 """
 
@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-__all__ = ["agree", "chief", "first", "join"]
+__all__ = ["any_process", "initialize", "is_primary", "on_primary"]
 
 
-def join(
+def initialize(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
 ) -> None:
     """Joins this process to the others; call it before anything touches a device.
@@ -41,12 +41,12 @@ def join(
         raise ValueError(f"could not join the other processes: {error}") from error
 
 
-def chief() -> bool:
+def is_primary() -> bool:
     """Whether this process is the one that writes logs."""
     return jax.process_index() == 0
 
 
-def agree(*wishes: bool) -> tuple[bool, ...]:
+def any_process(*wishes: bool) -> tuple[bool, ...]:
     """Per wish, whether any process has it. All processes must call, and wait for each other."""
     if jax.process_count() == 1:
         return wishes
@@ -54,16 +54,16 @@ def agree(*wishes: bool) -> tuple[bool, ...]:
     return tuple(bool(wish) for wish in heard.any(axis=0))
 
 
-def first(action: Callable[[], None]) -> None:
-    """Lets the chief act while the others wait; if it fails, all of them fail with the same
+def on_primary(action: Callable[[], None]) -> None:
+    """Lets the primary process act while the others wait; if it fails, all of them fail with the same
     words."""
     error: Exception | None = None
-    if chief():
+    if is_primary():
         try:
             action()
         except Exception as caught:
             error = caught
-    (failed,) = agree(error is not None)
+    (failed,) = any_process(error is not None)
     if error is not None:
         raise error
     if failed:

@@ -18,19 +18,20 @@ import numpy as np
 from ferjax.config import Config, EvaluateConfig, load_config
 from ferjax.corruptions.suites import CORRUPTIONS, corrupt
 from ferjax.ensemble import checkpoint, densities, parallel
-from ferjax.ensemble.densities import Familiarity, Head
+from ferjax.ensemble.densities import Densities, Head
 from ferjax.ensemble.display import say
 from ferjax.ensemble.training import batches, progress
 from ferjax.faces.dataset import Faces
 from ferjax.faces.images import normalise, to_network_size
+from ferjax.files import write_atomically
 from ferjax.models import vit
 from ferjax.models.pretrained import load_tree
-from ferjax.predictions import Predictions, write_atomically
+from ferjax.predictions import Predictions
 
 __all__ = [
     "Condition",
     "Trained",
-    "fit_familiarity",
+    "fit_densities",
     "load_run",
     "one_member",
     "plan",
@@ -48,7 +49,7 @@ class Trained(NamedTuple):
     params: Any
     trunk: Any
     best_accuracy: np.ndarray
-    familiarity: Familiarity | None = None
+    familiarity: Densities | None = None
 
 
 def load_run(folder: Path) -> Trained:
@@ -110,11 +111,11 @@ def one_member(trained: Trained, member: int) -> Any:
 def _one_member(trained: Trained, corruption: str | None) -> Callable:
     """One member's way from stored faces to a view of them, and to the pictures it saw."""
     config = trained.config
-    view = densities.viewer(trained.config.model)
+    view = densities.make_forward(trained.config.model)
 
     def look(
         params: Any, trunk: Any, images: jax.Array, ids: jax.Array, severity: jax.Array
-    ) -> tuple[densities.View, jax.Array]:
+    ) -> tuple[densities.ForwardOutputs, jax.Array]:
         pictures = to_network_size(images, config.model.image_size)
         if corruption is not None:
             pictures = corrupt(corruption, pictures, severity, ids, seed=config.evaluate.seed)
@@ -212,11 +213,11 @@ def _spread(faces: Faces, most: int) -> Faces:
     return faces.take(np.unique(np.linspace(0, len(faces.ids) - 1, most).astype(int)))
 
 
-def fit_familiarity(trained: Trained, faces: Faces) -> tuple[Familiarity, Head]:
-    """Fits the run's densities on (at most ``evaluate.familiar_faces`` of) its clean training
+def fit_densities(trained: Trained, faces: Faces) -> tuple[Densities, Head]:
+    """Fits the run's densities on (at most ``evaluate.density_faces`` of) its clean training
     faces."""
     config = trained.config.evaluate
-    faces = _spread(faces, config.familiar_faces)
+    faces = _spread(faces, config.density_faces)
     look = _one_member(trained, None)
     layout = parallel.lay_out(len(trained.config.train.seeds))
     mapped = parallel.map_members(
@@ -285,7 +286,7 @@ def predict_conditions(
     conditions = plan(config, faces)
     missing = [c for c in conditions if not (folder / f"{c.name}.npz").is_file()]
     if missing:
-        known, head = fit_familiarity(trained, faces["train"])
+        known, head = fit_densities(trained, faces["train"])
         densities.save(known, folder.parent)
         trained = trained._replace(familiarity=known)
     compiled: dict[str | None, Callable] = {}
@@ -335,7 +336,7 @@ def _forget_others(trained: Trained, folder: Path) -> None:
                 "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy],
                 "seeds": config.train.seeds,
                 "noise_seed": config.evaluate.seed,
-                "familiar_faces": config.evaluate.familiar_faces,
+                "density_faces": config.evaluate.density_faces,
                 "data": {
                     name: value
                     for name, value in dataclasses.asdict(config.data).items()

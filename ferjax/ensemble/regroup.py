@@ -23,10 +23,10 @@ from ferjax.ensemble.folder import RunFolder, changed_settings
 from ferjax.ensemble.log import read_log
 from ferjax.models import vit
 
-__all__ = ["Roster", "merge", "open_roster", "take"]
+__all__ = ["RunMembers", "merge", "open_run_members", "take"]
 
 
-class Roster(NamedTuple):
+class RunMembers(NamedTuple):
     """A run laid open: where it is, its configuration, its newest whole checkpoint ``[M, ...]``,
     and its log."""
 
@@ -44,7 +44,7 @@ def _like(config: Config) -> members.EnsembleState:
     return jax.eval_shape(jax.vmap(lambda seed: members.init(model, optimizer, seed)), seeds)
 
 
-def open_roster(path: Path) -> Roster:
+def open_run_members(path: Path) -> RunMembers:
     """Reads a run, optimiser and all.
 
     Raises:
@@ -64,10 +64,10 @@ def open_roster(path: Path) -> Roster:
     step, state = checkpoint.read(
         folder.checkpoints, len(config.train.seeds), like=_like(config), report=say
     )
-    return Roster(folder, config, step, state, read_log(folder.log))
+    return RunMembers(folder, config, step, state, read_log(folder.log))
 
 
-def _write(out: Path, roster: Roster) -> Path:
+def _write(out: Path, roster: RunMembers) -> Path:
     """Writes a roster as a run folder, in one piece; ``roster.folder`` gives the trunk."""
     out = Path(out)
     if out.exists():
@@ -110,7 +110,7 @@ def take(path: Path, chosen: Sequence[int], out: Path) -> Path:
       ValueError: if a member is named that is not there, or twice, or none.
       FileExistsError: if ``out`` exists.
     """
-    roster = open_roster(path)
+    roster = open_run_members(path)
     count = len(roster.config.train.seeds)
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= k < count for k in chosen):
         raise ValueError(
@@ -137,7 +137,7 @@ def merge(paths: Sequence[Path], out: Path) -> Path:
     """
     if len(paths) < 2:
         raise ValueError(f"a merger needs at least two runs, got {len(paths)}")
-    rosters = [open_roster(path) for path in paths]
+    rosters = [open_run_members(path) for path in paths]
     first = rosters[0]
     seeds = [seed for roster in rosters for seed in roster.config.train.seeds]
     twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
@@ -176,7 +176,7 @@ def _stack(*leaves: Any) -> Any:
     return np.concatenate(leaves)
 
 
-def _merged_lines(rosters: Sequence[Roster]) -> list[dict]:
+def _merged_lines(rosters: Sequence[RunMembers]) -> list[dict]:
     by_step = [
         {line["step"]: _own(line, range(len(roster.config.train.seeds))) for line in roster.lines}
         for roster in rosters

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Health", "all_finite", "newborn", "settle"]
+__all__ = ["MemberStatus", "all_finite", "apply_or_skip", "init_status"]
 
 Tree = Any
 
 
-class Health(NamedTuple):
+class MemberStatus(NamedTuple):
     """A member's record, each ``[member]`` once stacked: steps skipped in all and in a row, and
     what was done about it."""
 
@@ -27,9 +27,9 @@ class Health(NamedTuple):
     frozen: jax.Array
 
 
-def newborn() -> Health:
+def init_status() -> MemberStatus:
     """The record of a member that has taken no step."""
-    return Health(jnp.int32(0), jnp.int32(0), jnp.asarray(False), jnp.asarray(False))
+    return MemberStatus(jnp.int32(0), jnp.int32(0), jnp.asarray(False), jnp.asarray(False))
 
 
 def all_finite(tree: Tree) -> jax.Array:
@@ -41,15 +41,15 @@ def _choose(first: jax.Array, one: Tree, other: Tree) -> Tree:
     return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
 
 
-def settle(
-    health: Health,
+def apply_or_skip(
+    health: MemberStatus,
     finite: jax.Array,
     max_bad: int,
     *,
     old: tuple[Tree, Tree],
     new: tuple[Tree, Tree],
     best: Tree,
-) -> tuple[Health, jax.Array, tuple[Tree, Tree]]:
+) -> tuple[MemberStatus, jax.Array, tuple[Tree, Tree]]:
     """What a member carries on with after a step.
 
     Args:
@@ -63,8 +63,8 @@ def settle(
     Returns:
       The record, whether the step counted, and parameters and optimiser state.
 
-    >>> sick = newborn()._replace(streak=jnp.int32(1))
-    >>> health, counted, (params, _) = settle(sick, jnp.asarray(False), 2, old=(jnp.nan, 0.5), new=(7.0, 0.6), best=3.0)
+    >>> sick = init_status()._replace(streak=jnp.int32(1))
+    >>> health, counted, (params, _) = apply_or_skip(sick, jnp.asarray(False), 2, old=(jnp.nan, 0.5), new=(7.0, 0.6), best=3.0)
     >>> bool(health.restored), bool(health.frozen), bool(counted), float(params)
     (True, False, False, 3.0)
     """
@@ -81,7 +81,7 @@ def settle(
         old[1],
     )
     kept = _choose(restore, (best, fresh), old)
-    health = Health(
+    health = MemberStatus(
         skipped=health.skipped + (~finite & ~health.frozen),
         streak=jnp.where(restore, 0, streak),
         restored=health.restored | restore,

@@ -217,7 +217,9 @@ def train(
         leaf.size * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(jax.eval_shape(checkpoint.without_keys, programs.like))
     )
-    multihost.first(lambda: run.open(config, resume=resume, needed=size * (c.keep_checkpoints + 1)))
+    multihost.on_primary(
+        lambda: run.open(config, resume=resume, needed=size * (c.keep_checkpoints + 1))
+    )
     try:
         with Stop() as stop:
             if frozen is not None:
@@ -228,7 +230,7 @@ def train(
                     if trunk is None
                     else trunk
                 )
-                multihost.first(
+                multihost.on_primary(
                     lambda: None if run.trunk.is_file() else save_tree(frozen, run.trunk)
                 )
             first, state = (
@@ -243,10 +245,10 @@ def train(
                 valid.q,
                 steps=steps,
                 faces_per_step=c.batch_size * len(c.seeds),
-                writes=multihost.chief(),
+                writes=multihost.is_primary(),
                 show=show,
             )
-            if multihost.chief():
+            if multihost.is_primary():
                 say(
                     f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and member"
                     + (f"; resuming after step {first}" if first else "")
@@ -327,7 +329,7 @@ class _Show:
         self.bar = progress("training")
 
     def __call__(self, line: dict) -> None:
-        if not multihost.chief():
+        if not multihost.is_primary():
             return
         seeds = self._config.train.seeds
         self.bar.show(members_table(line, seeds))
@@ -369,7 +371,7 @@ def _loop(
     order = None
     running = deque[jax.Array]()
     began = saved = time.monotonic()
-    stop.gently = True
+    stop.graceful = True
     with bar as advance:
         advance(first / total)
         for step in range(first, total):
@@ -395,7 +397,9 @@ def _loop(
             stopping = stop.asked is not None
             due = time.monotonic() - saved >= 60 * c.checkpoint_every and not checkpoints.busy
             if not layout.alone:  # several processes must save the same step, and may only wait for each other at a line
-                stopping, due = multihost.agree(stopping, due) if line_ends else (False, False)
+                stopping, due = (
+                    multihost.any_process(stopping, due) if line_ends else (False, False)
+                )
             if stopping or due or done == total:
                 log.flush()
                 checkpoints.save(done, state)

@@ -59,7 +59,7 @@ def _correlation(x: jax.Array, y: jax.Array, weights: jax.Array) -> jax.Array:
 @functools.partial(jax.jit, static_argnames="most")
 def _ceiling(votes: jax.Array, key: jax.Array, weights: jax.Array, most: int) -> jax.Array:
     def of(w: jax.Array) -> jax.Array:
-        return metrics.spearman_ceiling(votes, key, w, splits=CEILING_SPLITS, most=most)
+        return metrics.noise_ceiling(votes, key, w, splits=CEILING_SPLITS, most=most)
 
     return bootstrap.resampled(of, weights, batch=256)
 

@@ -36,7 +36,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ferjax.faces import votes as votes_of
-from ferjax.predictions import Predictions, read_arrays
+from ferjax.files import read_arrays
+from ferjax.predictions import Predictions
 
 __all__ = ["Votes", "load", "read_condition", "read_votes", "to_log_probs"]
 

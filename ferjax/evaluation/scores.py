@@ -32,7 +32,7 @@ _MORE = {
     "head_density": "class density, head (DDU)",
     "head_neighbour": "nearest neighbour, head",
     "texture": "texture",
-    "unfamiliarity": "unfamiliarity (texture + early blocks)",
+    "ood_density": "ood_density (texture + early blocks)",
     "l_uar": "L-UAR (seven features)",
     "l_uar_density": "L-UAR with densities",
     "random": "random router",

@@ -1,7 +1,7 @@
 """Thresholds of the routers, chosen on valid faces alone, and what they do to every condition.
 
 Two routers read the same members: ``uar`` is the paper's (defer on aleatoric, reject on epistemic);
-``familiarity``, where densities were fitted, rejects on unfamiliarity instead. References: arXiv
+``familiarity``, where densities were fitted, rejects on ood_density instead. References: arXiv
 2606.22725; :mod:`ferjax.conformal`.
 """
 
@@ -20,7 +20,7 @@ from ferjax.predictions import Predictions
 
 __all__ = ["certified_defer_threshold", "choose_thresholds", "decisions", "threshold_grid"]
 
-REJECT_SCORES = {"uar": "epistemic", "familiarity": "unfamiliarity"}
+REJECT_SCORES = {"uar": "epistemic", "familiarity": "ood_density"}
 """Router -> the score it rejects on."""
 
 
@@ -50,7 +50,7 @@ def choose_thresholds(
       promise anything), and the ``certificate``.
     """
     scores = scores_of.from_predictions(valid)
-    defer_above = float(compiled.share_threshold(scores["aleatoric"], defer_share))
+    defer_above = float(compiled.quantile_threshold(scores["aleatoric"], defer_share))
     mean = compiled.mean_log_probs(valid.log_probs)
     predicted = jnp.argmax(mean, -1)
     classes = mean.shape[-1]
@@ -84,7 +84,7 @@ def choose_thresholds(
                     np.asarray(scores["aleatoric"]),
                     wrong,
                     passes,
-                    most=accept_error,
+                    max_error=accept_error,
                     delta=1 - confidence,
                 )
                 routers[name]["certificate"] = {
@@ -122,21 +122,21 @@ def certified_defer_threshold(
     wrong: np.ndarray,
     passes: np.ndarray,
     *,
-    most: float,
+    max_error: float,
     delta: float,
     steps: int = 40,
 ) -> dict:
-    """The most lenient defer threshold with "error among accepted <= ``most``", promised with
+    """The most lenient defer threshold with "error among accepted <= ``max_error``", promised with
     probability >= 1 - δ.
 
     Every other face proposes thresholds (its quantiles of aleatoric, from the first that accepts
-    enough to certify anything); the others certify (:func:`thresholds.certify`).
+    enough to learn_then_test anything); the others learn_then_test (:func:`thresholds.learn_then_test`).
 
     Args:
       aleatoric: ``[face]`` of valid faces.
       wrong: ``[face]`` whether the predicted class is not the most voted one.
       passes: ``[face]`` whether the reject threshold lets it pass.
-      most: ε.
+      max_error: ε.
       delta: δ.
       steps: thresholds proposed.
 
@@ -155,17 +155,21 @@ def certified_defer_threshold(
     accepted = inside.sum(0)
     errors = (inside & wrong[prove][:, None]).sum(0)
 
-    def proven(most: float) -> np.ndarray:
-        return np.asarray(compiled.certify(errors, accepted, most=most, delta=delta, first=first))
+    def proven(max_error: float) -> np.ndarray:
+        return np.asarray(
+            compiled.learn_then_test(
+                errors, accepted, max_error=max_error, delta=delta, first=first
+            )
+        )
 
-    certified = proven(most)
+    certified = proven(max_error)
     if not certified.any():
         tried = [percent / 100 for percent in range(1, 100)]
         best = bisect.bisect_left(
             tried, True, key=lambda e: bool(proven(e).any())
         )  # a weaker promise is never harder to keep
         raise ValueError(
-            f"an error of at most {most:.0%} among accepted faces cannot be promised with confidence {1 - delta:.0%}"
+            f"an error of at most {max_error:.0%} among accepted faces cannot be promised with confidence {1 - delta:.0%}"
             + (
                 f"; the best that can is {tried[best]:.0%}"
                 if best < len(tried)
@@ -254,11 +258,11 @@ def threshold_grid(
     counts = _grid(joined["defer"], joined["reject"], axes["defer"], axes["reject"], groups, wrong)
     clean = jax.tree.map(lambda c: c[:2].sum(0), counts)
     error = clean.errors / jnp.maximum(clean.accept, 1)
-    most = rule.get("certificate", {}).get("accept_error", 1.0)
+    max_error = rule.get("certificate", {}).get("accept_error", 1.0)
     cell = compiled.best_cell(
         clean.accept,
         (clean.reject <= chosen["false_rejection"] * len(test.ids))
-        & (error <= most)
+        & (error <= max_error)
         & (clean.accept > 0),
     )
     best = (int(cell.row), int(cell.column)) if bool(cell.found) else (-1, -1)

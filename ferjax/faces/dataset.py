@@ -9,7 +9,7 @@ import numpy as np
 from ferjax.config import DataConfig
 from ferjax.faces import ferplus, synthetic, votes
 
-__all__ = ["Faces", "count", "load", "twins"]
+__all__ = ["Faces", "count", "duplicates", "load"]
 
 
 class Faces(NamedTuple):
@@ -37,7 +37,7 @@ def _digests(images: np.ndarray) -> np.ndarray:
     )
 
 
-def twins(images: np.ndarray) -> np.ndarray:
+def duplicates(images: np.ndarray) -> np.ndarray:
     """Group number of each picture, ``[face]``; pixel-identical pictures share one."""
     return np.unique(_digests(images), return_inverse=True)[1]
 

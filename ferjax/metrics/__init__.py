@@ -2,11 +2,11 @@
 gains.
 
 All of them are pure, exact under ties and take optional ``weights [face]``; undefined cases are
-NaN, never a silent 0 or 1. They live, by idea, in :mod:`ferjax.metrics.ranking`,
-:mod:`ferjax.metrics.calibration` and :mod:`ferjax.metrics.selective`.
+NaN, never a silent 0 or 1. They live, by idea, in :mod:`ferjax.metrics._ranking`,
+:mod:`ferjax.metrics._calibration` and :mod:`ferjax.metrics._selective`.
 """
 
-from ferjax.metrics.calibration import (
+from ferjax.metrics._calibration import (
     Bins,
     accuracy,
     brier,
@@ -17,16 +17,16 @@ from ferjax.metrics.calibration import (
     reliability_bins,
     vote_accuracy,
 )
-from ferjax.metrics.ranking import (
+from ferjax.metrics._ranking import (
     aupr,
     auroc,
     auroc_between,
     fpr_at_tpr,
     kendall,
+    noise_ceiling,
     spearman,
-    spearman_ceiling,
 )
-from ferjax.metrics.selective import (
+from ferjax.metrics._selective import (
     SelectiveRisk,
     augrc,
     aurc,
@@ -54,10 +54,10 @@ __all__ = [
     "kendall",
     "kl",
     "nll",
+    "noise_ceiling",
     "reliability_bins",
     "risk_at_coverage",
     "selective_risk",
     "spearman",
-    "spearman_ceiling",
     "vote_accuracy",
 ]

@@ -14,8 +14,8 @@ from safetensors.numpy import save
 
 from ferjax.config import ModelConfig
 from ferjax.faces.votes import CLASSES
+from ferjax.files import write_atomically
 from ferjax.models import state_dicts
-from ferjax.predictions import write_atomically
 
 __all__ = ["load_pretrained", "load_tree", "read_state", "save_tree", "write_hugging_face"]
 

@@ -33,9 +33,9 @@ __all__ = [
     "final_tokens",
     "members_model",
     "split",
-    "tapped",
     "trunk_model",
     "vit",
+    "with_intermediates",
 ]
 
 NUM_CLASSES = 8
@@ -248,7 +248,7 @@ def vit(config: ModelConfig, start: int = 0, stop: int | None = None) -> Model:
     return Model(init, apply)
 
 
-def tapped(
+def with_intermediates(
     config: ModelConfig, start: int, stop: int | None, blocks: tuple[int, ...]
 ) -> Callable[[Params, jax.Array], Any]:
     """Blocks ``start..stop`` with a look inside: ``(params, inputs) -> (output, {block:

@@ -48,7 +48,7 @@ _MAIN = {
     "max_prob": "#6a4c93",
     "single_max_prob": "#7a7a7a",
 }
-_FIRST = ("unfamiliarity", "l_uar", "head_density")
+_FIRST = ("ood_density", "l_uar", "head_density")
 _MORE = ("#2a7f62", "#00798c", "#8c564b", "#bc5090", "#5c7c2f")
 
 

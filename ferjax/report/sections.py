@@ -309,7 +309,7 @@ def _two_by_two(tables: Mapping, figures: Mapping, faces: Sequence, about: Mappi
         for name, r in cross.items()
     ]
     words = _p(
-        "A claim that aleatoric means ambiguity and epistemic means unfamiliarity holds only if each follows its own target better than "
+        "A claim that aleatoric means ambiguity and epistemic means ood_density holds only if each follows its own target better than "
         "the other does, and better than scores that need no decomposition. The last column is paired: how much better epistemic sees "
         "shift than the score in that row. The two uncertainties' own rank correlation on clean faces is "
         f"{own['value']:.2f} ({own['low']:.2f} – {own['high']:.2f})."

@@ -18,7 +18,8 @@ from ferjax.evaluation import compiled, intervals, routing_comparison, validatio
 from ferjax.evaluation import scores as scores_of
 from ferjax.evaluation import thresholds as threshold_choice
 from ferjax.faces import votes as votes_of
-from ferjax.predictions import Predictions, write_atomically
+from ferjax.files import write_atomically
+from ferjax.predictions import Predictions
 from ferjax.report import conclusions, html, plots, sections
 
 __all__ = ["evaluate", "rows", "write_json"]

@@ -9,26 +9,26 @@ import numpy as np
 
 from ferjax.serving.router import Decision
 
-__all__ = ["Wall"]
+__all__ = ["ContactSheet"]
 
 PICTURES = 64
 
 
-class _Brick(NamedTuple):
+class _Tile(NamedTuple):
     number: int
     name: str
     face: np.ndarray
     decision: Decision
 
 
-class Wall:
+class ContactSheet:
     """Keeps up to 64 routed faces, each that went by with the same chance (Vitter's reservoir
     sampling), and draws them."""
 
     def __init__(self, pictures: int = PICTURES):
         self._pictures = pictures
         self._seen = 0
-        self._kept = list[_Brick]()
+        self._kept = list[_Tile]()
         self._luck = random.Random(0)
 
     def watch(
@@ -39,7 +39,7 @@ class Wall:
             return
         at = self._seen if self._seen < self._pictures else self._luck.randrange(self._seen + 1)
         if at < self._pictures:
-            brick = _Brick(self._seen, Path(record["path"]).name, face, decision)
+            brick = _Tile(self._seen, Path(record["path"]).name, face, decision)
             self._kept[at : at + 1] = [brick]
         self._seen += 1
 

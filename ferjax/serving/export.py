@@ -6,7 +6,7 @@ The file is a zip archive, readable without ferjax:
 * ``ferjax.json``: thresholds, class names, face side, provenance, and the parity check made at
   export;
 * ``program.stablehlo``: ``jax.export`` of ``(weights, images uint8 [batch, side, side], limits) ->
-  Judgement``, any batch;
+  RouterOutput``, any batch;
 * ``weights/NNN.npy``: the program's weights, in the order of its first argument; not constants, so
   that loading is quick.
 
@@ -31,7 +31,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from ferjax.faces.ferplus import SIDE
 from ferjax.faces.votes import CLASSES
-from ferjax.predictions import write_atomically
+from ferjax.files import write_atomically
 from ferjax.serving import program
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def _unpack(file: Any, name: str, thresholds: Mapping | None = None) -> program.
     limits = program.limits_of({**rules, **chosen})
     call = jax.jit(exported.call)
     return program.Program(
-        lambda images: program.Judgement(*call(weights, images, limits)),
+        lambda images: program.RouterOutput(*call(weights, images, limits)),
         dict(thresholds or about["thresholds"]),
         tuple(about["classes"]),
         about["side"],

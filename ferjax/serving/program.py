@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # a file opens without the ensemble
     from ferjax.ensemble.prediction import Trained
 
 __all__ = [
-    "Judgement",
     "Program",
+    "RouterOutput",
     "Rule",
     "from_trained",
     "judge",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class Judgement(NamedTuple):
+class RouterOutput(NamedTuple):
     """``action`` router -> int32 ``[face]``, ``probs [face, class]`` of the ensemble, ``scores``
     name -> ``[face]``."""
 
@@ -57,10 +57,10 @@ class Rule(NamedTuple):
 
 
 class Program(NamedTuple):
-    """``judge(images uint8 [batch, side, side]) -> Judgement``, and what there is to know about
+    """``judge(images uint8 [batch, side, side]) -> RouterOutput``, and what there is to know about
     it."""
 
-    judge: Callable[[np.ndarray], Judgement]
+    judge: Callable[[np.ndarray], RouterOutput]
     thresholds: dict
     classes: tuple[str, ...] = CLASSES
     side: int = SIDE
@@ -129,7 +129,7 @@ def judge(
     densities: Mapping[str, jax.Array],
     limits: Mapping[str, tuple],
     rules: Mapping[str, Rule],
-) -> Judgement:
+) -> RouterOutput:
     """Decomposition and every router's decision, for use inside a compiled program.
 
     Args:
@@ -148,10 +148,10 @@ def judge(
         for name, rule in rules.items()
         if {rule.defer, rule.reject} <= set(scores)
     }
-    return Judgement(action, jnp.exp(uncertainty.mean_log_probs(log_probs)), scores)
+    return RouterOutput(action, jnp.exp(uncertainty.mean_log_probs(log_probs)), scores)
 
 
-def require(judged: Judgement, name: str, rule: Rule) -> None:
+def require(judged: RouterOutput, name: str, rule: Rule) -> None:
     """Refuses a router whose scores the ensemble does not have.
 
     Raises:
@@ -161,7 +161,7 @@ def require(judged: Judgement, name: str, rule: Rule) -> None:
         missing = {rule.defer, rule.reject} - set(judged.scores)
         raise ValueError(
             f"router {name!r} reads {', '.join(sorted(missing))}; this ensemble has {', '.join(judged.scores)} "
-            "(`ferjax evaluate` fits densities and keeps them in the run's familiarity.safetensors)"
+            "(`ferjax evaluate` fits densities and keeps them in the run's densities.safetensors)"
         )
 
 
@@ -194,8 +194,10 @@ def _forward(
     return forward
 
 
-def traceable(trained: "Trained", rules: Mapping[str, Rule]) -> Callable[[Any, Mapping], Judgement]:
-    """The whole way as one function ``(images, limits) -> Judgement`` on one device, for compiling
+def traceable(
+    trained: "Trained", rules: Mapping[str, Rule]
+) -> Callable[[Any, Mapping], RouterOutput]:
+    """The whole way as one function ``(images, limits) -> RouterOutput`` on one device, for compiling
     into a file."""
     forward = _forward(trained, whole=True)
     return lambda images, limits: judge(*forward(images), limits, rules)

@@ -204,11 +204,11 @@ class Router:
             else np.zeros((0, side, side), np.uint8)
         )
 
-    def _judge(self, faces: np.ndarray) -> program.Judgement:
+    def _judge(self, faces: np.ndarray) -> program.RouterOutput:
         empty = np.zeros((self.batch_size - len(faces), *faces.shape[1:]), np.uint8)
         return self.program.judge(np.concatenate([faces, empty]))
 
-    def _decisions(self, judged: program.Judgement, count: int) -> list[Decision]:
+    def _decisions(self, judged: program.RouterOutput, count: int) -> list[Decision]:
         names = ("aleatoric", "epistemic", *self.extra_scores)
         action, probs, scores = jax.device_get(
             (judged.action[self.name], judged.probs, {n: judged.scores[n] for n in names})

@@ -36,7 +36,7 @@ def test_a_block_is_looked_at_where_it_lives(blocks, trunk, own):
     )
     frozen, trained = vit.split(whole, config)
     inputs = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
-    seen = densities.viewer(config)(trained, frozen or None, inputs)
+    seen = densities.make_forward(config)(trained, frozen or None, inputs)
     assert (set(seen.trunk), set(seen.own)) == (trunk, own)
     tokens = vit.vit(config, 0, 1).apply(whole if blocks is None else {**frozen, **trained}, inputs)
     expected = jnp.concatenate([tokens[:, 0], tokens[:, 1:].mean(1)], -1)
@@ -53,7 +53,9 @@ def test_a_block_is_looked_at_where_it_lives(blocks, trunk, own):
 def test_texture_sees_blur_and_noise_and_not_the_enlargement(faces):
     """The enlargement leaves directions without any energy; a score must not live on those."""
     ids = jnp.arange(len(faces))
-    empty = densities.View(*(jnp.zeros((1, 120, 2)) for _ in range(2)), jnp.zeros((1, 120)), {}, {})
+    empty = densities.ForwardOutputs(
+        *(jnp.zeros((1, 120, 2)) for _ in range(2)), jnp.zeros((1, 120)), {}, {}
+    )
     known = densities.fit(empty, faces[:80])
     scores = {}
     for size in (48, 56):
@@ -92,6 +94,8 @@ def test_densities_come_back_from_disk_as_they_were(run, tiny_faces, tmp_path):
 def test_too_few_faces_are_refused(faces):
     with pytest.raises(ValueError, match="at least 20 clean training faces, got 7"):
         densities.fit(
-            densities.View(*(jnp.zeros((1, 7, 2)) for _ in range(2)), jnp.zeros((1, 7)), {}, {}),
+            densities.ForwardOutputs(
+                *(jnp.zeros((1, 7, 2)) for _ in range(2)), jnp.zeros((1, 7)), {}, {}
+            ),
             faces[:7],
         )

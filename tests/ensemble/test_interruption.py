@@ -14,7 +14,7 @@ from ferjax.ensemble.interruption import EXIT_STATUS, Interrupted, Stop
 def test_a_signal_is_heard_and_handlers_are_given_back(number):
     before = signal.getsignal(number)
     with Stop() as stop:
-        stop.gently = True
+        stop.graceful = True
         assert stop.asked is None
         signal.raise_signal(number)
         assert stop.asked == number
@@ -34,7 +34,7 @@ def test_statuses_are_distinct():
 
 def test_a_second_ctrl_c_stops_at_once_whatever_python_is_doing():
     code = (
-        "import signal, time\nfrom ferjax.ensemble.interruption import Stop\nwith Stop() as stop:\n    stop.gently = True\n"
+        "import signal, time\nfrom ferjax.ensemble.interruption import Stop\nwith Stop() as stop:\n    stop.graceful = True\n"
         "    signal.raise_signal(signal.SIGINT)\n    print(stop.asked.name, flush=True)\n    signal.raise_signal(signal.SIGINT)\n"
         "    print('late')"
     )

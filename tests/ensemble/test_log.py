@@ -21,13 +21,13 @@ def report(loss, steps, skipped=0, frozen=False):
     return members.StepReport(
         zeros,
         zeros,
-        status.Health(
+        status.MemberStatus(
             jnp.array([0, skipped]),
             jnp.zeros(2, int),
             jnp.zeros(2, bool),
             jnp.array([False, frozen]),
         ),
-        members.Tally(counts, jnp.array([6.0, loss]), counts / 2),
+        members.RunningMeans(counts, jnp.array([6.0, loss]), counts / 2),
     )
 
 

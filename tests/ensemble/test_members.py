@@ -182,7 +182,7 @@ def test_validation_keeps_the_best_parameters_and_ignores_padding():
         jnp.int32(0),
         {"answer": jnp.zeros(8)},
         jnp.float32(-1),
-        status.newborn(),
+        status.init_status(),
         None,
     )
     state, log_probs = run(state, batches, labels)

@@ -82,16 +82,16 @@ def test_processes_train_what_one_trains_and_the_first_one_tells(alone, tmp_path
 
 def test_half_a_description_of_a_cluster_is_refused():
     with pytest.raises(ValueError, match="go together"):
-        multihost.join("127.0.0.1:1234", 2)
+        multihost.initialize("127.0.0.1:1234", 2)
     with pytest.raises(ValueError, match=r"--process must be in 0\.\.1, got 2"):
-        multihost.join("127.0.0.1:1234", 2, 2)
+        multihost.initialize("127.0.0.1:1234", 2, 2)
 
 
 def test_one_process_agrees_with_itself_and_is_its_own_chief():
-    assert multihost.agree(True, False) == (True, False)
-    assert multihost.chief()
+    assert multihost.any_process(True, False) == (True, False)
+    assert multihost.is_primary()
     done = []
-    multihost.first(lambda: done.append(1))
+    multihost.on_primary(lambda: done.append(1))
     assert done == [1]
     with pytest.raises(KeyError, match="'absent'"):
-        multihost.first(lambda: {}["absent"])
+        multihost.on_primary(lambda: {}["absent"])

@@ -168,9 +168,9 @@ def trained_alone():
     judge = jax.jit(judge)
     losses = []
     log_probs = []
-    newborn = born(SEEDS)
+    init_status = born(SEEDS)
     for m in range(len(SEEDS)):
-        state = jax.tree.map(lambda leaf, m=m: leaf[m], newborn)
+        state = jax.tree.map(lambda leaf, m=m: leaf[m], init_status)
         own = []
         for i in range(STEPS):
             state, report = step(

@@ -51,7 +51,7 @@ def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
     some = np.array([17, 3, 11])
     log_probs, of_some = prediction.predict(compiled["gnoise"], images[some], ids[some], 8, 3)
     np.testing.assert_allclose(log_probs, whole[:, some], atol=1e-5)
-    assert {"unfamiliarity", "texture", "energy"} <= set(scores)
+    assert {"ood_density", "texture", "energy"} <= set(scores)
     for name, values in scores.items():
         assert values.shape == (19,)
         np.testing.assert_allclose(of_some[name], values[some], rtol=1e-3, atol=1e-3, err_msg=name)
@@ -75,7 +75,7 @@ def test_every_condition_is_on_disk_with_the_same_faces(run, tiny_faces):
         np.testing.assert_array_equal(p.ids, faces.ids)
         np.testing.assert_array_equal(p.votes, faces.votes)
         assert p.log_probs.shape == (3, len(faces.ids), 8)
-        assert {"unfamiliarity", "energy", "head_relative", "block_1"} <= set(p.scores)
+        assert {"ood_density", "energy", "head_relative", "block_1"} <= set(p.scores)
         assert all(np.isfinite(score).all() for score in p.scores.values())
     assert (files["gnoise_5"].corruption, files["gnoise_5"].severity) == ("gnoise", 5)
 

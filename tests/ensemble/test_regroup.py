@@ -36,8 +36,8 @@ def parts(run, tmp_path_factory):
 
 
 def test_a_slice_is_a_run_with_everything_its_members_had(run, parts):
-    whole = regroup.open_roster(run)
-    two = regroup.open_roster(parts[0])
+    whole = regroup.open_run_members(run)
+    two = regroup.open_run_members(parts[0])
     assert two.config == dataclasses.replace(
         whole.config, train=dataclasses.replace(whole.config.train, seeds=(3, 1))
     )
@@ -51,9 +51,9 @@ def test_a_slice_is_a_run_with_everything_its_members_had(run, parts):
 
 
 def test_a_merger_undoes_slices(run, parts, tmp_path):
-    merged = regroup.open_roster(regroup.merge(parts, tmp_path / "merged"))
+    merged = regroup.open_run_members(regroup.merge(parts, tmp_path / "merged"))
     assert merged.config.train.seeds == (3, 1, 2)
-    assert_members(merged.state, regroup.open_roster(run).state, np.array([2, 0, 1]))
+    assert_members(merged.state, regroup.open_run_members(run).state, np.array([2, 0, 1]))
     assert len(merged.lines[-1]["valid_accuracy"]) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
@@ -101,8 +101,8 @@ def test_added_members_are_those_the_run_would_have_had(run, parts, tmp_path, ca
     assert ferjax("members", "add", parts[0], "--seeds", 1, "--out", tmp_path / "grown") == 2
     assert "seeds [1] already" in " ".join(capsys.readouterr().err.split())
     assert ferjax("members", "add", parts[0], "--seeds", 2, "--out", tmp_path / "grown") == 0
-    grown = regroup.open_roster(tmp_path / "grown")
-    whole = regroup.open_roster(run)
+    grown = regroup.open_run_members(tmp_path / "grown")
+    whole = regroup.open_run_members(run)
     assert grown.config.train.seeds == (3, 1, 2)
     for a, b in zip(
         jax.tree.leaves(grown.state.params), jax.tree.leaves(whole.state.params), strict=True

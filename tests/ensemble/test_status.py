@@ -10,13 +10,13 @@ from ferjax.ensemble import status
 def live(finite, max_bad=2):
     """A member whose parameter grows by one with each step that counts; its best parameter is
     100."""
-    record = status.newborn()
+    record = status.init_status()
     params = jnp.float32(0)
     moments = (jnp.int32(7), jnp.float32(0.5))
     history = []
-    settle = jax.jit(status.settle, static_argnums=2)
+    apply_or_skip = jax.jit(status.apply_or_skip, static_argnums=2)
     for ok in finite:
-        record, counted, (params, moments) = settle(
+        record, counted, (params, moments) = apply_or_skip(
             record,
             jnp.asarray(ok),
             max_bad,

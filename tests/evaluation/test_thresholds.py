@@ -28,11 +28,9 @@ def test_thresholds_keep_their_promises_on_valid_and_look_at_nothing_else(predic
 def test_a_run_with_densities_has_a_second_router(predicted):
     valid = predicted["valid"]
     strange = np.linspace(0, 1, len(valid.ids)).astype(np.float32)
-    got = thresholds.choose_thresholds(
-        dataclasses.replace(valid, scores={"unfamiliarity": strange})
-    )
+    got = thresholds.choose_thresholds(dataclasses.replace(valid, scores={"ood_density": strange}))
     assert list(got["routers"]) == ["uar", "familiarity"]
-    assert got["routers"]["familiarity"]["reject"]["score"] == "unfamiliarity"
+    assert got["routers"]["familiarity"]["reject"]["score"] == "ood_density"
     assert (strange > got["routers"]["familiarity"]["reject"]["above"]).mean() <= 0.05
 
 
@@ -52,16 +50,16 @@ def test_a_certificate_or_the_best_there_is():
     aleatoric = rng.random(2000)
     wrong = rng.random(2000) < 0.3 * aleatoric
     everyone = np.ones(2000, bool)
-    got = thresholds.certified_defer_threshold(aleatoric, wrong, everyone, most=0.1, delta=0.1)
+    got = thresholds.certified_defer_threshold(aleatoric, wrong, everyone, max_error=0.1, delta=0.1)
     assert 0.3 < got["above"] < 0.7
     assert got["error"] <= 0.1
     assert got["accepted"] == pytest.approx(got["above"], abs=0.05)
     with pytest.raises(
         ValueError, match=r"at most 1% .* confidence 90%; the best that can is \d+%"
     ):
-        thresholds.certified_defer_threshold(aleatoric, wrong, everyone, most=0.01, delta=0.1)
+        thresholds.certified_defer_threshold(aleatoric, wrong, everyone, max_error=0.01, delta=0.1)
     with pytest.raises(ValueError, match="nor can any other"):
-        thresholds.certified_defer_threshold(aleatoric, wrong, ~everyone, most=0.01, delta=0.1)
+        thresholds.certified_defer_threshold(aleatoric, wrong, ~everyone, max_error=0.01, delta=0.1)
 
 
 def test_decisions_are_the_routers_and_their_accuracies_are_counted(predicted):

@@ -45,7 +45,7 @@ def test_rows_are_taken_together(tiny_faces):
 def test_twins_are_pixel_identical_pictures():
     images = np.arange(4 * 48 * 48).reshape(4, 48, 48).astype(np.uint8)
     images[1:3] += np.uint8(1)
-    groups = dataset.twins(np.concatenate([images[:2], images[1:2], images[:1] + np.uint8(9)]))
+    groups = dataset.duplicates(np.concatenate([images[:2], images[1:2], images[:1] + np.uint8(9)]))
     assert groups[1] == groups[2]
     assert len(np.unique(groups)) == 3
 

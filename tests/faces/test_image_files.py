@@ -1,4 +1,4 @@
-"""Whatever an image file holds becomes the face a viewer would see, and says so when it cannot."""
+"""Whatever an image file holds becomes the face a make_forward would see, and says so when it cannot."""
 
 import os
 import sys

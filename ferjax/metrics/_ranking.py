@@ -27,8 +27,8 @@ __all__ = [
     "auroc_between",
     "fpr_at_tpr",
     "kendall",
+    "noise_ceiling",
     "spearman",
-    "spearman_ceiling",
 ]
 
 
@@ -225,7 +225,7 @@ def kendall(x: jax.Array, y: jax.Array, weights: jax.Array | None = None) -> jax
     return jnp.where(jnp.any(jnp.isnan(x)) | jnp.any(jnp.isnan(y)), jnp.nan, tau)
 
 
-def spearman_ceiling(
+def noise_ceiling(
     votes: jax.Array,
     key: jax.Array,
     weights: jax.Array | None = None,

@@ -1,0 +1,43 @@
+"""Accept, defer or reject: the router's rule, threshold grids by counting, and routing curves.
+
+A router takes any two scores, larger meaning more uncertain. Uncertainty-aware routing (UAR) gives
+it aleatoric and epistemic uncertainty, in nats: reject if ``epistemic > τ_e`` (the item is outside
+what the model has seen); else defer if ``aleatoric > τ_a`` (people would disagree: report the
+whole distribution); else accept the label.
+
+Pure functions; jit them at your outermost call. Where thresholds come from:
+:mod:`ferjax.conformal`. Reference: arXiv 2606.22725.
+"""
+
+from ferjax.routing._curves import (
+    Curve,
+    Matched,
+    curve_of,
+    matched,
+    outside_bins,
+    retention_at,
+    routing_auc,
+    routing_curve,
+)
+from ferjax.routing._grid import Cell, Grid, best_cell, grid, pareto_front
+from ferjax.routing._rule import ACTIONS, RouterRule, decide, read_rules
+
+__all__ = [
+    "ACTIONS",
+    "Cell",
+    "Curve",
+    "Grid",
+    "Matched",
+    "RouterRule",
+    "best_cell",
+    "curve_of",
+    "decide",
+    "grid",
+    "matched",
+    "outside_bins",
+    "pareto_front",
+    "read_rules",
+    "retention_at",
+    "routing_auc",
+    "routing_curve",
+]
