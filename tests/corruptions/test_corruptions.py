@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.corruptions import filters, imagenet_c, jpeg, suites, weather
+from ferjax.corruptions import blurs, digital, filters, jpeg, noise, resizing, suites, weather
 from ferjax.corruptions.suites import (
     BASE,
     CORRUPTIONS,
@@ -39,7 +39,7 @@ def picture(height: int, width: int, channels: int = 3, count: int = 1) -> jax.A
     rng = np.random.default_rng(0)
     coarse = rng.random((count, 6, 7, channels)).astype(np.float32)
     rows, columns = (
-        np.asarray(filters.linear_matrix(jnp.linspace(0, n - 1, side), n))
+        np.asarray(resizing.linear_matrix(jnp.linspace(0, n - 1, side), n))
         for side, n in ((height, 6), (width, 7))
     )
     smooth = np.einsum("ih,nhwc,jw->nijc", rows, coarse, columns)
@@ -142,9 +142,7 @@ def test_shot_noise_is_poisson(severity):
     light = 0.4
     values = (
         np.asarray(
-            jax.jit(imagenet_c.shot_noise)(
-                jax.random.key(0), jnp.full((100, 100, 1), light), severity
-            )
+            jax.jit(noise.shot_noise)(jax.random.key(0), jnp.full((100, 100, 1), light), severity)
         )
         * photons
     )
@@ -179,7 +177,7 @@ def test_glass_pass_equals_the_pixel_by_pixel_loop():
     height = width = 224
     key = jax.random.key(3)
     reach = 4
-    source = np.asarray(imagenet_c._moved_from(key, height, width, jnp.float32(reach))).reshape(
+    source = np.asarray(blurs.glass_sources(key, height, width, jnp.float32(reach))).reshape(
         height, width
     )
     steps = [
@@ -198,12 +196,12 @@ def test_glass_pass_equals_the_pixel_by_pixel_loop():
 def test_elastic_transform_tilts_as_opencv_does(monkeypatch):
     """Without the bend it is one affine map, given by where three corners go."""
     cv2 = pytest.importorskip("cv2")
-    monkeypatch.setattr(imagenet_c, "smooth_noise", lambda noise, *_: jnp.zeros_like(noise))
+    monkeypatch.setattr(digital, "smooth_noise", lambda noise, *_: jnp.zeros_like(noise))
     key = jax.random.key(2)
     side = 224
     severity = 1
     image = np.array(picture(side, side)[0])
-    ours = np.asarray(jax.jit(imagenet_c.elastic_transform)(key, jnp.asarray(image), severity))
+    ours = np.asarray(jax.jit(digital.elastic_transform)(key, jnp.asarray(image), severity))
     moved = 24.4 * np.asarray(
         jax.random.uniform(jax.random.split(key)[0], (3, 2), minval=-1.0, maxval=1.0)
     )
@@ -227,14 +225,14 @@ def test_plasma_spans_zero_to_one_and_fades_with_decay():
 @pytest.mark.parametrize("side", [48, 224])
 def test_smooth_noise_has_one_spread_at_any_size(side):
     noise = jax.random.normal(jax.random.key(0), (side, side))
-    smooth = weather.smooth_noise(noise, jnp.float32(4.0), 4.0, (4.0, 0.5), "edge")
+    smooth = filters.smooth_noise(noise, jnp.float32(4.0), 4.0, (4.0, 0.5), "edge")
     assert float(smooth.std()) == pytest.approx(1 / (2 * np.sqrt(np.pi) * 4), rel=0.15)
 
 
 def test_scaled_kernels_keep_light_and_are_exact_at_224():
-    np.testing.assert_array_equal(filters.scaled_kernel_matrix(21, 1.0), np.eye(21))
+    np.testing.assert_array_equal(resizing.scaled_kernel_matrix(21, 1.0), np.eye(21))
     for scale in (48 / 224, 0.5, 1.7):
-        np.testing.assert_allclose(filters.scaled_kernel_matrix(21, scale).sum(0), 1, atol=1e-5)
+        np.testing.assert_allclose(resizing.scaled_kernel_matrix(21, scale).sum(0), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
