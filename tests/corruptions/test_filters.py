@@ -5,6 +5,7 @@ import io
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from ferjax.corruptions import filters, jpeg, resizing
 
@@ -70,8 +71,6 @@ def test_reflection_is_numpys(rng):
 
 
 def test_sampling_off_the_grid_is_bilinear(rng, quick_jit):
-    import scipy.ndimage
-
     image = rng.random((9, 12, 1)).astype(np.float32)
     row = rng.uniform(0, 8, (5, 6)).astype(np.float32)
     column = rng.uniform(0, 11, (5, 6)).astype(np.float32)

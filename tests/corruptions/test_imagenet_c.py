@@ -130,7 +130,8 @@ def test_defocus_is_a_disk(apply, severity):
     area = (distance <= radius).sum()
     np.testing.assert_allclose(response[distance <= radius - 2], 1 / area, rtol=1e-3)
     np.testing.assert_allclose(response[distance > radius + 3], 0, atol=1e-6)
-    assert response.sum() == pytest.approx(1, abs=1e-4)
+    # The published kernels of radius 8 and 10 are smoothed up to their very edge and gain 1 %.
+    assert response.sum() == pytest.approx(1, abs=1e-4 if radius < 8 else 0.015)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -148,10 +149,9 @@ def test_motion_blur_of_a_spot_is_the_line(apply, severity):
         assert np.hypot(height, width) == pytest.approx(2 * radius, abs=1.5)
         weight = streak[rows, columns]
         assert weight.sum() == pytest.approx(1, abs=1e-5)
-        reach = (weight * np.hypot(rows - 112, columns - 112)).sum()
-        assert reach == pytest.approx(
-            np.average(np.arange(2 * radius + 1), weights=weights), abs=0.4
-        )
+        mean_distance = (weight * np.hypot(rows - 112, columns - 112)).sum()
+        expected = np.average(np.arange(2 * radius + 1), weights=weights)
+        assert mean_distance == pytest.approx(expected, abs=0.4)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -239,8 +239,11 @@ def test_spatter_is_water_then_mud(apply):
     for severity in SEVERITIES:
         dark = apply("imagenet_c.spatter", flat(0.2), severity) - 0.2
         light = apply("imagenet_c.spatter", flat(0.8), severity) - 0.8
-        assert dark.max() > 0.02 if severity < 4 else light.min() < -0.3
-        assert light.min() > -1e-6 if severity < 4 else True
+        if severity < 4:
+            assert dark.max() > 0.02
+            assert light.min() > -1e-6
+        else:
+            assert light.min() < -0.3
 
 
 def test_glass_pass_equals_the_pixel_by_pixel_loop(quick_jit):
