@@ -27,16 +27,17 @@ class ContactSheet:
 
     Args:
       tiles: faces on the sheet, at most.
+      seed: of the sample.
 
     References:
       Vitter, Random Sampling with a Reservoir, 1985.
     """
 
-    def __init__(self, tiles: int = TILES):
+    def __init__(self, tiles: int = TILES, seed: int = 0):
         self._size = tiles
         self._seen = 0
         self._tiles: list[_Tile] = []
-        self._uniform = random.Random(0)
+        self._uniform = random.Random(seed)
 
     def add(self, record: Record, face: np.ndarray | None, decision: Decision | None) -> None:
         """Takes a line into the sample; one that failed has nothing to show."""
