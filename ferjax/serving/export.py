@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from ferjax.ensemble.events import OnEvent, silent
 from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.faces import image_files, synthetic
 from ferjax.files import write_atomically
@@ -39,6 +40,7 @@ def export(
     *,
     thresholds: Mapping[str, Any] | None = None,
     platforms: tuple[str, ...] = PLATFORMS,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Writes an evaluated run as one file, after checking that the file decides as the run does.
 
@@ -47,6 +49,7 @@ def export(
       out: the file; appears whole or not at all.
       thresholds: in place of those of the run: rules by name, or the contents of a thresholds.json.
       platforms: where it shall run: cpu, cuda, rocm, tpu.
+      on_event: told of damaged checkpoints that were passed over, and of members left out.
 
     Returns:
       What ``ferjax.json`` holds.
@@ -72,7 +75,7 @@ def export(
         rules = load_thresholds(run)
     else:
         raise ValueError("give thresholds with an opened run; a run folder brings its own")
-    trained = source if isinstance(source, Trained) else load_run(Path(source))
+    trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
     weights, program = _lower(trained, rules, platforms)
     about = {
         "format": archive.FORMAT,

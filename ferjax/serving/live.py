@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ferjax.ensemble import parallel, prediction
+from ferjax.ensemble.events import OnEvent, silent
 from ferjax.ensemble.prediction import Trained
 from ferjax.routing import RouterRule
 from ferjax.serving.program import (
@@ -25,19 +26,20 @@ __all__ = ["from_trained", "load", "traceable"]
 Rules = Mapping[str, RouterRule]
 
 
-def load(folder: Path, rules: Rules | None = None) -> InferenceProgram:
+def load(folder: Path, rules: Rules | None = None, on_event: OnEvent = silent) -> InferenceProgram:
     """Opens a run folder.
 
     Args:
       folder: the run.
       rules: router -> rule; those that its evaluation chose by default.
+      on_event: told of damaged checkpoints that were passed over, and of members left out.
 
     Raises:
       FileNotFoundError: if it is no run, or has no thresholds and none are given.
       ValueError: if its thresholds or its checkpoint cannot be read.
     """
     rules = load_thresholds(folder) if rules is None else rules
-    return from_trained(prediction.load_run(folder), rules)
+    return from_trained(prediction.load_run(folder, on_event), rules)
 
 
 def from_trained(trained: Trained, rules: Rules) -> InferenceProgram:
@@ -69,6 +71,6 @@ def _members(
     def forward(images: ArrayLike) -> tuple[jax.Array, dict[str, jax.Array]]:
         images = jnp.asarray(images)
         # Ids and severity belong to a corruption's noise; without a corruption they are not read.
-        return run(images, jnp.zeros(len(images), jnp.uint32), 1)
+        return run(images, jnp.zeros(images.shape[0], jnp.uint32), 1)
 
     return forward

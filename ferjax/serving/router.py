@@ -20,6 +20,7 @@ from ferjax.serving.program import (
 )
 
 if TYPE_CHECKING:
+    from ferjax.ensemble.events import OnEvent
     from ferjax.ensemble.prediction import Trained
 
 __all__ = ["OLD_ROUTERS", "Decision", "Router"]
@@ -68,6 +69,7 @@ class Router:
         thresholds.json.
       batch_size: pictures per compiled call; fewer are padded, more are cut, so nothing recompiles
         after this.
+      on_event: told, of a run, of damaged checkpoints that were passed over and members left out.
 
     Attributes:
       name: the router.
@@ -88,6 +90,7 @@ class Router:
         *,
         thresholds: Mapping[str, Any] | None = None,
         batch_size: int = 64,
+        on_event: "OnEvent" = lambda event: None,
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -98,7 +101,8 @@ class Router:
                 stacklevel=2,
             )
             router = OLD_ROUTERS[router]
-        self.program = _open(source, None if thresholds is None else as_rules(thresholds))
+        rules = None if thresholds is None else as_rules(thresholds)
+        self.program = _open(source, rules, on_event)
         self.rules = self.program.rules
         if router not in self.rules:
             raise ValueError(f"no router {router!r}; there are {', '.join(self.rules)}")
@@ -180,7 +184,7 @@ class Router:
 
 
 def _open(
-    source: "str | Path | Trained", rules: Mapping[str, RouterRule] | None
+    source: "str | Path | Trained", rules: Mapping[str, RouterRule] | None, on_event: "OnEvent"
 ) -> InferenceProgram:
     if isinstance(source, str | Path):
         path = Path(source)
@@ -192,7 +196,7 @@ def _open(
     from ferjax.serving import live
 
     if isinstance(source, str | Path):
-        return live.load(Path(source), rules)
+        return live.load(Path(source), rules, on_event)
     if rules is None:
         raise ValueError(
             "give thresholds with an opened run; a run folder or an exported file brings its own"

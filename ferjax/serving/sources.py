@@ -22,9 +22,7 @@ STREAM = "-"
 BLOCK = 65_536
 """Names sorted at a time; larger folders are walked in blocks of this many, to bound memory."""
 
-Faces = list[tuple[dict[str, Any], np.ndarray]]
-"""Per face of a picture: where in the picture it is, and uint8 ``[side, side]``."""
-Loader = Callable[[int, image_files.Finder | None], Faces]
+Loader = Callable[[int, image_files.Finder | None], list[image_files.FoundFace]]
 
 
 class Item(NamedTuple):
@@ -44,7 +42,7 @@ class Item(NamedTuple):
 
 
 def _failing(path: str, message: str, passthrough: Mapping[str, Any] | None = None) -> Item:
-    def load(side: int, find: image_files.Finder | None) -> Faces:
+    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
         raise ValueError(message)
 
     return Item(path, load, passthrough=passthrough or {})
@@ -55,7 +53,7 @@ def _of_file(path: str, passthrough: Mapping[str, Any] | None = None) -> Iterato
         yield from _of_npz(path, passthrough or {})
         return
 
-    def load(side: int, find: image_files.Finder | None) -> Faces:
+    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
         return image_files.read(path, side, find)
 
     yield Item(path, load, passthrough=passthrough or {})
@@ -103,7 +101,7 @@ def _of_npz(path: str, passthrough: Mapping[str, Any]) -> Iterator[Item]:
 
 
 def _of_row(path: str, row: int, image: np.ndarray, passthrough: Mapping[str, Any]) -> Item:
-    def load(side: int, find: image_files.Finder | None) -> Faces:
+    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
         return image_files.faces_of_array(image, side, find)
 
     return Item(path, load, row, passthrough)

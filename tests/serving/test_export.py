@@ -122,10 +122,15 @@ class TestThreeClassesOf32Pixels:
             train=TrainConfig(seeds=(1, 2)),
         )
         init = vit.vit(config.model, len(cls.classes)).init
-        params = jax.vmap(init)(jax.random.split(jax.random.key(0), 2))
+        params = jax.jit(jax.vmap(init))(jax.random.split(jax.random.key(0), 2))
         params["head"]["kernel"] *= 100  # untrained members are indifferent
-        spec = DataSpec(cls.classes, 32)
-        return Trained(config, params, None, np.array([0.5, 0.5]), spec=spec)
+        return Trained(
+            config=config,
+            spec=DataSpec(cls.classes, 32),
+            params=params,
+            trunk=None,
+            best_accuracy=np.array([0.5, 0.5]),
+        )
 
     @pytest.fixture(scope="class")
     @classmethod

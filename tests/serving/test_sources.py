@@ -1,4 +1,4 @@
-"""Folders, patterns and archives are walked in order and lazily; what is missing is refused at once."""
+"""Folders, patterns and archives are walked in order and lazily; what is missing is refused."""
 
 import itertools
 import os
