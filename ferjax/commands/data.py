@@ -1,4 +1,4 @@
-"""``ferjax data``: a data set from its published files."""
+"""``ferjax data``: builds a data set from its published files."""
 
 import dataclasses
 from pathlib import Path
@@ -29,28 +29,22 @@ class Data:
     """Folder to create for the data set."""
 
     def run(self) -> int:
-        from ferjax.ensemble.training import progress
-        from ferjax.faces import dataset, ferplus
+        from ferjax.ensemble.display import progress
+        from ferjax.faces import dataset, ferplus_files
 
         if (self.fer2013 is None) != (self.out is None):
             raise ValueError(
                 "--fer2013 and --out go together: pixels are needed to build a data set"
             )
-        rows = ferplus.read_votes(self.votes)
-        if self.fer2013 is not None and self.out is not None:
+        rows = ferplus_files.read_votes(self.votes)
+        if self.fer2013 is not None:
+            share = 1 / len(rows.ids)
             with progress("reading pixels") as advance:
-                pixels = ferplus.read_pixels(self.fer2013, lambda _: advance(1 / len(rows.split)))
-            rows = ferplus.pair(pixels, rows, self.fer2013, self.votes)
-        splits = {
-            name: (
-                rows.votes[rows.split == name],
-                None if rows.images is None else rows.images[rows.split == name],
-            )
-            for name in ferplus.SPLITS.values()
-        }
-        _print_counts(dataset.count(splits))
+                pixels = ferplus_files.read_pixels(self.fer2013, lambda _: advance(share))
+            rows = ferplus_files.pair(pixels, rows, self.fer2013, self.votes)
+        _print_counts(dataset.count(rows.by_split()))
         if self.out is not None:
-            ferplus.build(rows, self.out)
+            ferplus_files.build(rows, self.out)
             out.print(
                 f"wrote {self.out}; train on it with --data.name ferplus --data.path {self.out}",
                 highlight=False,
@@ -58,10 +52,10 @@ class Data:
         return 0
 
 
-def _print_counts(counts: dict) -> None:
+def _print_counts(counts: dict[str, dict[str, int]]) -> None:
     from rich.table import Table
 
-    table = Table(title="faces per split (kept under the policies paper, majority, probability)")
+    table = Table(title="faces per split (kept by the label filters paper, majority, probability)")
     table.add_column("")
     for split in counts:
         table.add_column(split, justify="right")

@@ -1,1 +1,1 @@
-"""Voted faces: where they come from, what their votes mean, and what can happen to their pixels."""
+"""Data sets of faces with crowd votes: reading and drawing them, label filters, preprocessing."""

@@ -1,23 +1,33 @@
-"""The faces of a run, ready for training: filtered, with targets, and with their natural
-out-of-distribution sets."""
+"""The data set of a run: filtered splits with training targets, and out-of-distribution sets.
+
+A new data set is a function ``DataConfig -> {split: Faces}`` and an entry of :data:`SOURCES`.
+"""
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from ferjax import votes as vote_arithmetic
 from ferjax.config import DataConfig
-from ferjax.faces import ferplus, synthetic, votes
+from ferjax.faces import ferplus, ferplus_files, synthetic
+from ferjax.faces.spec import DataSpec
 
-__all__ = ["Faces", "count", "duplicates", "load"]
+__all__ = ["SOURCES", "DataSpec", "Dataset", "Faces", "Source", "count", "duplicates", "load"]
 
 
 class Faces(NamedTuple):
     """Voted faces.
 
-    ``images`` uint8 ``[face, 48, 48]``; ``votes`` ``[face, 10]``; ``ids [face]`` whole numbers,
-    unique over all splits; ``q [face, 8]`` training target; ``truth [face, 8]`` the true p(y |
-    face) where it is known.
+    Attributes:
+      images: uint8 ``[face, side, side]`` gray, or ``[face, side, side, 3]`` colour.
+      votes: int64 ``[face, class]`` counts.
+      ids: ``[face]`` whole numbers, unique over all splits.
+      q: float32 ``[face, class]`` training target; 0 for faces that no label filter has kept.
+      truth: float32 ``[face, class]`` the true p(class | face), where it is known.
+      abstentions: int64 ``[face, kind]`` annotators who chose no class, by kind, where known.
     """
 
     images: np.ndarray
@@ -25,10 +35,129 @@ class Faces(NamedTuple):
     ids: np.ndarray
     q: np.ndarray
     truth: np.ndarray | None = None
+    abstentions: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> "Faces":
-        """The faces at these rows."""
-        return Faces(*(None if part is None else part[rows] for part in self))
+        """The faces at ``rows``: whole numbers, or bool ``[face]``."""
+        return Faces._make(None if part is None else part[rows] for part in self)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything a run trains and is evaluated on.
+
+    Attributes:
+      spec: names of the classes and stored side.
+      splits: ``train``, ``valid`` and ``test``, as kept by the label filter.
+      ood: out-of-distribution sets of all splits by name, possibly empty; their ``q`` is 0.
+    """
+
+    spec: DataSpec
+    splits: Mapping[str, Faces]
+    ood: Mapping[str, Faces]
+
+    def __getitem__(self, name: str) -> Faces:
+        """The split, or else the out-of-distribution set, of this name.
+
+        Raises:
+          KeyError: if there is neither.
+        """
+        known = {**self.ood, **self.splits}
+        if name not in known:
+            raise KeyError(f"no split or set {name!r}; known: {', '.join(known)}")
+        return known[name]
+
+
+class Source(NamedTuple):
+    """Where faces come from, and what their votes mean.
+
+    Attributes:
+      spec: names of the classes and stored side.
+      read: all faces of each split, unfiltered.
+      targets: ``(votes, abstentions, label filter) -> Targets``.
+      ood: name -> which faces (bool ``[face]`` from abstentions) form that out-of-distribution set.
+    """
+
+    spec: DataSpec
+    read: Callable[[DataConfig], dict[str, Faces]]
+    targets: Callable[[np.ndarray, np.ndarray, str], ferplus.Targets]
+    ood: Mapping[str, Callable[[np.ndarray], np.ndarray]]
+
+
+def _draw(config: DataConfig) -> dict[str, Faces]:
+    held_out = config.synthetic_faces // 5
+    sizes = {"train": config.synthetic_faces, "valid": held_out, "test": held_out}
+    drawn = synthetic.make(sum(sizes.values()), config.seed)
+    no_target = np.zeros(drawn.votes.shape, np.float32)
+    ids = np.arange(len(drawn.images))
+    faces = Faces(drawn.images, drawn.votes, ids, no_target, drawn.truth, drawn.abstentions)
+    ends = np.cumsum(list(sizes.values()))
+    return {name: faces.take(np.arange(end - sizes[name], end)) for name, end in zip(sizes, ends)}
+
+
+def _read_ferplus(config: DataConfig) -> dict[str, Faces]:
+    splits = {}
+    for name, rows in ferplus_files.read(config.path).items():
+        assert rows.images is not None
+        no_target = np.zeros(rows.votes.shape, np.float32)
+        splits[name] = Faces(
+            rows.images, rows.votes, rows.ids, no_target, abstentions=rows.abstentions
+        )
+    return splits
+
+
+_OOD = {"not_a_face": ferplus.not_a_face, "unknown": ferplus.unknown_expression}
+SOURCES = {
+    "synthetic": Source(ferplus.SPEC, _draw, ferplus.targets, _OOD),
+    "ferplus": Source(ferplus.SPEC, _read_ferplus, ferplus.targets, _OOD),
+}
+"""The data sets by their name in :class:`ferjax.config.DataConfig`."""
+
+
+def load(config: DataConfig) -> Dataset:
+    """Loads the data set of a run.
+
+    Args:
+      config: which data and label filter, and whether training faces that are pixel-identical to
+        a valid or test face are dropped.
+
+    Returns:
+      :class:`Dataset`; its out-of-distribution sets are the faces of all splits that annotators
+      could not name (``unknown``) or that show none (``not_a_face``).
+
+    Raises:
+      FileNotFoundError: if the data set is not there.
+      ValueError: if a split is empty after filtering.
+    """
+    source = SOURCES[config.name]
+    every = source.read(config)
+    splits = {}
+    for name, faces in every.items():
+        target = source.targets(faces.votes, _abstentions(faces), config.policy)
+        splits[name] = faces._replace(q=target.q).take(target.keep)
+    if config.deduplicate:
+        held_out = np.concatenate([_digests(splits[name].images) for name in ("valid", "test")])
+        splits["train"] = splits["train"].take(~np.isin(_digests(splits["train"].images), held_out))
+    for name, faces in splits.items():
+        if not len(faces.ids):
+            raise ValueError(f"split {name} has no face left under label filter {config.policy!r}")
+    ood = {
+        name: _join([faces.take(belongs(_abstentions(faces))) for faces in every.values()])
+        for name, belongs in source.ood.items()
+    }
+    return Dataset(source.spec, splits, ood)
+
+
+def _abstentions(faces: Faces) -> np.ndarray:
+    """``[face, kind]``, of no kind where nobody could abstain."""
+    none = np.zeros((len(faces.ids), 0), np.int64)
+    return none if faces.abstentions is None else faces.abstentions
+
+
+def _join(parts: Sequence[Faces]) -> Faces:
+    return Faces._make(
+        None if column[0] is None else np.concatenate(column) for column in zip(*parts)
+    )
 
 
 def _digests(images: np.ndarray) -> np.ndarray:
@@ -38,90 +167,50 @@ def _digests(images: np.ndarray) -> np.ndarray:
 
 
 def duplicates(images: np.ndarray) -> np.ndarray:
-    """Group number of each picture, ``[face]``; pixel-identical pictures share one."""
+    """Groups of pixel-identical pictures.
+
+    Args:
+      images: uint8 ``[face, side, side]`` or ``[face, side, side, 3]``.
+
+    Returns:
+      int64 ``[face]`` group number; pixel-identical pictures share one.
+
+    >>> duplicates(np.array([[[1]], [[0]], [[1]]], np.uint8)).tolist() in ([0, 1, 0], [1, 0, 1])
+    True
+    """
     return np.unique(_digests(images), return_inverse=True)[1]
 
 
-def count(splits: dict[str, tuple[np.ndarray, np.ndarray | None]]) -> dict:
-    """What a data set holds: rows, faces kept per policy, natural out-of-distribution sets,
-    ambiguous faces, duplicates.
+def count(splits: Mapping[str, ferplus_files.Rows]) -> dict[str, dict[str, int]]:
+    """Counts what FER+ rows hold, before any label filter.
 
     Args:
-      splits: name -> (votes ``[face, 10]``, images ``[face, H, W]`` or None).
-    """
-    counts: dict = {}
-    for name, (vote, _) in splits.items():
-        kept = votes.targets(vote)
-        ambiguous, clear = votes.ambiguity(kept.q[kept.keep])
-        counts[name] = {
-            "rows": len(vote),
-            **{policy: int(votes.targets(vote, policy).keep.sum()) for policy in votes.POLICIES},
-            "ambiguous": int(ambiguous.sum()),
-            "clear": int(clear.sum()),
-            "not a face": int(votes.not_a_face(vote).sum()),
-            "unknown": int(votes.unknown_expression(vote).sum()),
-        }
-    if all(images is not None for _, images in splits.values()):
-        digests = {
-            name: _digests(images) for name, (_, images) in splits.items() if images is not None
-        }
-        for name, own in digests.items():
-            others = np.concatenate([d for n, d in digests.items() if n != name])
-            counts[name]["repeats within split"] = int(len(own) - len(np.unique(own)))
-            counts[name]["twin in another split"] = int(np.isin(own, others).sum())
-    return counts
-
-
-def load(config: DataConfig) -> dict[str, Faces]:
-    """Loads the faces of a run.
-
-    Args:
-      config: which data, which policy, whether training copies of valid and test faces are dropped.
+      splits: rows of each split, with or without images.
 
     Returns:
-      ``train``, ``valid`` and ``test`` as kept by the policy, and ``not_a_face`` and ``unknown``:
-      the faces of all splits that people could not or would not name (their ``q`` is 0).
-
-    Raises:
-      FileNotFoundError: if the data set is not there.
-      ValueError: if a split is empty after filtering.
+      For each split: rows, faces kept by each label filter, ambiguous and clear faces among those
+      the paper keeps, faces in each out-of-distribution set, and, where all have images,
+      duplicates within the split and in the other ones.
     """
-    if config.name == "synthetic":
-        sizes = {
-            "train": config.synthetic_faces,
-            "valid": config.synthetic_faces // 5,
-            "test": config.synthetic_faces // 5,
+    counts: dict[str, dict[str, int]] = {}
+    for name, rows in splits.items():
+        kept = {
+            label_filter: ferplus.targets(rows.votes, rows.abstentions, label_filter)
+            for label_filter in ferplus.LABEL_FILTERS
         }
-        images, vote, truth = synthetic.make(sum(sizes.values()), config.seed)
-        bounds = np.cumsum([0, *sizes.values()])
-        rows = {name: np.arange(bounds[i], bounds[i + 1]) for i, name in enumerate(sizes)}
-        raw = {
-            n: Faces(images[r], vote[r], r, np.zeros((len(r), 8), np.float32), truth[r])
-            for n, r in rows.items()
+        ambiguity = vote_arithmetic.ambiguity(kept["paper"].q[kept["paper"].keep])
+        counts[name] = {
+            "rows": len(rows.votes),
+            **{label_filter: int(target.keep.sum()) for label_filter, target in kept.items()},
+            "ambiguous": int(ambiguity.ambiguous.sum()),
+            "clear": int(ambiguity.clear.sum()),
+            "not a face": int(ferplus.not_a_face(rows.abstentions).sum()),
+            "unknown": int(ferplus.unknown_expression(rows.abstentions).sum()),
         }
-    else:
-        raw = {
-            name: Faces(
-                s["image"],
-                s["votes"].astype(np.int64),
-                s["id"],
-                np.zeros((len(s["id"]), 8), np.float32),
-            )
-            for name, s in ferplus.read(config.path).items()
-        }
-
-    kept = {}
-    for name, faces in raw.items():
-        target = votes.targets(faces.votes, config.policy)
-        kept[name] = faces._replace(q=target.q).take(target.keep)
-    if config.deduplicate:
-        held_out = np.concatenate([_digests(kept[name].images) for name in ("valid", "test")])
-        kept["train"] = kept["train"].take(~np.isin(_digests(kept["train"].images), held_out))
-    for name, faces in kept.items():
-        if not len(faces.ids):
-            raise ValueError(f"split {name} has no face left under policy {config.policy!r}")
-    for name, test in (("not_a_face", votes.not_a_face), ("unknown", votes.unknown_expression)):
-        parts = [faces.take(test(faces.votes)) for faces in raw.values()]
-        joined = [None if column[0] is None else np.concatenate(column) for column in zip(*parts)]
-        kept[name] = Faces(*joined)
-    return kept
+    digests = {n: _digests(rows.images) for n, rows in splits.items() if rows.images is not None}
+    if len(digests) == len(splits):
+        for name, own in digests.items():
+            others = np.concatenate([d for n, d in digests.items() if n != name] or [own[:0]])
+            counts[name]["duplicates within split"] = int(len(own) - len(np.unique(own)))
+            counts[name]["duplicates in another split"] = int(np.isin(own, others).sum())
+    return counts

@@ -1,17 +1,18 @@
-"""A folder of pictures, or an ``.npz``, as a named set of faces: strangers, or another data set
-with its own labels."""
+"""Reads a folder of pictures or an ``.npz`` as a named set of faces, labelled or not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ferjax.faces import image_files
-from ferjax.faces import votes as votes_of
+from ferjax import votes as vote_arithmetic
+from ferjax.faces import ferplus, image_files
+from ferjax.files import read_arrays
 
 __all__ = ["FaceSet", "parse", "read_set"]
 
-_OTHER_NAMES = {
+_SYNONYMS = {
     "neutrality": "neutral",
     "happy": "happiness",
     "surprised": "surprise",
@@ -24,11 +25,18 @@ _OTHER_NAMES = {
 
 
 class FaceSet(NamedTuple):
-    """``images`` uint8 ``[face, 48, 48]``; ``votes [face, 10]`` where labels or votes are known,
-    one vote for a label; ``unreadable``: (path, reason) of files that were left out."""
+    """A set of faces from outside the data set.
+
+    Attributes:
+      images: uint8 ``[face, side, side]``.
+      votes: int64 ``[face, class]`` where labels or votes are known, one vote for a label.
+      abstentions: int64 ``[face, kind]`` where they are known.
+      unreadable: (path, reason) of files that were left out.
+    """
 
     images: np.ndarray
     votes: np.ndarray | None
+    abstentions: np.ndarray | None
     unreadable: list[tuple[Path, str]]
 
 
@@ -42,57 +50,65 @@ def parse(text: str) -> tuple[str, Path]:
     'cats'
     """
     name, equals, path = text.partition("=")
-    if (
-        not equals
-        or not path
-        or not name.replace("_", "a").replace("-", "a").replace(".", "a").isalnum()
-    ):
+    bare = name.replace("_", "a").replace("-", "a").replace(".", "a")
+    if not equals or not path or not bare.isalnum():
         raise ValueError(
-            f"expected NAME=FOLDER or NAME=FILE.npz (letters, digits, _ - . in the name), got {text!r}"
+            "expected NAME=FOLDER or NAME=FILE.npz (letters, digits, _ - . in the name), "
+            f"got {text!r}"
         )
     return name, Path(path)
 
 
-def _class_of(folder: str) -> int | None:
-    name = folder.lower()
-    name = _OTHER_NAMES.get(name, name)
-    return votes_of.CLASSES.index(name) if name in votes_of.CLASSES else None
+def read_set(path: Path, classes: Sequence[str], side: int) -> FaceSet:
+    """Reads a set of pictures as the ensemble sees faces: gray, the central square, resized.
 
+    A folder is searched below. If every folder in it is named after a class (``happiness``, or a
+    synonym such as ``happy``), the set is labelled. An ``.npz`` holds ``images`` uint8
+    ``[face, H, W]`` or ``[face, H, W, 3]``, and may hold ``labels [face]`` (class numbers), or
+    ``votes [face, class]`` with or without ``abstentions [face, kind]``; for FER+'s classes
+    ``votes`` may be the ten published columns.
 
-def _one_vote(labels: np.ndarray) -> np.ndarray:
-    return np.eye(len(votes_of.COLUMNS), dtype=np.int64)[labels]
+    Args:
+      path: the folder or ``.npz``.
+      classes: names of the classes, in the order of the result's votes.
+      side: of the stored faces, pixels.
 
-
-def read_set(path: Path) -> FaceSet:
-    """Reads a set of pictures as the ensemble sees faces: gray, the central square, 48 × 48.
-
-    A folder is searched below; when all folders in it are named by expressions (``happiness`` or
-    ``happy``, …), it is a labelled set. An ``.npz`` holds ``images`` uint8 ``[face, H, W]`` or
-    ``[face, H, W, 3]``, and may hold ``labels [face]`` (class numbers) or ``votes [face, 10]``.
+    Returns:
+      :class:`FaceSet`.
 
     Raises:
       FileNotFoundError: if there is nothing, or no readable picture.
-      ValueError: if some folders are named by expressions and others are not, or arrays do not fit.
+      ValueError: if some folders are named after classes and others are not, or arrays do not fit.
     """
     if path.is_dir():
-        return _folder(path)
+        return _read_folder(path, classes, side)
     if not path.is_file():
         raise FileNotFoundError(f"no such folder or file: {path}")
     if path.suffix.lower() != ".npz":
         raise ValueError(f"{path}: a set of faces is a folder of pictures or an .npz with images")
-    return _npz(path)
+    return _read_npz(path, classes, side)
 
 
-def _folder(path: Path) -> FaceSet:
-    inside = sorted(p for p in path.iterdir() if p.is_dir())
-    classes = {p: _class_of(p.name) for p in inside}
-    named = [p.name for p, c in classes.items() if c is not None]
-    unnamed = [p.name for p, c in classes.items() if c is None]
-    if named and unnamed:
+def _folder_classes(path: Path, classes: Sequence[str]) -> dict[str, int]:
+    """Class number of each folder in ``path``; none where no folder is named after a class."""
+    numbers = {_canonical(name): number for number, name in enumerate(classes)}
+    folders = sorted(p.name for p in path.iterdir() if p.is_dir())
+    found = {name: numbers[_canonical(name)] for name in folders if _canonical(name) in numbers}
+    others = [name for name in folders if name not in found]
+    if found and others:
         raise ValueError(
-            f"{path}: folders {', '.join(named)} are named by expressions, {', '.join(unnamed)} are not; "
-            f"expressions are {', '.join(votes_of.CLASSES)}"
+            f"{path}: folders {', '.join(found)} are named after classes, {', '.join(others)} are "
+            f"not; the classes are {', '.join(classes)}"
         )
+    return found
+
+
+def _canonical(name: str) -> str:
+    return _SYNONYMS.get(name.lower(), name.lower())
+
+
+def _read_folder(path: Path, classes: Sequence[str], side: int) -> FaceSet:
+    class_of = _folder_classes(path, classes)
     files = sorted(
         p for p in path.rglob("*") if p.suffix.lower() in image_files.SUFFIXES and p.is_file()
     )
@@ -100,54 +116,75 @@ def _folder(path: Path) -> FaceSet:
         raise FileNotFoundError(
             f"{path}: no picture in this folder (looked for {' '.join(image_files.SUFFIXES)})"
         )
+    loose = [file for file in files if class_of and file.parent == path]
+    if loose:
+        raise ValueError(
+            f"{path}: {loose[0].name} lies beside the folders that are named after classes, "
+            "so it has no label"
+        )
     faces = []
     labels = []
     unreadable = []
     for file in files:
-        top = path / file.relative_to(path).parts[0]
         try:
-            faces.append(image_files.read(file)[0][1])
-            labels.append(classes.get(top) if named else None)
+            faces.append(image_files.read(file, side)[0][1])
+            labels.append(class_of.get(file.relative_to(path).parts[0], -1))
         except ValueError as error:
             unreadable.append((file, str(error)))
     if not faces:
+        file, reason = unreadable[0]
         raise FileNotFoundError(
-            f"{path}: none of {len(files)} pictures could be read; the first, {unreadable[0][0].name}: {unreadable[0][1]}"
+            f"{path}: none of {len(files)} pictures could be read; the first, {file.name}: {reason}"
         )
-    loose = [file for file in files if file.parent == path] if named else []
-    if loose:
-        raise ValueError(
-            f"{path}: {loose[0].name} lies beside the folders that name expressions, so it has no label"
-        )
-    return FaceSet(
-        np.stack(faces), _one_vote(np.array(labels, np.int64)) if named else None, unreadable
-    )
+    votes = _one_vote(np.array(labels), len(classes)) if class_of else None
+    return FaceSet(np.stack(faces), votes, None, unreadable)
 
 
-def _npz(path: Path) -> FaceSet:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # numpy raises half a dozen kinds for a file that is no .npz
-        raise ValueError(f"{path}: unreadable .npz: {error}") from error
+def _one_vote(labels: np.ndarray, classes: int) -> np.ndarray:
+    return np.eye(classes, dtype=np.int64)[labels]
+
+
+def _read_npz(path: Path, classes: Sequence[str], side: int) -> FaceSet:
+    arrays = read_arrays(path)
     images = arrays.get("images")
     if images is None:
         raise ValueError(f"{path}: no array images; found {', '.join(arrays) or 'nothing'}")
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or not len(images):
         raise ValueError(
-            f"{path}: images must be uint8 [face, H, W] or [face, H, W, 3], at least one, got {images.dtype} {images.shape}"
+            f"{path}: images must be uint8 [face, H, W] or [face, H, W, 3], at least one, "
+            f"got {images.dtype} {images.shape}"
         )
-    votes = arrays.get("votes")
-    if "labels" in arrays:
-        labels = arrays["labels"]
-        if (
-            labels.shape != (len(images),)
-            or not np.isin(labels, np.arange(len(votes_of.CLASSES))).all()
-        ):
+    try:
+        votes, abstentions = _votes_of(arrays, len(images), classes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    faces = np.stack([image_files.from_array(image, side) for image in images])
+    return FaceSet(faces, votes, abstentions, [])
+
+
+def _votes_of(
+    arrays: dict[str, np.ndarray], faces: int, classes: Sequence[str]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Votes and abstentions of an ``.npz``, each None where it says nothing of them."""
+    labels = arrays.get("labels")
+    if labels is not None:
+        if labels.shape != (faces,) or not np.isin(labels, np.arange(len(classes))).all():
             raise ValueError(
-                f"{path}: labels must be [face] ({len(images)},) class numbers 0..{len(votes_of.CLASSES) - 1}"
+                f"labels must be [face] ({faces},), class numbers 0..{len(classes) - 1}"
             )
-        votes = _one_vote(labels.astype(np.int64))
-    if votes is not None and len(votes_of.check(votes)) != len(images):
-        raise ValueError(f"{path}: {len(votes)} rows of votes for {len(images)} images")
-    return FaceSet(np.stack([image_files.from_array(image) for image in images]), votes, [])
+        return _one_vote(labels.astype(np.int64), len(classes)), None
+    votes = arrays.get("votes")
+    abstentions = arrays.get("abstentions")
+    if votes is None:
+        return None, None
+    if len(votes) != faces:
+        raise ValueError(f"{len(votes)} rows of votes for {faces} images")
+    published = votes.ndim == 2 and votes.shape[1] == len(ferplus.COLUMNS)
+    if published and tuple(classes) == ferplus.CLASSES:
+        return ferplus.split_columns(votes)
+    votes = vote_arithmetic.check(votes)
+    if votes.shape[1] != len(classes):
+        raise ValueError(f"votes must be [face, {len(classes)}], got {votes.shape}")
+    if abstentions is not None and (abstentions.ndim != 2 or len(abstentions) != faces):
+        raise ValueError(f"abstentions must be [face, kind] of {faces}, got {abstentions.shape}")
+    return votes, None if abstentions is None else abstentions.astype(np.int64)

@@ -1,4 +1,4 @@
-"""From stored pixels to network input, as pure functions that run inside the compiled step.
+"""Stored pixels to network input: pure functions that run inside the compiled step.
 
 Axis legend: stored faces are uint8 ``[face, H, W]`` gray or ``[face, H, W, 3]``; network inputs are
 float ``[face, S, S, 3]``. The steps are separate because corruptions belong between them:
@@ -28,8 +28,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def resize(images: jax.Array, size: int) -> jax.Array:
-    """Resizes ``[..., H, W, C]`` to ``[..., size, size, C]``, bilinear, half-pixel centres, no
-    antialias."""
+    """Resizes to a square: bilinear, half-pixel centres, no antialias.
+
+    Args:
+      images: float ``[..., H, W, C]``.
+      size: side of the result, pixels (static).
+
+    Returns:
+      ``[..., size, size, C]``.
+    """
     height, width = images.shape[-3:-1]
     if (height, width) == (size, size):
         return images
@@ -44,7 +51,7 @@ def to_network_size(images: jax.Array, size: int) -> jax.Array:
     Args:
       images: uint8 ``[..., H, W]`` gray or ``[..., H, W, 3]`` colour. A gray face becomes three
         equal channels.
-      size: side S of the network input, pixels.
+      size: side S of the network input, pixels (static).
 
     Returns:
       float32 ``[..., S, S, 3]`` in [0, 1].
@@ -64,33 +71,48 @@ def to_network_size(images: jax.Array, size: int) -> jax.Array:
 
 
 def normalise(images: jax.Array) -> jax.Array:
-    """Subtracts the ImageNet mean and divides by its standard deviation, per channel of ``[...,
-    3]``."""
-    mean, std = (
-        jnp.array(c).reshape(*[1] * (images.ndim - 1), 3) for c in (IMAGENET_MEAN, IMAGENET_STD)
-    )
+    """Subtracts ImageNet's mean and divides by its standard deviation, per channel.
+
+    Args:
+      images: ``[..., 3]`` in [0, 1].
+
+    Returns:
+      Same shape, about standardised.
+    """
+    per_channel = (1,) * (images.ndim - 1) + (3,)
+    mean = jnp.reshape(jnp.array(IMAGENET_MEAN), per_channel)
+    std = jnp.reshape(jnp.array(IMAGENET_STD), per_channel)
     return (images - mean) / std
 
 
 def mirror(images: jax.Array, flips: jax.Array) -> jax.Array:
-    """Mirrors left to right those stored faces ``[face, H, W]`` (or ``[face, H, W, 3]``) whose
-    ``flips [face]`` is true."""
-    flips = flips.reshape(-1, *[1] * (images.ndim - 1))
-    return jnp.where(flips, images[:, :, ::-1], images)
+    """Mirrors the chosen faces left to right.
+
+    Args:
+      images: stored faces ``[face, H, W]`` or ``[face, H, W, 3]``.
+      flips: bool ``[face]``, which of them.
+
+    Returns:
+      Same shape and dtype as ``images``.
+
+    >>> mirror(jnp.array([[[1, 2]], [[1, 2]]]), jnp.array([True, False])).tolist()
+    [[[2, 1]], [[1, 2]]]
+    """
+    per_face = flips.reshape(-1, *[1] * (images.ndim - 1))
+    return jnp.where(per_face, images[:, :, ::-1], images)
 
 
 def to_stored_size(pictures: jax.Array, side: int) -> jax.Array:
-    """Gray pictures at the size they were stored in, from pictures at network size: the inverse of
-    the enlargement.
+    """Gray pictures at stored size from pictures at network size: undoes the enlargement.
 
-    What enlarging ``side`` pixels cannot have made is dropped (the least-squares inverse).
-    Statistics of fine texture must be taken from these: an enlarged picture has exactly no energy
-    in some directions, and whatever is done to it *afterwards* shows there, which tells how the
-    picture was prepared and not what it shows.
+    The least-squares inverse of the enlargement: components that enlarging ``side`` pixels cannot
+    produce are dropped. Statistics of fine texture must be taken from these pictures: an enlarged
+    picture has exactly no energy in some directions, and anything done to it *afterwards* shows
+    there, which tells how the picture was prepared and not what it shows.
 
     Args:
       pictures: float ``[face, S, S, 3]`` in [0, 1].
-      side: stored side, pixels.
+      side: stored side, pixels (static).
 
     Returns:
       float32 ``[face, side, side]``.
@@ -105,7 +127,18 @@ def to_stored_size(pictures: jax.Array, side: int) -> jax.Array:
 
 
 def patches(pictures: jax.Array, size: int, stride: int) -> jax.Array:
-    """All ``size`` × ``size`` patches of gray pictures at every ``stride``-th place.
+    """All patches of gray pictures at every ``stride``-th place.
+
+    Args:
+      pictures: ``[face, H, W]``.
+      size: side of a patch, pixels (static).
+      stride: pixels from one patch to the next, each axis (static).
+
+    Returns:
+      ``[face, patch, size * size]``.
+
+    Raises:
+      ValueError: if the pictures are smaller than a patch.
 
     >>> patches(jnp.arange(16.0).reshape(1, 4, 4), 2, 2)[0, 1].tolist()
     [2.0, 3.0, 6.0, 7.0]

@@ -1,266 +1,143 @@
-"""The FER+ data set: what is built is what was given, and whatever is wrong is refused before
-anything is written."""
-
-import csv
-import os
-import sys
+"""Label filters: the published counts, and every filter against one row at a time in plain
+Python."""
 
 import numpy as np
 import pytest
 
-from ferjax.cli import main
-from ferjax.config import DataConfig
-from ferjax.faces import dataset, ferplus, votes
-
-USAGES = ["Training"] * 8 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
-ROWS = len(USAGES)
-VOTES = np.array(
-    [
-        [6, 1, 1, 0, 0, 0, 0, 0, 1, 1],
-        [0, 9, 0, 0, 0, 0, 0, 0, 1, 0],
-        [0, 0, 4, 0, 0, 0, 0, 0, 6, 0],
-        [1, 0, 0, 2, 1, 0, 0, 0, 0, 6],
-        [0, 0, 0, 5, 5, 0, 0, 0, 0, 0],
-        [2, 2, 2, 1, 1, 1, 1, 0, 0, 0],
-        [0, 0, 0, 0, 10, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0, 8, 1, 1, 0],
-        [9, 0, 0, 0, 0, 0, 0, 0, 1, 0],
-        [0, 7, 3, 0, 0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0, 0, 0, 5, 5],
-        [3, 3, 0, 4, 0, 0, 0, 0, 0, 0],
-        [0, 10, 0, 0, 0, 0, 0, 0, 0, 0],
-        [1, 0, 0, 0, 0, 9, 0, 0, 0, 0],
-    ]
-)
-
-
-def pictures():
-    drawn = np.random.default_rng(0).integers(0, 256, (ROWS, 48, 48), np.uint8)
-    drawn[6] = drawn[9]  # a Training copy of a PublicTest picture
-    drawn[1] = drawn[0]  # and a repeat within Training
-    return drawn
+from ferjax import votes
+from ferjax.faces import ferplus, ferplus_files
 
 
 @pytest.fixture
-def pair(tmp_path):
-    """The two files as rows that a test may spoil before they are written; call it to write
-    them."""
-    pixels = [["emotion", "pixels", "Usage"]]
-    pixels += [
-        [0, " ".join(map(str, image.ravel())), usage] for image, usage in zip(pictures(), USAGES)
+def crowds(rng):
+    """Random columns of every kind: sharp, flat, tied, empty, mostly unknown, mostly no face."""
+    drawn = [
+        rng.multinomial(10, rng.dirichlet(np.full(10, a)), 300)
+        for a in (0.1, 0.3, 1.0)
+        for _ in range(3)
     ]
-    voted = [["Usage", "Image name", *votes.COLUMNS]]
-    voted += [
-        [usage, f"fer{i:07}.png", *row]
-        for i, (usage, row) in enumerate(zip(USAGES, VOTES.tolist()))
+    few = rng.multinomial(4, np.full(10, 0.1), 200)
+    special = [
+        [0] * 10,
+        [5, 5] + [0] * 8,
+        [4, 0, 0, 0, 0, 0, 0, 0, 4, 2],
+        [0] * 8 + [5, 5],
+        [2] * 5 + [0] * 5,
+        [3, 3, 3, 0, 0, 0, 0, 0, 0, 1],
+        [4, 0, 0, 0, 0, 0, 0, 0, 1, 5],
+        [1] * 10,
+        [5, 0, 0, 0, 0, 0, 0, 0, 5, 0],
+        [5, 0, 0, 0, 0, 0, 0, 0, 2, 3],
     ]
-
-    class Pair:
-        rows = {"fer2013": pixels, "votes": voted}
-        paths = {"fer2013": tmp_path / "fer2013.csv", "votes": tmp_path / "fer2013new.csv"}
-        out = tmp_path / "sub" / "built"
-
-        def write(self):
-            for name, path in self.paths.items():
-                with open(path, "w", newline="") as file:
-                    csv.writer(file).writerows(self.rows[name])
-            (tmp_path / "sub").mkdir(exist_ok=True)
-
-        def command(self):
-            return [
-                "data",
-                "ferplus",
-                "--fer2013",
-                str(self.paths["fer2013"]),
-                "--votes",
-                str(self.paths["votes"]),
-                "--out",
-                str(self.out),
-            ]
-
-    return Pair()
+    return np.concatenate([*drawn, few, special])
 
 
-def refused(pair, capfd):
-    """Runs the command, expects a refusal that leaves nothing behind, and gives what it said,
-    unwrapped."""
-    before = sorted(os.listdir(pair.out.parent))
-    with pytest.raises(SystemExit) as exit:
-        main(pair.command())
-    assert exit.value.code == 2
-    assert sorted(os.listdir(pair.out.parent)) == before
-    return "".join(capfd.readouterr().err.split())
+def paper(row):
+    emotions = row[:8]
+    if row[8] + row[9] >= 5 or sum(emotions) == 0:
+        return None
+    return [v / sum(emotions) for v in emotions]
 
 
-def test_what_is_built_is_what_was_given(pair, capfd):
-    pair.write()
-    with pytest.raises(SystemExit) as exit:
-        main(pair.command())
-    assert exit.value.code == 0
-    assert os.listdir(pair.out.parent) == ["built"]
-    assert "tensorflow" not in sys.modules
-    got = ferplus.read(pair.out)
-    for usage, split in ferplus.SPLITS.items():
-        rows = [i for i, u in enumerate(USAGES) if u == usage]
-        np.testing.assert_array_equal(got[split]["image"], pictures()[rows])
-        np.testing.assert_array_equal(got[split]["votes"], VOTES[rows])
-        np.testing.assert_array_equal(got[split]["id"], rows)
-    assert "tensorflow" not in sys.modules
-    with pytest.raises(SystemExit) as exit:
-        main(pair.command())
-    assert exit.value.code == 2
-    assert "existsandisnotempty" in "".join(capfd.readouterr().err.split())
-
-    faces = dataset.load(DataConfig(name="ferplus", path=str(pair.out)))
-    keep = votes.targets(VOTES).keep
-    assert faces["train"].ids.tolist() == [i for i in range(8) if keep[i]]
-    assert faces["not_a_face"].ids.tolist() == [3, 10]
-    assert faces["unknown"].ids.tolist() == [2, 10]
-    np.testing.assert_allclose(faces["train"].q[0], [0.75, 0.125, 0.125, 0, 0, 0, 0, 0])
-    without = dataset.load(DataConfig(name="ferplus", path=str(pair.out), deduplicate=True))
-    assert set(faces["train"].ids) - set(without["train"].ids) == {6}
-    assert without["valid"].ids.tolist() == faces["valid"].ids.tolist()
+def majority(row):
+    row = [v if v > 1 else 0 for v in row]
+    best = max(row)
+    if best <= 0.5 * sum(row) or row.index(best) >= 8:
+        return None
+    return [float(c == row.index(best)) for c in range(8)]
 
 
-def test_counts_are_printed_and_duplicates_reported():
-    split = {"train": slice(0, 8), "valid": slice(8, 11), "test": slice(11, 14)}
-    counts = dataset.count({name: (VOTES[rows], pictures()[rows]) for name, rows in split.items()})
-    assert counts["train"]["rows"] == 8
-    assert counts["train"]["paper"] == 6
-    assert counts["train"]["repeats within split"] == 1
-    assert counts["train"]["twin in another split"] == 1
-    assert counts["valid"]["twin in another split"] == 1
-    assert counts["test"]["twin in another split"] == 0
-    assert "repeats within split" not in dataset.count({"train": (VOTES, None)})["train"]
+def probability(row):
+    """The loop of the FER+ repository's training code, row by row."""
+    row = [v if v > 1 else 0 for v in row]
+    mass = sum(row)
+    taken = [0] * 10
+    count = 0
+    in_sum = 0
+    valid = True
+    while in_sum < 0.75 * mass and count < 3 and valid:
+        best = max(row)
+        for c in range(10):
+            if row[c] == best:
+                taken[c] = best
+                row[c] = 0
+                in_sum += best
+                count += 1
+                if c >= 8:
+                    valid = False
+                    if sum(taken) > best:
+                        taken[c] = 0
+                        count -= 1
+                    break
+    if sum(taken) <= 0.5 * mass or count > 3 or taken.index(max(taken)) >= 8:
+        return None
+    return [v / sum(taken[:8]) for v in taken[:8]]
 
 
-def _cell(name, row, column, value):
-    def spoil(pair):
-        pair.rows[name][row][column] = value
-
-    return spoil
-
-
-def _pixel(value):
-    def spoil(pair):
-        pair.rows["fer2013"][3][1] = f"{value} " + pair.rows["fer2013"][3][1].split(" ", 1)[1]
-
-    return spoil
+@pytest.mark.parametrize("label_filter", [paper, majority, probability], ids=lambda f: f.__name__)
+def test_each_filter_is_the_plain_loop(crowds, label_filter):
+    got = ferplus.targets(*ferplus.split_columns(crowds), label_filter.__name__)
+    wanted = [label_filter(list(map(int, row))) for row in crowds]
+    np.testing.assert_array_equal(got.keep, [w is not None for w in wanted])
+    np.testing.assert_allclose(got.q, [w or [0] * 8 for w in wanted], atol=1e-7)
+    assert 0.1 < got.keep.mean() < 0.95
+    assert got.q.dtype == np.float32
 
 
-def _cut_row(name):
-    def spoil(pair):
-        pair.rows[name][-1] = pair.rows[name][-1][:2]
-
-    return spoil
-
-
-def _swap(pair):
-    pair.paths = {"fer2013": pair.paths["votes"], "votes": pair.paths["fer2013"]}
-    pair.rows = {"fer2013": pair.rows["votes"], "votes": pair.rows["fer2013"]}
+def test_columns_are_classes_then_abstentions():
+    published = "neutral happiness surprise sadness anger disgust fear contempt unknown NF"
+    assert list(ferplus.COLUMNS) == published.split()
+    counts, abstentions = ferplus.split_columns(np.arange(20).reshape(2, 10))
+    assert counts[0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert abstentions.tolist() == [[8, 9], [18, 19]]
+    assert (ferplus.SPEC.classes, ferplus.SPEC.side) == (ferplus.CLASSES, 48)
 
 
-SPOILT = {
-    "a row of fer2013.csv cut short": (
-        _cut_row("fer2013"),
-        "fer2013.csv line 15: 2 fields, expected 3; truncated",
-    ),
-    "a row of fer2013new.csv cut short": (
-        _cut_row("votes"),
-        "fer2013new.csv line 15: 2 fields, expected 12; truncated",
-    ),
-    "fewer pictures": (lambda p: p.rows["fer2013"].pop(), "13 rows"),
-    "fewer votes": (lambda p: p.rows["votes"].pop(), "the first row without a partner is row 14"),
-    "no rows": (lambda p: p.rows["votes"].__delitem__(slice(1, None)), "no rows after the header"),
-    "empty file": (lambda p: p.rows["votes"].clear(), "the header is empty"),
-    "swapped": (_swap, "missing column"),
-    "too few pixels": (
-        _cell("fer2013", 3, 1, "1 2 3"),
-        "line 4: 3 pixels, expected 48 x 48 = 2304",
-    ),
-    "no pixels": (_cell("fer2013", 3, 1, ""), "line 4: 0 pixels"),
-    "pixel above 255": (_pixel(256), "line 4: pixels must be 0..255"),
-    "pixel below 0": (_pixel(-1), "line 4: pixels must be 0..255"),
-    "pixel beyond any integer": (_pixel("9" * 30), "line 4: pixel"),
-    "fractional pixel": (_pixel("1.5"), "line 4: pixel '1.5' is not a whole number"),
-    "word for a pixel": (_pixel("x"), "line 4: pixel 'x' is not a whole number"),
-    "negative votes": (_cell("votes", 3, 2, -1), "line 4: votes must be whole counts"),
-    "fractional votes": (_cell("votes", 3, 2, 0.5), "line 4: votes must be whole counts"),
-    "missing votes": (_cell("votes", 3, 2, ""), "line 4: votes must be whole counts"),
-    "more votes than a byte": (_cell("votes", 3, 2, 300), "votes up to 300"),
-    "more votes than any integer": (_cell("votes", 3, 2, "9" * 30), "line 4: votes"),
-    "unknown Usage": (
-        _cell("votes", 3, 0, "Test"),
-        "line 4: Usage is 'Test', expected one of Training, PublicTest",
-    ),
-    "unknown Usage of a picture": (_cell("fer2013", 3, 2, ""), "line 4: Usage is ''"),
-    "missing column": (_cell("votes", 0, 5, "sad"), "missing column sadness"),
-    "Usage differs": (_cell("votes", 3, 0, "PublicTest"), "row 3: Usage is train in"),
-    "a split without faces": (
-        lambda p: [
-            rows[i].__setitem__(rows[0].index("Usage"), "Training")
-            for rows in p.rows.values()
-            for i in range(1, ROWS + 1)
-            if "PublicTest" in rows[i]
-        ],
-        "no row has Usage PublicTest",
-    ),
-}
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="'best'; expected one of paper, majority, probability"):
+        ferplus.targets(np.ones((1, 8)), np.ones((1, 2)), "best")
+    with pytest.raises(ValueError, match=r"got shapes \(4, 7\) and \(4, 2\)"):
+        ferplus.targets(np.ones((4, 7)), np.ones((4, 2)))
+    with pytest.raises(ValueError, match=r"got shapes \(4, 8\) and \(3, 2\)"):
+        ferplus.targets(np.ones((4, 8)), np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"got shape \(4, 9\)"):
+        ferplus.split_columns(np.ones((4, 9)))
+    with pytest.raises(ValueError, match="votes row 0: expected whole counts"):
+        ferplus.split_columns(np.full((1, 10), -1))
 
 
-@pytest.mark.parametrize("kind", SPOILT)
-def test_what_is_wrong_is_refused_by_place_and_nothing_is_left_behind(pair, capfd, kind):
-    spoil, message = SPOILT[kind]
-    spoil(pair)
-    pair.write()
-    assert message.replace(" ", "") in refused(pair, capfd)
+def test_out_of_distribution_sets_need_five_of_ten():
+    abstentions = np.array([[0, 5], [5, 0], [2, 2], [4, 4]])
+    assert ferplus.not_a_face(abstentions).tolist() == [True, False, False, False]
+    assert ferplus.unknown_expression(abstentions).tolist() == [False, True, False, False]
 
 
-def test_a_file_that_is_no_csv_is_refused(pair, capfd):
-    pair.write()
-    pair.paths["votes"].write_bytes(b"\0" * 300_000)
-    assert "fer2013new.csv" in refused(pair, capfd)
+@pytest.mark.rehearsal
+def test_published_counts(shared_data):
+    split = ferplus_files.read_votes(shared_data / "fer2013new_published.csv").by_split()
+    counts = {
+        label_filter: [
+            int(ferplus.targets(rows.votes, rows.abstentions, label_filter).keep.sum())
+            for rows in split.values()
+        ]
+        for label_filter in ("paper", "majority")
+    }
+    assert counts == {"paper": [28_493, 3_569, 3_563], "majority": [25_060, 3_199, 3_153]}
+    keep = ferplus.targets(split["test"].votes, split["test"].abstentions).keep
+    q = votes.distribution(split["test"].votes)[keep]
+    assert int(votes.ambiguity(q).ambiguous.sum()) == 1_244
+    assert len(np.unique(votes.disagreement(q).round(9))) == pytest.approx(26, abs=2)
+    unanimous = split["test"].votes[keep].max(1) == 10
+    assert unanimous.mean() == pytest.approx(0.226, abs=1e-3)
+    # With those whose other votes are unknown or NF.
+    assert (votes.entropy(q) == 0).mean() == pytest.approx(0.282, abs=1e-3)
 
 
-def test_a_missing_file_and_a_folder_in_use_are_refused(pair, capfd):
-    pair.write()
-    pair.out.mkdir()
-    (pair.out / "mine.txt").touch()
-    assert "existsandisnotempty" in refused(pair, capfd)
-    pair.paths["fer2013"].unlink()
-    assert "nosuchfile" in refused(pair, capfd)
-
-
-def test_a_build_that_fails_half_way_leaves_nothing(pair, monkeypatch):
-    pair.write()
-    rows = ferplus.pair(
-        ferplus.read_pixels(pair.paths["fer2013"]),
-        ferplus.read_votes(pair.paths["votes"]),
-        "a",
-        "b",
+@pytest.mark.rehearsal
+def test_published_ambiguous_faces_do_not_depend_on_the_precision_of_q(shared_data):
+    rows = ferplus_files.read_votes(shared_data / "fer2013new_published.csv").by_split()["test"]
+    kept = ferplus.targets(rows.votes, rows.abstentions)
+    np.testing.assert_array_equal(
+        votes.ambiguity(kept.q[kept.keep]).ambiguous,
+        votes.ambiguity(votes.distribution(rows.votes)[kept.keep]).ambiguous,
     )
-    builder = ferplus._builder_class()
-    whole = builder._generate_examples
-
-    def killed(self, split):
-        yield next(whole(self, split))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(builder, "_generate_examples", killed)
-    monkeypatch.setattr(ferplus, "_builder_class", lambda: builder)
-    with pytest.raises(KeyboardInterrupt):
-        ferplus.build(rows, pair.out)
-    assert os.listdir(pair.out.parent) == []
-
-
-def test_votes_alone_can_be_counted(pair, capfd):
-    pair.write()
-    with pytest.raises(SystemExit) as exit:
-        main(["data", "ferplus", "--votes", str(pair.paths["votes"])])
-    assert exit.value.code == 0
-    assert "paper" in capfd.readouterr().out
-
-
-def test_reading_what_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no FER\\+ data set in"):
-        ferplus.read(tmp_path)

@@ -1,4 +1,4 @@
-"""Whatever an image file holds becomes the face a make_forward would see, and says so when it cannot."""
+"""Image files: every kind of picture is read as it looks; what is none is refused, saying why."""
 
 import os
 import sys
@@ -21,8 +21,8 @@ def gray(rng):
 
 
 def face(path):
-    ((said, face),) = image_files.read(path)
-    assert said == {} and face.dtype == np.uint8 and face.shape == (48, 48)
+    ((fields, face),) = image_files.read(path, 48)
+    assert fields == {} and face.dtype == np.uint8 and face.shape == (48, 48)
     return face.astype(int)
 
 
@@ -124,8 +124,33 @@ def test_a_large_photograph_gives_the_same_face_as_a_small_one(gray, expected, t
     assert np.abs(face(tmp_path / "large.jpg") - expected).mean() < 3
 
 
+@pytest.mark.parametrize("side", [20, 48, 96])
+def test_a_face_has_the_side_that_is_asked_for(gray, tmp_path, side):
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    ((_, read),) = image_files.read(tmp_path / "gray.png", side)
+    ((_, taken),) = image_files.faces_of_array(gray, side)
+    wanted = image_files.from_array(gray, side)
+    assert wanted.shape == (side, side)
+    np.testing.assert_array_equal(read, wanted)
+    np.testing.assert_array_equal(taken, wanted)
+
+
+def test_a_picture_to_look_at_keeps_its_colours(gray, tmp_path):
+    colour = np.stack([gray, gray[::-1], gray[:, ::-1]], axis=-1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = np.ascontiguousarray(np.rot90(colour))
+    Image.fromarray(turned).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(image_files.read_picture(tmp_path / "turned.png"), colour)
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    three = image_files.read_picture(tmp_path / "gray.png")
+    np.testing.assert_array_equal(three, np.stack([gray] * 3, axis=-1))
+    with pytest.raises(ValueError, match="no such file"):
+        image_files.read_picture(tmp_path / "absent.png")
+
+
 @pytest.mark.parametrize(
-    "name, content, said",
+    "name, content, message",
     [
         ("empty.png", b"", "not an image"),
         ("text.png", b"hello", "not an image"),
@@ -134,36 +159,36 @@ def test_a_large_photograph_gives_the_same_face_as_a_small_one(gray, expected, t
         ("noise.tif", b"II*\0" + bytes(range(200)), "(not an image|damaged or unreadable)"),
     ],
 )
-def test_what_is_no_picture_says_why(gray, tmp_path, name, content, said):
+def test_what_is_no_picture_says_why(gray, tmp_path, name, content, message):
     path = tmp_path / name
     if content == "half":
         Image.fromarray(gray).save(path)
         content = path.read_bytes()[: path.stat().st_size // 2]
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=said):
-        image_files.read(path)
+    with pytest.raises(ValueError, match=message):
+        image_files.read(path, 48)
 
 
 def test_what_is_no_file_is_never_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
-    for name, said in (
+    for name, message in (
         ("pipe.png", "not a regular file"),
         ("folder.png", "a folder"),
         ("absent.png", "no such file"),
     ):
-        with pytest.raises(ValueError, match=said):
-            image_files.read(tmp_path / name)
+        with pytest.raises(ValueError, match=message):
+            image_files.read(tmp_path / name, 48)
 
 
 def test_sizes_that_cannot_be_judged_are_refused(tmp_path):
     Image.fromarray(np.zeros((15, 400), np.uint8)).save(tmp_path / "thin.png")
     with pytest.raises(ValueError, match="400 x 15 pixels; at least 16 x 16"):
-        image_files.read(tmp_path / "thin.png")
+        image_files.read(tmp_path / "thin.png", 48)
     not_finite = np.full((32, 32), np.nan, np.float32)
     Image.fromarray(not_finite).save(tmp_path / "nan.tif")
     with pytest.raises(ValueError, match="not finite"):
-        image_files.read(tmp_path / "nan.tif")
+        image_files.read(tmp_path / "nan.tif", 48)
 
 
 def test_boxes_are_told_in_the_upright_picture_at_full_size(tmp_path, rng):
@@ -178,9 +203,9 @@ def test_boxes_are_told_in_the_upright_picture_at_full_size(tmp_path, rng):
         rows, columns = np.nonzero(gray > 200)
         return [(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)]
 
-    ((said, face),) = image_files.read(tmp_path / "photo.jpg", brightest)
-    assert said["face"] == 0 and said["faces"] == 1
-    np.testing.assert_allclose(said["box"], (2400, 300, 600, 600), atol=8)
+    ((fields, face),) = image_files.read(tmp_path / "photo.jpg", 48, brightest)
+    assert fields["face"] == 0 and fields["faces"] == 1
+    np.testing.assert_allclose(fields["box"], (2400, 300, 600, 600), atol=8)
     assert face.min() > 200
 
 
@@ -197,13 +222,13 @@ def test_haar_finds_the_faces_of_a_photograph(tmp_path):
         width = picture.width
     pair.save(tmp_path / "pair.jpg", quality=95)
     find = haar_finder()
-    one = image_files.read(portrait, find)
-    two = image_files.read(tmp_path / "pair.jpg", find)
+    one = image_files.read(portrait, 48, find)
+    two = image_files.read(tmp_path / "pair.jpg", 48, find)
     assert len(one) == 1
     left, top, side, _ = one[0][0]["box"]
     assert 100 < left < 200 and 30 < top < 150 and 150 < side < 350  # where her face is
-    boxes = sorted(said["box"] for said, _ in two)
-    assert [said["faces"] for said, _ in two] == [2, 2]
+    boxes = sorted(fields["box"] for fields, _ in two)
+    assert [fields["faces"] for fields, _ in two] == [2, 2]
     np.testing.assert_allclose(
         boxes, [(left, top, side, side), (left + width, top, side, side)], atol=25
     )
@@ -212,13 +237,13 @@ def test_haar_finds_the_faces_of_a_photograph(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "installed, said",
+    "installed, message",
     [
         (None, "not installed"),
         (types.SimpleNamespace(__version__="5.0.0"), "5.0.0 has no cascades"),
     ],
 )
-def test_without_opencv_4_the_way_to_get_it_is_told(monkeypatch, installed, said):
+def test_without_opencv_4_the_way_to_get_it_is_told(monkeypatch, installed, message):
     monkeypatch.setitem(sys.modules, "cv2", installed)
-    with pytest.raises(ValueError, match=rf"{said}.* pip install 'ferjax\[faces\]'"):
+    with pytest.raises(ValueError, match=rf"{message}.* pip install 'ferjax\[faces\]'"):
         haar_finder()

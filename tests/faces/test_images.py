@@ -1,5 +1,4 @@
-"""Pixels to network input: an independent resize, exact channels, and flips that follow their
-key."""
+"""Pixels to network input: an independent resize, exact channels, flips that follow their key."""
 
 import jax
 import jax.numpy as jnp

@@ -1,10 +1,12 @@
 """Drawn faces: the same for a seed, in FER+'s form, and with votes that follow the known truth."""
 
+import jax
 import numpy as np
 import pytest
 import scipy.stats
 
-from ferjax.faces import synthetic, votes
+from ferjax import votes
+from ferjax.faces import drawing, ferplus, synthetic
 
 FACES = 280  # as many as the shared tiny run draws, so that the compiled program is shared
 
@@ -15,12 +17,12 @@ def made():
 
 
 def test_schema(made):
-    images, vote, truth = made
-    assert (images.shape, images.dtype) == ((FACES, 48, 48), np.uint8)
-    assert (vote.shape, vote.dtype) == ((FACES, 10), np.int64)
-    assert (truth.shape, truth.dtype) == ((FACES, 8), np.float32)
-    np.testing.assert_array_equal(vote.sum(1), 10)
-    np.testing.assert_allclose(truth.sum(1), 1, atol=1e-6)
+    assert (made.images.shape, made.images.dtype) == ((FACES, 48, 48), np.uint8)
+    assert (made.votes.shape, made.votes.dtype) == ((FACES, 8), np.int64)
+    assert (made.abstentions.shape, made.abstentions.dtype) == ((FACES, 2), np.int64)
+    assert (made.truth.shape, made.truth.dtype) == ((FACES, 8), np.float32)
+    np.testing.assert_array_equal(made.votes.sum(1) + made.abstentions.sum(1), 10)
+    np.testing.assert_allclose(made.truth.sum(1), 1, atol=1e-6)
 
 
 def test_a_seed_is_a_set_of_faces(made):
@@ -31,36 +33,42 @@ def test_a_seed_is_a_set_of_faces(made):
 
 
 def test_faces_are_pictures_and_differ(made):
-    images = made[0].reshape(FACES, -1).astype(float)
-    assert (images.std(1) > 10).all()
-    assert len(np.unique(images, axis=0)) == FACES
+    pixels = made.images.reshape(FACES, -1).astype(float)
+    assert (pixels.std(1) > 10).all()
+    assert len(np.unique(pixels, axis=0)) == FACES
 
 
 def test_votes_follow_the_truth(made):
-    _, vote, truth = made
-    faces = vote[:, :8].sum(1) >= 6
-    drawn = votes.entropy(votes.shares(vote))
-    known = votes.entropy(truth)
-    assert scipy.stats.spearmanr(drawn[faces], known[faces]).statistic > 0.7
-    assert (vote[faces, :8].argmax(1) == truth[faces].argmax(1)).mean() > 0.8
+    enough = made.votes.sum(1) >= 6
+    drawn = votes.entropy(votes.distribution(made.votes))
+    known = votes.entropy(made.truth)
+    assert scipy.stats.spearmanr(drawn[enough], known[enough]).statistic > 0.7
+    assert (made.votes[enough].argmax(1) == made.truth[enough].argmax(1)).mean() > 0.8
 
 
-def test_every_class_and_every_kind_of_stranger_occurs(made):
-    _, vote, truth = made
-    assert set(truth.argmax(1)) == set(range(8))
-    assert votes.not_a_face(vote).any()
-    assert votes.unknown_expression(vote).any()
-    assert 0.85 < votes.targets(vote).keep.mean() < 1
+def test_truth_is_the_share_of_votes_that_a_blend_expects():
+    """Both kinds of abstention have their own share, by kind of item."""
+    weights = np.zeros((3, 8))
+    weights[:, 2] = 1.0
+    p_vote = synthetic.vote_distribution(synthetic.Blend(weights, np.array([0, 1, 2])))
+    np.testing.assert_allclose(p_vote.sum(1), 1)
+    np.testing.assert_allclose(p_vote[:, 8:], [[0.01, 0.002], [0.1, 0.85], [0.75, 0.03]])
+    emotions = p_vote[:, :8] / p_vote[:, :8].sum(1, keepdims=True)
+    np.testing.assert_allclose(emotions[:, 2], 0.96 + 0.04 / 8)
+    np.testing.assert_allclose(emotions[:, 0], 0.04 / 8)
 
 
-def test_expression_changes_the_picture_and_nothing_else_does(made):
+def test_every_class_and_every_out_of_distribution_kind_occurs(made):
+    assert set(made.truth.argmax(1)) == set(range(8))
+    assert ferplus.not_a_face(made.abstentions).any()
+    assert ferplus.unknown_expression(made.abstentions).any()
+    assert 0.85 < ferplus.targets(made.votes, made.abstentions).keep.mean() < 1
+
+
+def test_expression_changes_the_picture_and_nothing_else_does():
     """One identity, eight expressions: every pair of prototypes is told apart by the pixels."""
-    blend = np.zeros((FACES, 10), np.float32)
-    blend[:8] = synthetic._PROTOTYPES
-    import jax
-
-    one = jax.vmap(synthetic._draw_one, (None, 0, None))(jax.random.key(3), blend[:8], 0).astype(
-        int
-    )
+    draw = jax.jit(jax.vmap(drawing.draw_one, (None, 0, None)))
+    one = np.asarray(draw(jax.random.key(3), drawing.PROTOTYPES, 0)).astype(int)
     apart = np.abs(one[:, None] - one[None]).max((2, 3)) > 40
-    assert (np.asarray(apart) | np.eye(8, dtype=bool)).all()
+    assert (apart | np.eye(8, dtype=bool)).all()
+    assert (one[:, :4] == one[:1, :4]).all()  # hair and backdrop above the face

@@ -1,0 +1,329 @@
+"""Files of FER+: the two published CSV files, paired and checked, and the TFDS data set of them.
+
+The published files pair by *row position*; the number in the image name is compacted and drifts.
+Everything is checked before anything is written. The data set holds every face with all of its
+votes; label filters apply when it is read. No TensorFlow is involved: array_record files are
+written and read through TFDS's Python data sources.
+
+References:
+  Goodfellow et al., Challenges in Representation Learning (FER2013), 2013,
+  https://arxiv.org/abs/1307.0414; Barsoum et al., FER+, 2016, https://arxiv.org/abs/1608.01041.
+"""
+
+import csv
+import functools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ferjax.faces.ferplus import COLUMNS, SIDE, SPLITS, split_columns
+
+__all__ = ["Pixels", "Rows", "build", "pair", "read", "read_pixels", "read_votes"]
+
+
+class Rows(NamedTuple):
+    """Rows of the published files.
+
+    Attributes:
+      split: ``[row]`` name of the split, one of the values of :data:`ferjax.faces.ferplus.SPLITS`.
+      ids: int64 ``[row]`` row number in the files, from 0.
+      votes: int64 ``[row, class]``.
+      abstentions: int64 ``[row, kind]``.
+      images: uint8 ``[row, side, side]``, or None where only votes were read.
+    """
+
+    split: np.ndarray
+    ids: np.ndarray
+    votes: np.ndarray
+    abstentions: np.ndarray
+    images: np.ndarray | None = None
+
+    def by_split(self) -> dict[str, "Rows"]:
+        """The rows of each split, in file order."""
+        return {name: self._take(self.split == name) for name in SPLITS.values()}
+
+    def _take(self, rows: np.ndarray) -> "Rows":
+        return Rows._make(None if part is None else part[rows] for part in self)
+
+
+class Pixels(NamedTuple):
+    """Rows of the pixel file: ``split [row]`` and ``images`` uint8 ``[row, side, side]``."""
+
+    split: np.ndarray
+    images: np.ndarray
+
+
+def _fields(path: Path, needed: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yields (line number, the needed fields) of a CSV file whose header must name them all."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        reader = _lines(path, csv.reader(file))
+        _, first = next(reader, (0, []))
+        header = [name.strip() for name in first]
+        missing = [name for name in needed if name not in header]
+        if missing:
+            raise ValueError(
+                f"{path}: missing column {', '.join(missing)}; expected {', '.join(needed)}, "
+                f"the header is {', '.join(header)[:200] or 'empty'}"
+            )
+        columns = [header.index(name) for name in needed]
+        for line, row in reader:
+            if not row:
+                continue
+            if len(row) < len(header):
+                raise ValueError(
+                    f"{path} line {line}: {len(row)} fields, expected {len(header)}; "
+                    "truncated file?"
+                )
+            yield line, [row[c] for c in columns]
+
+
+def _lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"{path} line {reader.line_num}: not a CSV file: {error}") from error
+
+
+def _split_name(path: Path, line: int, usage: str) -> str:
+    if usage not in SPLITS:
+        raise ValueError(
+            f"{path} line {line}: Usage is {usage!r}, expected one of {', '.join(SPLITS)}"
+        )
+    return SPLITS[usage]
+
+
+def read_votes(path: str | os.PathLike) -> Rows:
+    """Reads ``fer2013new.csv``: Usage, Image name, ten vote counts.
+
+    Args:
+      path: the file.
+
+    Returns:
+      :class:`Rows` in file order, without images.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: naming file and line, on missing columns, unknown Usage, or votes that are not
+        whole counts >= 0.
+    """
+    path = Path(path)
+    splits = []
+    counts = []
+    for line, (usage, *fields) in _fields(path, ["Usage", *COLUMNS]):
+        splits.append(_split_name(path, line, usage))
+        # isdecimal also refuses "-1", "2.5", "nan" and ""; nine digits fit every integer type.
+        if not all(field.strip().isdecimal() and len(field.strip()) <= 9 for field in fields):
+            raise ValueError(
+                f"{path} line {line}: votes must be whole counts >= 0, got {','.join(fields)}"
+            )
+        counts.append([int(field) for field in fields])
+    if not counts:
+        raise ValueError(f"{path}: no rows after the header")
+    votes, abstentions = split_columns(np.array(counts))
+    return Rows(np.array(splits), np.arange(len(counts)), votes, abstentions)
+
+
+def read_pixels(
+    path: str | os.PathLike, on_row: Callable[[int], None] = lambda rows: None
+) -> Pixels:
+    """Reads ``fer2013.csv``: emotion (ignored), 48 × 48 pixels, Usage.
+
+    Args:
+      path: the file.
+      on_row: called with the number of rows read so far.
+
+    Returns:
+      :class:`Pixels` in file order.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: naming file and line, on missing columns, unknown Usage, or a picture that is not
+        48 × 48 bytes.
+    """
+    path = Path(path)
+    splits = []
+    images = []
+    for line, (text, usage) in _fields(path, ["pixels", "Usage"]):
+        splits.append(_split_name(path, line, usage))
+        images.append(_picture(f"{path} line {line}", text))
+        on_row(len(images))
+    if not images:
+        raise ValueError(f"{path}: no rows after the header")
+    return Pixels(np.array(splits), np.stack(images))
+
+
+def _picture(place: str, text: str) -> np.ndarray:
+    """Pixels separated by spaces as uint8 ``[side, side]``; ``place`` names them in errors."""
+    fields = text.split()
+    try:
+        pixels = np.array(fields, dtype=np.int64)
+    except (ValueError, OverflowError):
+        bad = next((f for f in fields if not f.isdecimal()), max(fields, key=len))
+        raise ValueError(f"{place}: pixel {bad!r} is not a whole number 0..255") from None
+    if pixels.size != SIDE * SIDE:
+        expected = f"{SIDE} x {SIDE} = {SIDE * SIDE}"
+        raise ValueError(f"{place}: {pixels.size} pixels, expected {expected}")
+    if pixels.min() < 0 or pixels.max() > 255:
+        raise ValueError(f"{place}: pixels must be 0..255, got {pixels.min()}..{pixels.max()}")
+    return pixels.astype(np.uint8).reshape(SIDE, SIDE)
+
+
+def pair(pixels: Pixels, voted: Rows, pixels_path: object, votes_path: object) -> Rows:
+    """Pairs pixels and votes by row position.
+
+    Args:
+      pixels: rows of the pixel file.
+      voted: rows of the votes file.
+      pixels_path: what to call the pixel file in errors.
+      votes_path: what to call the votes file in errors.
+
+    Returns:
+      ``voted`` with images.
+
+    Raises:
+      ValueError: if the row counts differ, or a Usage does; names the first bad row.
+    """
+    if len(pixels.split) != len(voted.split):
+        raise ValueError(
+            f"{pixels_path} has {len(pixels.split)} rows, {votes_path} has {len(voted.split)}: "
+            f"they pair row by row, so one is truncated or not its partner; "
+            f"the first row without a partner is row {min(len(pixels.split), len(voted.split)) + 1}"
+        )
+    differs = pixels.split != voted.split
+    if differs.any():
+        row = int(np.argmax(differs))
+        raise ValueError(
+            f"row {row + 1}: Usage is {pixels.split[row]} in {pixels_path} but {voted.split[row]} "
+            f"in {votes_path}; the files pair row by row, so one of them is out of order"
+        )
+    return voted._replace(images=pixels.images)
+
+
+@functools.cache  # TFDS registers the class by name, once in a process
+def _builder_class() -> type:
+    # Importing TFDS takes seconds and nothing else needs it: wait until a data set is opened.
+    import tensorflow_datasets as tfds
+
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+
+    class FerPlus(tfds.core.GeneratorBasedBuilder):
+        """FER+: 48 x 48 gray faces with ten crowd votes each, unfiltered."""
+
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = Path(__file__).parent
+        rows: Rows | None = None
+
+        def _info(self) -> tfds.core.DatasetInfo:
+            features = {
+                "image": tfds.features.Tensor(shape=(SIDE, SIDE), dtype=np.uint8),
+                "votes": tfds.features.Tensor(shape=(len(COLUMNS),), dtype=np.uint8),
+                "id": tfds.features.Scalar(dtype=np.int64),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description="FER2013 faces with FER+ votes (neutral ... contempt, unknown, NF); "
+                "id is the row in the files.",
+                features=tfds.features.FeaturesDict(features),
+                homepage="https://github.com/microsoft/FERPlus",
+            )
+
+        def _split_generators(self, dl_manager):
+            del dl_manager
+            return {split: self._generate_examples(split) for split in SPLITS.values()}
+
+        def _generate_examples(self, split):
+            assert self.rows is not None and self.rows.images is not None
+            counts = np.concatenate([self.rows.votes, self.rows.abstentions], axis=1)
+            for i in np.flatnonzero(self.rows.split == split):
+                row = int(self.rows.ids[i])
+                yield (
+                    row,
+                    {
+                        "image": self.rows.images[i],
+                        "votes": counts[i].astype(np.uint8),
+                        "id": row,
+                    },
+                )
+
+    return FerPlus
+
+
+def build(rows: Rows, out: str | os.PathLike) -> None:
+    """Writes the TFDS data set; the folder appears complete or not at all.
+
+    Args:
+      rows: paired rows with images.
+      out: folder to create.
+
+    Raises:
+      FileExistsError: if ``out`` exists and is not empty.
+      ValueError: if a split is empty or a vote does not fit a byte.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} exists and is not empty; choose a new folder or remove it")
+    empty = [usage for usage, split in SPLITS.items() if not (rows.split == split).any()]
+    if empty:
+        raise ValueError(
+            f"no row has Usage {', '.join(empty)}; all of {', '.join(SPLITS)} are needed"
+        )
+    most = max(rows.votes.max(), rows.abstentions.max())
+    if most > 255:
+        raise ValueError(f"votes up to {most}: a count above 255 is not a crowd of ten")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        builder = _builder_class()(data_dir=str(scratch), file_format="array_record")
+        builder.rows = rows
+        builder.download_and_prepare()
+        if out.exists():
+            out.rmdir()
+        os.rename(scratch, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read(path: str | os.PathLike) -> dict[str, Rows]:
+    """Reads a data set that :func:`build` wrote.
+
+    Args:
+      path: its folder.
+
+    Returns:
+      The rows of each split, with images, ordered by id.
+
+    Raises:
+      FileNotFoundError: if there is no such data set.
+    """
+    path = Path(path)
+    found = sorted(path.glob("*/1.0.0/dataset_info.json"))
+    if not found:
+        raise FileNotFoundError(
+            f"no FER+ data set in {path}; build one with `ferjax data ferplus ... --out {path}`"
+        )
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(found[0].parent))
+    splits = {}
+    for name in SPLITS.values():
+        source = builder.as_data_source(split=name)
+        records = sorted((source[i] for i in range(len(source))), key=lambda r: int(r["id"]))
+        votes, abstentions = split_columns(np.stack([record["votes"] for record in records]))
+        splits[name] = Rows(
+            np.full(len(records), name),
+            np.array([record["id"] for record in records], np.int64),
+            votes,
+            abstentions,
+            np.stack([record["image"] for record in records]),
+        )
+    return splits

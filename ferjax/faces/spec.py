@@ -1,0 +1,58 @@
+"""What a run has to know about its data: the names of the classes and the stored picture size."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["DataSpec"]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Description of a data set that travels into the run, the predictions and the export.
+
+    Attributes:
+      classes: names of the classes, in the order of the vote counts' last axis.
+      side: side of the stored square pictures, pixels.
+
+    Raises:
+      ValueError: if there are fewer than two classes, one occurs twice, or ``side`` is below 1.
+    """
+
+    classes: tuple[str, ...]
+    side: int
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"expected two or more different classes, got {self.classes}")
+        if self.side < 1:
+            raise ValueError(f"side must be at least 1 pixel, got {self.side}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The specification as JSON values, the inverse of :meth:`from_json`.
+
+        >>> DataSpec(("cat", "dog"), 48).to_json()
+        {'classes': ['cat', 'dog'], 'side': 48}
+        """
+        return {"classes": list(self.classes), "side": self.side}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "DataSpec":
+        """Builds a specification from JSON values.
+
+        Args:
+          values: ``{"classes": [names], "side": pixels}``; other keys are ignored.
+
+        Raises:
+          ValueError: if a value is missing or of the wrong kind.
+
+        >>> DataSpec.from_json({"classes": ["cat", "dog"], "side": 48}).classes
+        ('cat', 'dog')
+        """
+        classes = values.get("classes")
+        side = values.get("side")
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"expected classes as a list of names, got {classes!r}")
+        if not isinstance(side, int) or isinstance(side, bool):
+            raise ValueError(f"expected side as a whole number of pixels, got {side!r}")
+        return cls(tuple(classes), side)
