@@ -30,9 +30,13 @@ class Export:
     """Where it shall run: some of cpu, cuda, rocm, tpu."""
 
     def run(self) -> int:
+        from ferjax.ensemble.display import Console
         from ferjax.serving.export import export
 
-        about = export(self.run_folder, self.file, platforms=self.platforms)
+        with Console() as on_event:
+            about = export(
+                self.run_folder, self.file, platforms=self.platforms, on_event=on_event
+            )
         parity = about["parity"]
         made = about["provenance"]
         size = self.file.stat().st_size / 1e6

@@ -58,6 +58,7 @@ class Route:
     """Faces the model decides on at a time."""
 
     def run(self) -> int:
+        from ferjax.ensemble.events import Event, Message
         from ferjax.serving.detection import haar_finder
         from ferjax.serving.route import check_request, route_pictures
         from ferjax.serving.router import OLD_ROUTERS, Router
@@ -68,7 +69,12 @@ class Route:
         name = OLD_ROUTERS.get(self.router, self.router)
         if name != self.router:
             err.print(f"router {self.router} is now called {name}", highlight=False)
-        router = Router(self.run_or_file, name, batch_size=self.batch_size)
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Message):
+                err.print(event.text, highlight=False)
+
+        router = Router(self.run_or_file, name, batch_size=self.batch_size, on_event=tell)
         with _progress(self.paths) as on_picture:
             summary = route_pictures(
                 router,

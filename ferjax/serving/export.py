@@ -166,7 +166,7 @@ def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float)
         on a threshold, or a router reads a score that the ensemble does not have.
     """
     noise = np.random.default_rng(0).integers(0, 256, (4, live.side, live.side), np.uint8)
-    drawn = [image_files.from_array(face, live.side) for face in synthetic.make(12, seed=0)[0]]
+    drawn = [image_files.from_array(face, live.side) for face in synthetic.make(12, seed=0).images]
     images = np.concatenate([drawn, noise])
     ours, theirs = jax.device_get((live.forward(images), exported.forward(images)))
     largest = {"probs": float(np.max(np.abs(ours.probs - theirs.probs)))}
