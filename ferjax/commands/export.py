@@ -34,9 +34,7 @@ class Export:
         from ferjax.serving.export import export
 
         with Console() as on_event:
-            about = export(
-                self.run_folder, self.file, platforms=self.platforms, on_event=on_event
-            )
+            about = export(self.run_folder, self.file, platforms=self.platforms, on_event=on_event)
         parity = about["parity"]
         made = about["provenance"]
         size = self.file.stat().st_size / 1e6

@@ -44,7 +44,7 @@ without ferjax."""
 
 
 def thresholds_of(rules: Mapping[str, RouterRule]) -> Thresholds:
-    """The rules' thresholds as an argument of the file's program."""
+    """The rules' thresholds as the argument of a file's program, float32."""
     return {
         name: (
             np.asarray(rule.defer_above, np.float32),
@@ -61,6 +61,9 @@ def pack(about: Mapping[str, Any], program: bytes, weights: list[np.ndarray]) ->
       about: contents of ``ferjax.json``.
       program: serialised StableHLO.
       weights: in the order of the program's first argument.
+
+    Returns:
+      A zip archive, not compressed.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -79,6 +82,9 @@ def load(path: str | Path, rules: Mapping[str, RouterRule] | None = None) -> Inf
       path: the file.
       rules: router -> rule, in place of the file's; a router must read the scores that it reads in
         the file.
+
+    Returns:
+      The program; it runs on the default device.
 
     Raises:
       ValueError: if it is no such file, is damaged, is of a newer format, was not exported for this

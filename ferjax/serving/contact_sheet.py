@@ -53,6 +53,12 @@ class ContactSheet:
     def draw(self, path: Path) -> Path:
         """Writes the sheet as a PNG.
 
+        Args:
+          path: the file.
+
+        Returns:
+          The path.
+
         Raises:
           ValueError: if no picture was routed.
         """

@@ -21,6 +21,9 @@ def explain(
       scores: score -> value, with those that the rule reads.
       rule: the router's scores and thresholds.
 
+    Returns:
+      One sentence without a full stop, which starts with the action.
+
     >>> rule = RouterRule(1.0, 0.12, false_rejection=0.05)
     >>> explain("reject", {}, {"aleatoric": 0.2, "epistemic": 0.31}, rule)
     'rejected: epistemic 0.31 is above 0.12, the level 95 % of clean items stay below'

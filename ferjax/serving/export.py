@@ -125,8 +125,16 @@ def _lower(
 
 
 def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -> dict[str, Any]:
-    """Where a file comes from: versions, configuration with its seeds, and how good the ensemble
-    was found to be."""
+    """Where a file comes from: versions, configuration with its seeds, and figures of the ensemble.
+
+    Args:
+      run: its folder, for the evaluation's figures; None if there is none.
+      trained: the run.
+      platforms: of the file.
+
+    Returns:
+      JSON values.
+    """
     evaluated = None if run is None else run / "evaluation.json"
     figures = {}
     if evaluated is not None and evaluated.is_file():

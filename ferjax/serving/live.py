@@ -34,6 +34,9 @@ def load(folder: Path, rules: Rules | None = None, on_event: OnEvent = silent) -
       rules: router -> rule; those that its evaluation chose by default.
       on_event: told of damaged checkpoints that were passed over, and of members left out.
 
+    Returns:
+      The program, see :func:`from_trained`.
+
     Raises:
       FileNotFoundError: if it is no run, or has no thresholds and none are given.
       ValueError: if its thresholds or its checkpoint cannot be read.
@@ -43,7 +46,15 @@ def load(folder: Path, rules: Rules | None = None, on_event: OnEvent = silent) -
 
 
 def from_trained(trained: Trained, rules: Rules) -> InferenceProgram:
-    """The program of an opened run; the rules' thresholds are arguments of what is compiled."""
+    """The program of an opened run.
+
+    Args:
+      trained: the run.
+      rules: router -> rule; their thresholds are arguments of what is compiled.
+
+    Returns:
+      The program, which uses all devices that training would use.
+    """
     members = _members(trained, parallel.lay_out(len(trained.config.train.seeds)))
     compiled = jax.jit(router_output)
     return InferenceProgram(
@@ -55,8 +66,15 @@ def from_trained(trained: Trained, rules: Rules) -> InferenceProgram:
 
 
 def traceable(trained: Trained) -> Callable[[ArrayLike, Rules], RouterOutput]:
-    """All of it as one function ``(images, rules) -> RouterOutput`` on one device, for compiling
-    into a file."""
+    """All of a run as one function on one device, for compiling into a file.
+
+    Args:
+      trained: the run.
+
+    Returns:
+      ``(images uint8 [item, side, side], rules) -> RouterOutput``, pure; rules as
+      :func:`ferjax.serving.program.router_output` takes them.
+    """
     device = tuple(parallel.one_device().device_set)
     members = _members(trained, parallel.lay_out(len(trained.config.train.seeds), device))
     return lambda images, rules: router_output(*members(images), rules)

@@ -84,7 +84,13 @@ def load_thresholds(folder: str | Path) -> dict[str, RouterRule]:
 
 
 def as_rules(thresholds: Mapping[str, Any]) -> dict[str, RouterRule]:
-    """Routers, given as rules by name or as the contents of a thresholds.json.
+    """Routers, given as rules or as the contents of a thresholds.json.
+
+    Args:
+      thresholds: router -> :class:`RouterRule`, or what :func:`ferjax.routing.read_rules` reads.
+
+    Returns:
+      Router -> rule.
 
     Raises:
       ValueError: naming the router or the key that is missing or wrong.
@@ -105,7 +111,10 @@ def router_output(
     Args:
       log_probs: ``[member, item, class]``.
       densities: further scores ``[item]`` by name.
-      rules: router -> rule. A router whose scores are not there gives no action.
+      rules: router -> rule, a pytree: thresholds may be traced, names are static.
+
+    Returns:
+      :class:`RouterOutput`; a router whose scores are not there has no action.
     """
     scores = {**scores_of.from_log_probs(log_probs), **densities}
     action = {
@@ -118,6 +127,11 @@ def router_output(
 
 def require_scores(output: RouterOutput, router: str, rule: RouterRule) -> None:
     """Refuses a router whose scores the ensemble does not have.
+
+    Args:
+      output: of the ensemble, on any pictures.
+      router: its name.
+      rule: its rule.
 
     Raises:
       ValueError: naming the scores that are missing, and those that are there.

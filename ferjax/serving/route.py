@@ -89,6 +89,9 @@ def route_pictures(
       stdin: the stream ``-``; standard input by default.
       on_picture: called with the number of pictures done, first with those that were there.
 
+    Returns:
+      What the file holds now.
+
     Raises:
       FileNotFoundError: if a source does not exist, or holds no picture.
       ValueError: if there is no source, a file cannot be written where it is to be, or ``out``

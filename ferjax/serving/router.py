@@ -129,6 +129,9 @@ class Router:
             pictures of any sizes; each is made gray, cut to its central square and brought to the
             stored side, as picture files are.
 
+        Returns:
+          One decision per picture, in order.
+
         Raises:
           ValueError: naming the first picture that is not uint8 ``[H, W]`` or ``[H, W, 3]``.
         """
