@@ -13,13 +13,14 @@ from ferjax.serving import program
 def test_a_router_over_an_unknown_score_is_refused_and_the_others_go_on(rng):
     rules = {"uar": RouterRule(1.0, 0.1), "odd": RouterRule(1.0, 2.0, reject="aura")}
     log_probs = jax.nn.log_softmax(rng.normal(size=(3, 5, 8)).astype(np.float32))
-    output = program.router_output(log_probs, {}, rules)
+    compiled = jax.jit(program.router_output)
+    output = compiled(log_probs, {}, rules)
     assert set(output.action) == {"uar"}
     program.require_scores(output, "uar", rules["uar"])
     with pytest.raises(ValueError, match=r"router 'odd' reads aura; this ensemble has .*epistemic"):
         program.require_scores(output, "odd", rules["odd"])
     flat = np.full((3, 5, 8), -np.log(8), np.float32)
-    output = program.router_output(flat, {"aura": np.arange(5.0)}, rules)
+    output = compiled(flat, {"aura": np.arange(5.0, dtype=np.float32)}, rules)
     assert output.action["odd"].tolist() == [1, 1, 1, 2, 2]
 
 
