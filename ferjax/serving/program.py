@@ -122,6 +122,7 @@ def router_output(
         for name, rule in rules.items()
         if set(rule.scores) <= set(scores)
     }
+    # The scores need the mean too; XLA computes it once.
     return RouterOutput(action, jnp.exp(uncertainty.mean_log_probs(log_probs)), scores)
 
 
