@@ -67,9 +67,8 @@ class TorchRouter:
         with tempfile.TemporaryDirectory() as scratch:
             for member in range(len(trained.config.train.seeds)):
                 folder = Path(scratch) / str(member)
-                write_hugging_face(
-                    prediction.one_member(trained, member), trained.config.model, folder
-                )
+                params = prediction.member_params(trained, member)
+                write_hugging_face(params, trained.config.model, trained.spec.classes, folder)
                 self.members.append(AutoModelForImageClassification.from_pretrained(folder).eval())
 
     @torch.inference_mode()
