@@ -116,11 +116,11 @@ def torch_lines(router: TorchRouter, batches: Iterator[tuple[list[str], list]]) 
 def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[[], object]]:
     """The three ways, each from paths to lines; the models are loaded once."""
     router = Router(source, batch_size=BATCH)
-    twin = TorchRouter(run, router.rule)
+    torch_router = TorchRouter(run, router.rule)
     batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
     read = [_read(path, router.side) for path in batches[0]]
     faces = np.stack([face for face in read if not isinstance(face, str)])
-    for ours, theirs in zip(router(faces), twin(faces), strict=True):
+    for ours, theirs in zip(router(faces), torch_router(faces), strict=True):
         np.testing.assert_allclose(list(ours.probs.values()), theirs["probs"], atol=1e-3)
 
     def route() -> int:
@@ -130,7 +130,7 @@ def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[
 
     def loop() -> int:
         decoded = ((batch, [_read(path, router.side) for path in batch]) for batch in batches)
-        return len(torch_lines(twin, decoded))
+        return len(torch_lines(torch_router, decoded))
 
     # Workers start once, in the run that is not counted, and by a server: a fork of JAX's threads
     # may hang.
@@ -144,7 +144,7 @@ def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[
     )
 
     def loader() -> int:
-        return len(torch_lines(twin, zip(batches, ahead)))
+        return len(torch_lines(torch_router, zip(batches, ahead)))
 
     return {
         "ferjax route": route,
@@ -169,15 +169,15 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--cpu", action="store_true")
-    given = parser.parse_args(argv)
-    paths = [item.path for item in sources.items(given.pictures)]
+    args = parser.parse_args(argv)
+    paths = [item.path for item in sources.items(args.pictures)]
     print(describe(machine()))
-    ways = candidates(given.source, given.run or given.source, paths)
-    timings = interleave(ways, given.runs, clock=_cpu_seconds if given.cpu else time.perf_counter)
+    ways = candidates(args.source, args.run or args.source, paths)
+    timings = interleave(ways, args.runs, clock=_cpu_seconds if args.cpu else time.perf_counter)
     baseline = timings["PyTorch loop"].median
     print(
-        f"{len(paths)} files, batches of {BATCH}, median of {given.runs} (slowest to fastest), per "
-        + ("CPU second" if given.cpu else "second")
+        f"{len(paths)} files, batches of {BATCH}, median of {args.runs} (slowest to fastest), per "
+        + ("CPU second" if args.cpu else "second")
     )
     for name, t in timings.items():
         slowest = len(paths) / t.high

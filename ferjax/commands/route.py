@@ -29,8 +29,8 @@ class Route:
 
     A picture is taken as one face: gray, its central square, at the size the ensemble was trained
     on; with --faces every face found in it is one. A file that cannot be read gets a line with
-    "error"; the others go on, and the exit status is 3. Broken off, the same command goes on where
-    --out ends: lines that are whole stay, the rest is routed.
+    "error"; the others go on, and the exit status is 3. After an interruption the same command
+    continues where --out ends: lines that are whole stay, the rest is routed.
     """
 
     run_or_file: Positional[Path]

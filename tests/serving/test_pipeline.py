@@ -268,7 +268,7 @@ def test_the_table_says_what_the_lines_say(router, pictures):
             assert float(row["p_neutral"]) == line["probs"]["neutral"]
 
 
-def test_an_error_in_the_model_ends_the_run_and_no_thread_lingers(router, pictures):
+def test_an_error_in_the_model_ends_the_run_and_its_threads(router, pictures):
     def broken(faces):
         raise RuntimeError("out of memory")
 

@@ -123,7 +123,7 @@ def test_threads_share_a_router(opened, tiny_faces):
         assert list(pool.map(opened, parts)) == alone
 
 
-def test_company_changes_nothing(opened, tiny_faces):
+def test_the_rest_of_a_batch_changes_nothing(opened, tiny_faces):
     faces = tiny_faces["test"].images[:37]
     together = opened(faces)
     for i in (0, 15, 16, 36):
