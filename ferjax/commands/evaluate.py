@@ -60,7 +60,7 @@ class Evaluate:
     def run(self) -> int:
         keep_freed_memory()
         from ferjax import workflow
-        from ferjax.commands.events import Console
+        from ferjax.commands.display import Console
         from ferjax.report import console
 
         self._check()

@@ -30,7 +30,7 @@ class Export:
     """Where it shall run: some of cpu, cuda, rocm, tpu."""
 
     def run(self) -> int:
-        from ferjax.ensemble.display import Console
+        from ferjax.commands.display import Console
         from ferjax.serving.export import export
 
         with Console() as on_event:

@@ -20,8 +20,8 @@ class MembersList:
     def run(self) -> int:
         from rich.table import Table
 
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
-        from ferjax.ensemble.display import Console
 
         run = regroup.open_run_members(self.run_folder, Console())
         table = Table(title=f"{self.run_folder}, step {run.step:,}")
@@ -50,8 +50,8 @@ class MembersSelect:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
-        from ferjax.ensemble.display import Console
 
         written = regroup.select(self.run_folder, self.members, self.out, Console())
         out.print(f"wrote {written}", highlight=False)
@@ -69,8 +69,8 @@ class MembersMerge:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
-        from ferjax.ensemble.display import Console
 
         out.print(f"wrote {regroup.merge(self.run_folders, self.out, Console())}", highlight=False)
         return 0
@@ -92,8 +92,8 @@ class MembersAdd:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup, training
-        from ferjax.ensemble.display import Console
         from ferjax.ensemble.interruption import EXIT_STATUS
 
         try:

@@ -58,7 +58,7 @@ class Route:
     """Faces the model decides on at a time."""
 
     def run(self) -> int:
-        from ferjax.ensemble.events import Event, Message
+        from ferjax.events import Event, Message
         from ferjax.serving.detection import haar_finder
         from ferjax.serving.route import check_request, route_pictures
         from ferjax.serving.router import OLD_ROUTERS, Router

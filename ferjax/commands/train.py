@@ -53,8 +53,8 @@ class Train:
 
     def run(self) -> int:
         keep_freed_memory()
+        from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
-        from ferjax.ensemble.display import Console, budget_lines
         from ferjax.ensemble.interruption import EXIT_STATUS
         from ferjax.faces import dataset
 

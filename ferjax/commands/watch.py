@@ -40,7 +40,7 @@ class Watch:
                     time.sleep(1)
                 live.update(view(read_log(folder.log), config), refresh=True)
         elif self.follow:
-            from ferjax.ensemble.display import sentence
+            from ferjax.commands.display import sentence
 
             seen = 0
             going = True
@@ -69,7 +69,7 @@ class Watch:
 
 def view(lines: list[dict], config: Config) -> RenderableType:
     """The last line of a log as a table, with the curve of each member's loss."""
-    from ferjax.ensemble.display import members_table
+    from ferjax.commands.display import members_table
 
     if not lines:
         return "no line of the log yet"

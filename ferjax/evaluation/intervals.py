@@ -57,8 +57,9 @@ def by_label(samples: ArrayLike, *axes: Sequence) -> Any:
     ends = np.array([tail, 1 - tail])
     resampled = values[1:]
     if np.isnan(resampled).any():
-        undefined = np.isnan(resampled).all(axis=0)
-        low, high = np.nanquantile(np.where(undefined[None], 0.0, resampled), ends, axis=0)
+        undefined = np.asarray(np.isnan(resampled).all(axis=0))
+        known = np.where(undefined[None], 0.0, resampled)
+        low, high = np.nanquantile(known, ends, axis=0)
         low = np.where(undefined, np.nan, low)
         high = np.where(undefined, np.nan, high)
     else:

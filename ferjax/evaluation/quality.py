@@ -110,12 +110,16 @@ def selective(conditions: Conditions) -> Selective:
     aurc, excess, augrc, kept, coverage, curves = found
     kinds = ("label", "votes")
     coverages = [str(c) for c in COVERAGES]
-    areas = [by_label(np.moveaxis(of, 1, 0), names, kinds) for of in (aurc, excess, augrc)]
+    areas = {"aurc": aurc, "excess_aurc": excess, "augrc": augrc}
+    areas = {n: by_label(np.moveaxis(of, 1, 0), names, kinds) for n, of in areas.items()}
     accuracy = by_label(np.moveaxis(kept, 1, 0), names, kinds, coverages)
     return Selective(
         scores={
             name: {
-                kind: SelectiveRow(*(area[name][kind] for area in areas), accuracy[name][kind])
+                kind: SelectiveRow(
+                    accuracy=accuracy[name][kind],
+                    **{area: of[name][kind] for area, of in areas.items()},
+                )
                 for kind in kinds
             }
             for name in names

@@ -40,7 +40,7 @@ def examples(
       images: condition -> uint8 pictures ``[item, H, W]`` or ``[item, H, W, 3]``.
     """
     test = conditions.test
-    groups = []
+    groups: list[ExampleGroup] = []
     if "test" not in images:
         return groups
     aleatoric = np.asarray(test.scores["aleatoric"])

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from ferjax.ensemble.events import OnEvent, silent
 from ferjax.ensemble.prediction import Trained, load_run
+from ferjax.events import OnEvent, silent
 from ferjax.faces import image_files, synthetic
 from ferjax.files import write_atomically
 from ferjax.routing import RouterRule

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ferjax.ensemble import parallel, prediction
-from ferjax.ensemble.events import OnEvent, silent
 from ferjax.ensemble.prediction import Trained
+from ferjax.events import OnEvent, silent
 from ferjax.routing import RouterRule
 from ferjax.serving.program import (
     InferenceProgram,

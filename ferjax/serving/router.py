@@ -20,8 +20,8 @@ from ferjax.serving.program import (
 )
 
 if TYPE_CHECKING:
-    from ferjax.ensemble.events import OnEvent
     from ferjax.ensemble.prediction import Trained
+    from ferjax.events import OnEvent
 
 __all__ = ["OLD_ROUTERS", "Decision", "Router"]
 

@@ -82,8 +82,8 @@ def _jackknife(size: EnsembleSize) -> list[str]:
 
 
 def _contributions(size: EnsembleSize) -> str:
-    head = ("class", "share of votes", "aleatoric", "epistemic")
-    head = (*head, "aleatoric, corrupted", "epistemic, corrupted")
+    head = ["class", "share of votes", "aleatoric", "epistemic"]
+    head += ["aleatoric, corrupted", "epistemic, corrupted"]
     rows = [
         (n, c.votes, c.aleatoric, c.epistemic, c.aleatoric_corrupted, c.epistemic_corrupted)
         for n, c in size.contributions.items()

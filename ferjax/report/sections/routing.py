@@ -130,8 +130,8 @@ def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
 
 def _rejections(table: Mapping[str, Mapping[str, Rejection]]) -> list[str]:
     """What each score does at its own conformal threshold, a table per set of items."""
-    head = ("reject score", "rejected", "accuracy kept", "accuracy rejected")
-    head = (*head, "vote error kept", "vote error rejected")
+    head = ["reject score", "rejected", "accuracy kept", "accuracy rejected"]
+    head += ["vote error kept", "vote error rejected"]
     parts = []
     for group in dict.fromkeys(group for of in table.values() for group in of):
         found = [(name, of[group]) for name, of in table.items() if group in of]

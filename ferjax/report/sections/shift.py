@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.results import Evaluation, LabelledSet, Quality
 from ferjax.evaluation.scores import label
 from ferjax.report import html
 from ferjax.report.html import Section
@@ -84,7 +84,7 @@ def _ood(e: Evaluation) -> list[str]:
 
 
 def _labelled(e: Evaluation) -> list[str]:
-    sets = {**e.shift.labelled, "clean test items": e.quality}
+    sets: dict[str, LabelledSet | Quality] = {**e.shift.labelled, "clean test items": e.quality}
     rows = [
         (n.replace("_", " "), of.items, of.accuracy, of.vote_accuracy, of.nll, of.ece)
         for n, of in sets.items()

@@ -1,7 +1,7 @@
 """What long work says while it runs: typed events, given to one callable.
 
 Nothing in this package prints. Every function that takes long takes ``on_event``, a callable of one
-event, and is silent without one. :class:`ferjax.ensemble.display.Console` shows events in a
+event, and is silent without one. :class:`ferjax.commands.display.Console` shows events in a
 terminal.
 
 >>> seen = []
