@@ -54,16 +54,7 @@ def by_label(samples: ArrayLike, *axes: Sequence) -> Any:
     # On the host: a quantile for every shape of table would be a program to compile for every one.
     values = np.asarray(samples, np.float64)
     tail = (1 - LEVEL) / 2
-    ends = np.array([tail, 1 - tail])
-    resampled = values[1:]
-    if np.isnan(resampled).any():
-        undefined = np.asarray(np.isnan(resampled).all(axis=0))
-        known = np.where(undefined[None], 0.0, resampled)
-        low, high = np.nanquantile(known, ends, axis=0)
-        low = np.where(undefined, np.nan, low)
-        high = np.where(undefined, np.nan, high)
-    else:
-        low, high = np.quantile(resampled, ends, axis=0)
+    low, high = _quantiles(values[1:], (tail, 1 - tail))
 
     def table(parts: tuple[np.ndarray, ...], rest: tuple[Sequence, ...]) -> Any:
         if not rest:
@@ -74,6 +65,23 @@ def by_label(samples: ArrayLike, *axes: Sequence) -> Any:
         }
 
     return table((values[0], low, high), axes)
+
+
+def _quantiles(samples: np.ndarray, levels: Sequence[float]) -> list[np.ndarray]:
+    """Quantiles along the first axis without the undefined samples; numpy's give NaN for the
+    infinite ones, which the ratio of two figures may have."""
+    ordered = np.sort(samples, axis=0)  # NaN last
+    defined = np.sum(~np.isnan(ordered), axis=0)
+    found = []
+    for level in levels:
+        position = level * np.maximum(defined - 1, 0)
+        below = np.floor(position).astype(int)
+        above = np.minimum(below + 1, np.maximum(defined - 1, 0))
+        low, high = (np.take_along_axis(ordered, i[None], 0)[0] for i in (below, above))
+        with np.errstate(invalid="ignore"):
+            between = low + (position - below) * (high - low)
+        found.append(np.where(low == high, low, between))
+    return found
 
 
 def interval(samples: ArrayLike) -> Interval:

@@ -22,7 +22,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.events import OnEvent, silent
-from ferjax.faces import image_files, synthetic
+from ferjax.faces.image_files import from_array
 from ferjax.files import write_atomically
 from ferjax.routing import RouterRule
 from ferjax.serving import archive, live
@@ -158,7 +158,7 @@ def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -
 
 
 def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float) -> dict[str, Any]:
-    """Compares an exported program with the live one on drawn faces and noise.
+    """Compares an exported program with the live one on random pictures, smooth and noisy.
 
     Args:
       live: of the run.
@@ -173,9 +173,7 @@ def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float)
       ValueError: if a difference exceeds ``tolerance``, a picture is routed otherwise without lying
         on a threshold, or a router reads a score that the ensemble does not have.
     """
-    noise = np.random.default_rng(0).integers(0, 256, (4, live.side, live.side), np.uint8)
-    drawn = [image_files.from_array(face, live.side) for face in synthetic.make(12, seed=0).images]
-    images = np.concatenate([drawn, noise])
+    images = _random_pictures(live.side)
     ours, theirs = jax.device_get((live.forward(images), exported.forward(images)))
     largest = {"probs": float(np.max(np.abs(ours.probs - theirs.probs)))}
     for name, score in ours.scores.items():
@@ -208,3 +206,11 @@ def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float)
         "largest_difference": largest[worst],
         "in": worst,
     }
+
+
+def _random_pictures(side: int) -> np.ndarray:
+    """uint8 ``[16, side, side]``: light and shade in a few patches, and noise in every pixel."""
+    rng = np.random.default_rng(0)
+    patches = np.kron(rng.integers(0, 256, (12, 4, 4)), np.ones((4, 4))).astype(np.uint8)
+    noise = rng.integers(0, 256, (4, side, side), np.uint8)
+    return np.concatenate([[from_array(picture, side) for picture in patches], noise])

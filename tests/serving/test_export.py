@@ -2,7 +2,6 @@
 
 import io
 import json
-import types
 import zipfile
 
 import jax
@@ -79,14 +78,6 @@ def fake(rules, score=0.3, action=0):
     return InferenceProgram(forward, rules, ("a", "b"), 48)
 
 
-@pytest.fixture
-def no_drawing(monkeypatch):
-    """Fakes do not look at the pictures, and drawing them compiles for seconds."""
-    blank = types.SimpleNamespace(images=np.zeros((12, 48, 48), np.uint8))
-    monkeypatch.setattr(export.synthetic, "make", lambda faces, seed: blank)
-
-
-@pytest.mark.usefixtures("no_drawing")
 @pytest.mark.parametrize(
     "rule, near",
     [
@@ -107,7 +98,6 @@ def test_another_action_counts_unless_it_lies_on_a_threshold(rule, near):
         export.parity(ours, fake({"uar": rule}, action=1), 1e-4)
 
 
-@pytest.mark.usefixtures("no_drawing")
 @pytest.mark.parametrize("score", [0.301, np.nan])
 def test_another_score_is_told_by_its_name(score):
     rules = {"uar": RouterRule(1.0, 1.0)}
