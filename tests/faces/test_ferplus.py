@@ -28,6 +28,7 @@ def crowds(rng):
         [1] * 10,
         [5, 0, 0, 0, 0, 0, 0, 0, 5, 0],
         [5, 0, 0, 0, 0, 0, 0, 0, 2, 3],
+        [5, 4, 3, 2, 2, 2, 0, 0, 0, 0],  # more than ten: three classes hold less than 75 %
     ]
     return np.concatenate([*drawn, few, special])
 
