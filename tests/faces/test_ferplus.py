@@ -1,5 +1,4 @@
-"""Label filters: the published counts, and every filter against one row at a time in plain
-Python."""
+"""Label filters: the published counts, and every filter against a plain loop over the rows."""
 
 import numpy as np
 import pytest
