@@ -11,4 +11,4 @@ import runpy
 from pathlib import Path
 
 soft = runpy.run_path(str(Path(__file__).with_name("ferplus_dinov2_b14.py")))["config"]
-config = dataclasses.replace(soft, train=dataclasses.replace(soft.train, labels="hard"))
+config = dataclasses.replace(soft, train=dataclasses.replace(soft.train, method="labels"))

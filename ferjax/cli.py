@@ -1,5 +1,7 @@
-"""The ``ferjax`` command: parse, call, exit. Everything it does can be done from Python in as many
-lines."""
+"""The ``ferjax`` command: parse, call, exit.
+
+Everything it does can be done from Python in as many lines.
+"""
 
 import sys
 from pathlib import Path
@@ -9,12 +11,13 @@ import tyro
 from rich.text import Text
 from tyro.conf import subcommand
 
+from ferjax.commands.cache import use_compilation_cache
 from ferjax.commands.console import err
 from ferjax.commands.corruptions import Corruptions
 from ferjax.commands.data import Data
 from ferjax.commands.evaluate import Evaluate
 from ferjax.commands.export import Export
-from ferjax.commands.members import MembersAdd, MembersList, MembersMerge, MembersSlice
+from ferjax.commands.members import MembersAdd, MembersList, MembersMerge, MembersSelect
 from ferjax.commands.quickstart import Quickstart
 from ferjax.commands.route import Route
 from ferjax.commands.train import Train
@@ -22,9 +25,11 @@ from ferjax.commands.watch import Watch
 from ferjax.commands.weights import WeightsExport, WeightsInfo
 from ferjax.config import Config, load_config
 
-_ABOUT = """Deep ensembles that tell ambiguous faces from unfamiliar ones.
+_ABOUT = """Deep ensembles that tell what people disagree about from what the model has not seen.
 
-First time here: ferjax quickstart. Then: ferjax data, train, evaluate, route, in this order; each command has --help.
+First time here: ferjax quickstart. Then: ferjax data, train, evaluate, route, in this order; each \
+command has --help. Compiled programs are kept in the user's cache folder (FERJAX_CACHE names \
+another, --no-cache keeps none).
 """
 
 
@@ -39,12 +44,13 @@ def _commands(train_default: Config, config_file: Path | None) -> Any:
         | Annotated[Watch, subcommand("watch")]
         | Annotated[
             Annotated[MembersList, subcommand("list")]
-            | Annotated[MembersSlice, subcommand("slice")]
+            | Annotated[MembersSelect, subcommand("select")]
             | Annotated[MembersMerge, subcommand("merge")]
             | Annotated[MembersAdd, subcommand("add")],
             subcommand(
                 "members",
-                description="Who is in a run; some of them as a run, several runs as one, new ones for a trained run.",
+                description="List a run's members, write some of them as a run, merge runs, or "
+                "train new members for a finished run.",
             ),
         ]
         | Annotated[
@@ -62,17 +68,22 @@ def _commands(train_default: Config, config_file: Path | None) -> Any:
     )
 
 
-def _said(error: Exception) -> str:
-    """What went wrong; the system's own errors without their numbers."""
+def _message(error: Exception) -> str:
+    """An error in words; the system's own without their numbers."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs a command line; exits with 0, 2 for wrong input, 3 if some pictures failed, 75 when
-    preempted, 130 when interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Runs a command line and exits.
+
+    The status is 0, 2 for wrong input, 3 if some pictures failed, 75 when preempted, 130 when
+    interrupted.
+    """
+    argv = use_compilation_cache(sys.argv[1:] if argv is None else argv)
+    if argv[:2] == ["members", "slice"]:  # its name in version 0.1.0
+        argv = ["members", "select", *argv[2:]]
     try:
         default = Config()
         config_file = None
@@ -90,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         PermissionError,
         IsADirectoryError,
     ) as error:
-        err.print(Text.assemble(("error:", "bold red"), f" {_said(error)}"))
+        err.print(Text.assemble(("error:", "bold red"), f" {_message(error)}"))
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("interrupted")

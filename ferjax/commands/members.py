@@ -1,7 +1,6 @@
-"""``ferjax members``: who is in a run; some of them, more of them, several runs as one."""
+"""``ferjax members``: list, select, merge and add the members of runs."""
 
 import dataclasses
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,25 +20,26 @@ class MembersList:
     def run(self) -> int:
         from rich.table import Table
 
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
-        run = regroup.open_run_members(self.run_folder)
+        run = regroup.open_run_members(self.run_folder, Console())
         table = Table(title=f"{self.run_folder}, step {run.step:,}")
         for column in ("member", "seed", "best valid accuracy", "steps skipped", "note"):
             table.add_column(column, justify="right")
-        health = run.state.health
+        status = run.state.status
         for k, seed in enumerate(run.config.train.seeds):
             best = float(run.state.best_accuracy[k])
-            note = "frozen" if health.frozen[k] else "restored once" if health.restored[k] else ""
+            note = "frozen" if status.frozen[k] else "restored once" if status.restored[k] else ""
             table.add_row(
-                str(k), str(seed), f"{best:.3f}" if best >= 0 else "-", str(health.skipped[k]), note
+                str(k), str(seed), f"{best:.3f}" if best >= 0 else "-", str(status.skipped[k]), note
             )
         out.print(table)
         return 0
 
 
 @dataclasses.dataclass(frozen=True)
-class MembersSlice:
+class MembersSelect:
     """Write some members of a run as a run of their own, to evaluate or to continue."""
 
     run_folder: Positional[Path]
@@ -50,9 +50,11 @@ class MembersSlice:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
-        out.print(f"wrote {regroup.take(self.run_folder, self.members, self.out)}", highlight=False)
+        written = regroup.select(self.run_folder, self.members, self.out, Console())
+        out.print(f"wrote {written}", highlight=False)
         return 0
 
 
@@ -67,9 +69,10 @@ class MembersMerge:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
-        out.print(f"wrote {regroup.merge(self.run_folders, self.out)}", highlight=False)
+        out.print(f"wrote {regroup.merge(self.run_folders, self.out, Console())}", highlight=False)
         return 0
 
 
@@ -89,33 +92,17 @@ class MembersAdd:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup, training
         from ferjax.ensemble.interruption import EXIT_STATUS
-        from ferjax.faces import dataset
-        from ferjax.models.pretrained import load_tree
 
-        old = regroup.open_run_members(self.run_folder)
-        both = sorted(set(self.seeds) & set(old.config.train.seeds))
-        if both:
-            raise ValueError(f"{self.run_folder} has members with the seeds {both} already")
-        if self.out.exists():
-            raise FileExistsError(f"{self.out} exists; choose another folder")
-        config = dataclasses.replace(
-            old.config, train=dataclasses.replace(old.config.train, seeds=self.seeds)
-        )
-        faces = dataset.load(config.data)
-        steps = config.train.epochs * (len(faces["train"].ids) // config.train.batch_size)
-        if old.step != steps:
-            raise ValueError(
-                f"{self.run_folder} is at step {old.step} of {steps}; finish it first (`ferjax train ... --resume`)"
-            )
-        trunk = load_tree(old.folder.trunk) if old.folder.trunk.is_file() else None
-        added = self.out.with_name(f"{self.out.name}.added")
         try:
-            training.train(config, faces, added, resume=added.exists(), trunk=trunk)
+            with Console() as on_event:
+                written = regroup.add_members(
+                    self.run_folder, self.seeds, self.out, on_event=on_event
+                )
         except training.Interrupted as interrupted:
             err.print(f"{interrupted}; the same command continues", highlight=False)
             sys.exit(EXIT_STATUS[interrupted.cause])
-        out.print(f"wrote {regroup.merge((self.run_folder, added), self.out)}", highlight=False)
-        shutil.rmtree(added)
+        out.print(f"wrote {written}", highlight=False)
         return 0

@@ -1,4 +1,4 @@
-"""``ferjax train``: an ensemble from a configuration."""
+"""``ferjax train``: trains an ensemble from a configuration."""
 
 import dataclasses
 import sys
@@ -53,6 +53,7 @@ class Train:
 
     def run(self) -> int:
         keep_freed_memory()
+        from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
         from ferjax.ensemble.interruption import EXIT_STATUS
         from ferjax.faces import dataset
@@ -61,26 +62,21 @@ class Train:
             v is not None for v in (self.coordinator, self.processes, self.process)
         ):
             multihost.initialize(self.coordinator, self.processes, self.process)
+        data = dataset.load(self.config.data)
         if self.dry_run:
-            from ferjax.ensemble import cost
-
-            faces = dataset.load(self.config.data)
-            training.starting_point(self.config)
-            training.steps_per_epoch(self.config.train, len(faces["train"].ids))
-            layout = training.lay_out(self.config, self.replicas)
-            for line in cost.estimate(
-                self.config, len(faces["train"].ids), len(faces["valid"].ids), layout
-            ).lines():
-                out.print(line, highlight=False)
+            for line in budget_lines(training.dry_run(self.config, data, replicas=self.replicas)):
+                out.print(line, highlight=False, soft_wrap=True)
             return 0
         try:
-            run = training.train(
-                self.config,
-                dataset.load(self.config.data),
-                self.out,
-                resume=self.resume,
-                replicas=self.replicas,
-            )
+            with Console() as on_event:
+                run = training.train(
+                    self.config,
+                    data,
+                    self.out,
+                    resume=self.resume,
+                    replicas=self.replicas,
+                    on_event=on_event,
+                )
         except training.Interrupted as interrupted:
             err.print(f"{interrupted}; continue with --resume", highlight=False, soft_wrap=True)
             # Whoever runs this command as a part of something longer must stop too.
@@ -91,7 +87,8 @@ class Train:
             raise ValueError(str(error)) from error
         if multihost.is_primary():
             out.print(
-                f"trained {len(self.config.train.seeds)} members: {run.folder}\nnext: ferjax evaluate {run.folder}",
+                f"trained {len(self.config.train.seeds)} members: {run.folder}\n"
+                f"next: ferjax evaluate {run.folder}",
                 highlight=False,
             )
         return 0

@@ -1,4 +1,4 @@
-"""``ferjax watch``: how a run is going, from its folder alone, wherever it is trained."""
+"""``ferjax watch``: shows how a run is going, from its folder alone, wherever it is trained."""
 
 import dataclasses
 import time
@@ -28,16 +28,11 @@ class Watch:
     def run(self) -> int:
         from rich.live import Live
 
-        from ferjax.config import load_config
         from ferjax.ensemble.folder import RunFolder
         from ferjax.ensemble.log import read_log
 
         folder = RunFolder(self.run_folder)
-        if not (self.run_folder / "config.json").is_file():
-            raise FileNotFoundError(
-                f"{self.run_folder} is not a run: it holds no config.json (make one with `ferjax train`)"
-            )
-        config = load_config(self.run_folder / "config.json")
+        config = folder.config()
         if self.follow and out.is_terminal:
             with Live(console=out, auto_refresh=False) as live:
                 while folder.in_use:
@@ -45,7 +40,7 @@ class Watch:
                     time.sleep(1)
                 live.update(view(read_log(folder.log), config), refresh=True)
         elif self.follow:
-            from ferjax.ensemble.display import sentence
+            from ferjax.commands.display import sentence
 
             seen = 0
             going = True
@@ -74,7 +69,7 @@ class Watch:
 
 def view(lines: list[dict], config: Config) -> RenderableType:
     """The last line of a log as a table, with the curve of each member's loss."""
-    from ferjax.ensemble.display import members_table
+    from ferjax.commands.display import members_table
 
     if not lines:
         return "no line of the log yet"

@@ -1,4 +1,4 @@
-"""``ferjax weights``: into pretrained files, and out of a run."""
+"""``ferjax weights``: describes pretrained files, and exports members to one."""
 
 import dataclasses
 from pathlib import Path
@@ -22,15 +22,17 @@ class WeightsInfo:
         state = pretrained.read_state(self.source)
         found = state_dicts.describe(state)
         dtypes = ", ".join(sorted({str(v.dtype) for v in state.values()}))
+        head = (
+            "no classification head"
+            if found.head_classes is None
+            else f"a head of {found.head_classes} classes"
+        )
         out.print(
-            f"{self.source}: DINOv2 in {found.layout} naming, {found.parameters:,} parameters in {len(state)} tensors ({dtypes})\n"
-            f"dim {found.dim}, {found.depth} blocks, {found.mlp} MLP, patch {found.patch_size}, {found.registers} registers, "
-            f"positions {found.grid} x {found.grid} ({found.grid * found.patch_size} px), resized by the rule {found.rule!r}\n"
-            + (
-                "no classification head"
-                if found.head_classes is None
-                else f"a head of {found.head_classes} classes"
-            ),
+            f"{self.source}: DINOv2 in {found.naming} naming, {found.parameters:,} parameters in "
+            f"{len(state)} tensors ({dtypes})\n"
+            f"dim {found.dim}, {found.depth} blocks, {found.mlp} MLP, patch {found.patch_size}, "
+            f"{found.registers} registers, positions {found.grid} x {found.grid} "
+            f"({found.grid * found.patch_size} px), resized by the rule {found.rule!r}\n{head}",
             highlight=False,
         )
         return 0
@@ -49,13 +51,14 @@ class WeightsExport:
     """Which member, from 0."""
 
     def run(self) -> int:
-        from ferjax.ensemble import prediction
+        from ferjax.commands.display import Console
+        from ferjax.ensemble import trained as runs
         from ferjax.models import pretrained
 
-        trained = prediction.load_run(self.run_folder)
-        params = prediction.one_member(trained, self.member)
-        out.print(
-            f"wrote {pretrained.write_hugging_face(params, trained.config.model, self.out)}",
-            highlight=False,
+        trained = runs.load_run(self.run_folder, Console())
+        params = runs.member_params(trained, self.member)
+        written = pretrained.write_hugging_face(
+            params, trained.config.model, trained.spec.classes, self.out
         )
+        out.print(f"wrote {written}", highlight=False)
         return 0

@@ -1,14 +1,14 @@
-"""Checkpoints of the stacked state, through Orbax: asynchronous, atomic, newest n kept. The only
-file that knows Orbax.
+"""Checkpoints of the stacked state, through Orbax: asynchronous, atomic, newest n kept.
 
-Every leaf is stored as ``[M, ...]``, behind it whatever padding the layout had, which :func:`read`
-drops: a run trained on eight devices opens on one, and the reverse. Beside the state lies a
-checksum of every part, so that a checkpoint damaged on disk is named and passed over instead of
-believed. Readers take the parts they need; inference leaves the optimiser be.
+The only file that knows Orbax. Every leaf is stored as ``[M, ...]``, behind it whatever padding the
+layout had, which :func:`read` drops: a run trained on eight devices opens on one, and the reverse.
+Beside the state lies a checksum of every part, so that a checkpoint damaged on disk is named and
+passed over instead of believed. Readers take the parts they need; prediction reads no optimiser.
 """
 
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,18 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-__all__ = ["Checkpoints", "checksums", "holds", "read", "steps", "without_keys"]
+from ferjax.events import Message, OnEvent, silent
+
+__all__ = ["Checkpoints", "checksums", "holds", "read", "size", "steps", "without_keys"]
 
 Tree = Any
 _ITEM = "default"
 _SUMS = "checksums"
+_OLD_PARTS = {"health": "status", "tally": "means"}
+"""Parts of a state that version 0.1.0 stored under another name."""
 
-# Orbax narrates every save through absl, and its errors with tracebacks; what matters is raised
-# here, in words.
+# Orbax logs every save through absl, and errors with tracebacks; what matters is raised here, in
+# words.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
@@ -34,6 +38,12 @@ def _is_key(leaf: Any) -> bool:
 def without_keys(tree: Tree) -> Tree:
     """Typed random keys to their raw data, which is what can be stored."""
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def size(state: Any) -> int:
+    """Bytes of a NamedTuple of arrays, or of their shapes and types."""
+    leaves = jax.tree.leaves(jax.eval_shape(without_keys, state))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _sum(tree: Tree) -> Any:
@@ -78,12 +88,12 @@ class Checkpoints:
         """
         parts = state._asdict()
         stored = without_keys({**parts, _SUMS: checksums(parts)})
-        with self._explained():
+        with _in_words(self.folder):
             self._manager.save(step, args=ocp.args.PyTreeSave(stored), force=True)
 
     def wait(self) -> None:
         """Waits until everything started is on disk; raises OSError if it cannot be."""
-        with self._explained():
+        with _in_words(self.folder):
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
 
@@ -95,33 +105,23 @@ class Checkpoints:
             self._manager.close()
 
     def discard_after(self, step: int) -> None:
-        """Removes checkpoints newer than a step: they were damaged, or belong to a future that will
-        be written again."""
+        """Removes checkpoints newer than a step: they are damaged, or will be written again."""
         for newer in steps(self.folder):
             if newer > step:
                 self._manager.delete(newer)
 
-    def _explained(self) -> "_Explained":
-        return _Explained(self.folder)
 
-
-class _Explained:
-    """Turns what storage libraries throw when a disk is full or lost into one OSError that says
-    what still stands."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
-        if isinstance(error, Exception):
-            whole = steps(self._folder)
-            raise OSError(
-                f"could not write a checkpoint to {self._folder}: {_cause(error)}; "
-                + (f"the newest whole one is of step {whole[-1]}" if whole else "there is none yet")
-            ) from error
+@contextlib.contextmanager
+def _in_words(folder: Path) -> Iterator[None]:
+    """Turns what storage libraries raise into an OSError that names the newest whole checkpoint."""
+    try:
+        yield
+    except Exception as error:
+        whole = steps(folder)
+        newest = f"the newest whole one is of step {whole[-1]}" if whole else "there is none yet"
+        raise OSError(
+            f"could not write a checkpoint to {folder}: {_cause(error)}; {newest}"
+        ) from error
 
 
 _CAUSES = (
@@ -161,10 +161,11 @@ def _structure(item: Path) -> dict[str, Any]:
 
 
 def holds(folder: Path, part: str) -> bool:
-    """Whether any checkpoint stores a part of this name."""
+    """Whether any checkpoint stores a part of this name, or of its old one."""
     for step in steps(folder):
         try:
-            if part in _structure(folder.absolute() / str(step) / _ITEM):
+            stored = _structure(folder.absolute() / str(step) / _ITEM)
+            if part in {_OLD_PARTS.get(name, name) for name in stored}:
                 return True
         except Exception:  # a damaged one says nothing either way
             continue
@@ -176,26 +177,30 @@ def _host(leaf: Any) -> ocp.RestoreArgs:
     return ocp.RestoreArgs(restore_type=np.ndarray)
 
 
-def _read_step(
-    folder: Path, step: int, parts: Iterable[str] | None, like: dict[str, Tree] | None
-) -> dict[str, Tree]:
+def _read_step(folder: Path, step: int, wanted: Mapping[str, Tree] | None) -> dict[str, Tree]:
+    """The wanted parts (all by default), each as its tree says, or as it is stored where that is
+    None."""
     item = folder.absolute() / str(step) / _ITEM
     stored = _structure(item)
-    wanted = list(stored) if parts is None else [part for part in (*parts, _SUMS) if part in stored]
-    tree = {name: stored[name] for name in wanted}
-    if like is not None:
-        tree.update(like)
+    names = {name: _OLD_PARTS.get(name, name) for name in stored}
+    tree = {}
+    for name, new in names.items():
+        if wanted is None or new in wanted or new == _SUMS:
+            given = None if wanted is None else wanted.get(new)
+            tree[name] = stored[name] if given is None else given
     with ocp.PyTreeCheckpointer() as reader:
         got = reader.restore(
             item,
             args=ocp.args.PyTreeRestore(
-                item=tree, restore_args=jax.tree.map(_host, tree), partial_restore=parts is not None
+                item=tree,
+                restore_args=jax.tree.map(_host, tree),
+                partial_restore=len(tree) < len(stored),
             ),
         )
     for name, expected in got.pop(_SUMS, {}).items():
         if name in got and not np.array_equal(_sum(got[name]), expected):
             raise ValueError(f"checksum of {name} does not match")
-    return got
+    return {names[name]: part for name, part in got.items()}
 
 
 def read(
@@ -205,18 +210,18 @@ def read(
     parts: Iterable[str] | None = None,
     like: Any = None,
     step: int | None = None,
-    report: Any = print,
+    on_event: OnEvent = silent,
 ) -> tuple[int, Any]:
     """Reads the newest whole checkpoint into host memory.
 
     Args:
       folder: the run's ``checkpoints``.
       members: M; rows beyond are padding and dropped.
-      parts: top-level parts to read; all by default.
-      like: a state, or its ``jax.eval_shape``, whose type and structure to give back; without it,
-        nested dicts by name.
+      parts: top-level parts to read, those of them that are there; all by default.
+      like: a state, or its ``jax.eval_shape``, whose parts to read and whose type and structure to
+        give back; without it, nested dicts by name.
       step: which one; by default the newest that is whole.
-      report: called with a sentence about each damaged one that was passed over.
+      on_event: told of each damaged one that was passed over.
 
     Returns:
       The step, and the state ``[M, ...]`` in numpy arrays (typed keys again where ``like`` has
@@ -224,30 +229,40 @@ def read(
 
     Raises:
       FileNotFoundError: if there is no checkpoint.
-      ValueError: if there are some and none is whole, or they are of another structure than
-        ``like``.
+      ValueError: if there are some and none is whole, or a part of ``like`` is not there.
     """
     found = steps(folder) if step is None else [s for s in steps(folder) if s == step]
     if not found:
         raise FileNotFoundError(
             f"no checkpoint in {folder}" + ("" if step is None else f" of step {step}")
         )
-    shapes = None if like is None else jax.eval_shape(without_keys, like._asdict())
+    wanted = None if parts is None else dict.fromkeys(parts)
+    if like is not None:
+        wanted = jax.eval_shape(without_keys, like._asdict())
     for candidate in reversed(found):
         try:
-            got = _read_step(folder, candidate, parts, shapes)
+            got = _read_step(folder, candidate, wanted)
         except Exception as error:
-            report(
-                f"checkpoint {folder / str(candidate)} is damaged and was passed over ({_cause(error)})"
+            on_event(
+                Message(
+                    f"checkpoint {folder / str(candidate)} is damaged and was passed over "
+                    f"({_cause(error)})"
+                )
             )
             continue
         got = jax.tree.map(lambda leaf: leaf[:members], got)
-        if like is None:
-            return candidate, got
-        state = type(like)(**got)
-        return candidate, jax.tree.map(
-            lambda leaf, wanted: jax.random.wrap_key_data(leaf) if _is_key(wanted) else leaf,
-            state,
-            like,
-        )
+        return candidate, got if like is None else _as_state(got, like, folder)
     raise ValueError(f"none of the {len(found)} checkpoints in {folder} is whole")
+
+
+def _as_state(got: dict[str, Tree], like: Any, folder: Path) -> Any:
+    absent = [
+        name for name, part in like._asdict().items() if name not in got and jax.tree.leaves(part)
+    ]
+    if absent:
+        raise ValueError(f"the checkpoints in {folder} hold no {', '.join(absent)}")
+    return jax.tree.map(
+        lambda leaf, wanted: jax.random.wrap_key_data(leaf) if _is_key(wanted) else leaf,
+        like._replace(**got),
+        like,
+    )

@@ -1,14 +1,29 @@
-"""A run's folder: opened once, held by one live process, and never another run's."""
+"""A run's folder: the files in it, and the lock that keeps it to one live process.
+
+=========================  ========================================================================
+file                       what it holds
+=========================  ========================================================================
+``config.json``            the configuration
+``data.json``              classes and stored side of the data
+``checkpoints/``           the newest states, see :mod:`ferjax.ensemble.checkpoint`
+``metrics.jsonl``          the log, see :mod:`ferjax.ensemble.log`
+``trunk.safetensors``      the frozen trunk, where one is shared
+``densities.safetensors``  after an evaluation, see :mod:`ferjax.ensemble.densities`
+=========================  ========================================================================
+"""
 
 import dataclasses
 import errno
 import fcntl
+import json
 import os
 import shutil
 import socket
 from pathlib import Path
 
 from ferjax.config import Config, load_config
+from ferjax.faces import ferplus
+from ferjax.faces.dataset import DataSpec
 from ferjax.files import write_atomically
 
 __all__ = ["RunFolder", "changed_settings"]
@@ -17,8 +32,10 @@ _LOCK = ".lock"
 
 
 def changed_settings(was: Config, now: Config) -> list[str]:
-    """Settings of data, model and training that differ, as ``train.epochs 3 -> 4``; evaluation is
-    free to change."""
+    """Settings of data, model and training that differ, as ``train.epochs 3 -> 4``.
+
+    Evaluation and how checkpoints are kept are free to change.
+    """
     changed = []
     for part in ("data", "model", "train"):
         old = dataclasses.asdict(getattr(was, part))
@@ -31,8 +48,10 @@ def changed_settings(was: Config, now: Config) -> list[str]:
 
 
 class RunFolder:
-    """A run folder in use: ``open`` it, ``close`` it. The lock is the kernel's and dies with the
-    process, however it dies."""
+    """A run folder: read it, or ``open`` it to write and ``close`` it afterwards.
+
+    The lock is the kernel's and ends with the process, however that ends.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -53,11 +72,48 @@ class RunFolder:
         """The frozen trunk all members share, if there is one."""
         return self.path / "trunk.safetensors"
 
-    def open(self, config: Config, *, resume: bool, needed: int = 0) -> None:
+    def config(self) -> Config:
+        """The run's configuration.
+
+        Raises:
+          FileNotFoundError: if the folder is no run.
+          ValueError: if the file is no configuration.
+        """
+        path = self.path / "config.json"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{self.path} is not a run: it holds no config.json (make one with `ferjax train`)"
+            )
+        return load_config(path)
+
+    def spec(self) -> DataSpec:
+        """Classes and stored side of the run's data.
+
+        Runs of version 0.1.0 did not write them; they are of FER+, or of faces drawn like it.
+
+        Raises:
+          ValueError: if the file holds something else.
+        """
+        path = self.path / "data.json"
+        if not path.is_file():
+            return ferplus.SPEC
+        try:
+            return DataSpec.from_json(json.loads(path.read_text()))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: not a description of data: {error}") from error
+
+    def write_description(self, config: Config, spec: DataSpec) -> None:
+        """Writes what :meth:`config` and :meth:`spec` read."""
+        spec_text = json.dumps(spec.to_json(), indent=2) + "\n"
+        write_atomically(self.path / "data.json", spec_text.encode())
+        write_atomically(self.path / "config.json", config.to_json().encode())
+
+    def open(self, config: Config, spec: DataSpec, *, resume: bool, needed: int = 0) -> None:
         """Takes the folder for a run.
 
         Args:
           config: what will be trained.
+          spec: of the data it will be trained on.
           resume: whether the folder holds this run's beginning; otherwise it must be new or empty.
           needed: bytes that will be written.
 
@@ -68,21 +124,20 @@ class RunFolder:
           PermissionError: if the folder cannot be written.
         """
         try:
-            self._check(config, resume)
+            self._check(config, spec, resume)
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
-            self._check(config, resume)
+            self._check(config, spec, resume)
             free = shutil.disk_usage(self.path).free
             if free < needed:
                 raise ValueError(
                     f"{self.path} needs about {needed / 2**20:,.0f} MiB for checkpoints, "
                     f"its disk has {free / 2**20:,.0f} MiB left"
                 )
-            for stray in self.path.glob(
-                ".*.[0-9]*"
-            ):  # of a process killed in the middle of writing a file
+            # Left by a process that was killed while it wrote a file.
+            for stray in self.path.glob(".*.[0-9]*"):
                 stray.unlink()
-            write_atomically(self.path / "config.json", config.to_json().encode())
+            self.write_description(config, spec)
         except OSError as error:
             self.close()
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -106,7 +161,7 @@ class RunFolder:
             return True
         return False
 
-    def _check(self, config: Config, resume: bool) -> None:
+    def _check(self, config: Config, spec: DataSpec, resume: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; a run needs a folder")
         inside = (
@@ -117,17 +172,22 @@ class RunFolder:
         if not resume:
             if inside:
                 raise FileExistsError(
-                    f"{self.path} exists and is not empty; continue it with --resume, or choose another folder"
+                    f"{self.path} exists and is not empty; continue it with --resume, or choose "
+                    "another folder"
                 )
         elif "config.json" in inside:
-            changed = changed_settings(load_config(self.path / "config.json"), config)
+            changed = changed_settings(self.config(), config)
             if changed:
                 raise ValueError(
                     f"cannot resume {self.path} with another configuration: {'; '.join(changed)}"
                 )
-        elif (
-            inside or not self.path.is_dir()
-        ):  # an empty one is a run that was killed before it wrote anything
+            if self.spec() != spec:
+                raise ValueError(
+                    f"cannot resume {self.path} with other data: it has {self.spec()}, these are "
+                    f"{spec}"
+                )
+        elif inside - {"data.json"} or not self.path.is_dir():
+            # An empty one is a run that was killed before it wrote anything.
             raise FileNotFoundError(f"cannot resume {self.path}: it holds no config.json")
 
     def _hold(self) -> None:
@@ -145,7 +205,7 @@ class RunFolder:
             except OSError:
                 pass  # a file system without locks: nothing is known of others
             try:
-                # Whoever held it last removes the file; a lock on a removed file keeps nobody out.
+                # Whoever held it last removes the file; a lock on a removed file excludes nobody.
                 still = os.stat(path).st_ino == os.fstat(lock).st_ino
             except FileNotFoundError:
                 still = False
@@ -157,7 +217,7 @@ class RunFolder:
         os.write(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
     def close(self) -> None:
-        """Lets go of the folder."""
+        """Gives the folder back."""
         if self._lock is not None:
             (self.path / _LOCK).unlink(missing_ok=True)
             os.close(self._lock)

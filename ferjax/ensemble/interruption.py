@@ -1,5 +1,7 @@
-"""Being asked to stop: SIGTERM and Ctrl-C end a run at its next step, with everything saved; a
-second Ctrl-C at once."""
+"""Signals: SIGTERM and Ctrl-C end a run at its next step, with everything saved.
+
+A second Ctrl-C ends it at once.
+"""
 
 import signal
 import threading
@@ -13,7 +15,7 @@ interrupted."""
 
 
 class Interrupted(Exception):
-    """A run stopped because it was asked to; nothing it had done is lost."""
+    """A run was stopped by a signal; nothing it had done is lost."""
 
     def __init__(self, cause: signal.Signals, saved: str):
         super().__init__(f"stopped by {cause.name}; {saved}")
@@ -21,29 +23,29 @@ class Interrupted(Exception):
 
 
 class Stop:
-    """Listens while it is open (in the main thread, where signals arrive).
+    """Receives signals while it is open (in the main thread, where they arrive).
 
-    At first a signal raises :class:`Interrupted` on the spot. Once ``graceful`` is set there is
-    something to save: then it only leaves its name in ``asked``, for the loop to see.
+    Raises :class:`Interrupted` immediately until ``graceful`` is set; after that records the signal
+    in ``received`` for the loop to check.
     """
 
     def __init__(self) -> None:
         self.graceful = False
-        self.asked: signal.Signals | None = None
+        self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def _hear(self, number: int, frame: object) -> None:
+    def _handle(self, number: int, frame: object) -> None:
         del frame
-        self.asked = signal.Signals(number)
-        # From now on the kernel answers: it stops even a process that is deep inside a compilation.
-        # No file is left in half.
+        self.received = signal.Signals(number)
+        # Restore the default SIGINT handler, so a second Ctrl-C stops XLA compilation too. Writes
+        # are atomic.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if not self.graceful:
-            raise Interrupted(self.asked, "no step had been taken")
+            raise Interrupted(self.received, "no step had been taken")
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._hear) for s in EXIT_STATUS}
+            self._before = {s: signal.signal(s, self._handle) for s in EXIT_STATUS}
         return self
 
     def __exit__(self, *_: object) -> None:

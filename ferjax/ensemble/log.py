@@ -1,5 +1,6 @@
-"""metrics.jsonl: a JSON line per interval of a run, written a step late so that the device never
-waits for it.
+"""metrics.jsonl: a JSON line per interval of a run, written a step late.
+
+So the device never waits for it.
 
 A line holds ``epoch`` and ``step`` where its interval ends, per member ``loss`` (nats),
 ``train_accuracy`` over the interval's steps, ``skipped`` (steps so far), ``restored`` and
@@ -51,8 +52,9 @@ def _valid(log_probs: jax.Array, q: jax.Array, labels: jax.Array) -> dict[str, j
 def valid_figures(
     log_probs: np.ndarray, q: np.ndarray, frozen: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Figures on the valid split; members that are frozen or answer with NaN have none and are left
-    out of the ensemble.
+    """Figures on the valid split.
+
+    Members that are frozen or answer with NaN have none and are left out of the ensemble.
 
     Args:
       log_probs: ``[member, face, class]``.
@@ -73,8 +75,7 @@ def valid_figures(
 
 
 def interval_figures(report: StepReport) -> dict[str, np.ndarray]:
-    """Means over the steps of an interval that counted, and the members' health, each
-    ``[member]``."""
+    """Means over the counted steps of an interval, and the members' status, each ``[member]``."""
     with np.errstate(invalid="ignore"):
         loss, accuracy = (
             np.asarray(total) / np.asarray(report.means.steps)
@@ -83,9 +84,9 @@ def interval_figures(report: StepReport) -> dict[str, np.ndarray]:
     return {
         "loss": loss,
         "train_accuracy": accuracy,
-        "skipped": np.asarray(report.health.skipped),
-        "restored": np.asarray(report.health.restored),
-        "frozen": np.asarray(report.health.frozen),
+        "skipped": np.asarray(report.status.skipped),
+        "restored": np.asarray(report.status.restored),
+        "frozen": np.asarray(report.status.frozen),
     }
 
 
@@ -118,7 +119,7 @@ class Log:
         steps: int,
         faces_per_step: int,
         writes: bool,
-        show: Callable[[dict], None],
+        on_line: Callable[[dict], None],
     ):
         self._path = path
         self._layout = layout
@@ -126,7 +127,7 @@ class Log:
         self._steps = steps
         self._faces = faces_per_step
         self._writes = writes
-        self._show = show
+        self._on_line = on_line
         self._pending: _Pending | None = None
         self._last_step = 0
         self._last_time = time.perf_counter()
@@ -146,7 +147,7 @@ class Log:
         self._last_time = time.perf_counter()
 
     def hold(self, step: int, report: StepReport, log_probs: jax.Array | None) -> None:
-        """Takes what an interval that ends with this step will say; nothing is fetched yet."""
+        """Keeps what the line of an interval that ends with this step needs; fetches nothing."""
         self.flush()
         self._pending = _Pending(step, report, log_probs, time.perf_counter())
 
@@ -180,7 +181,7 @@ class Log:
                 file.write(json.dumps(self.last) + "\n")
             if self._events is not None:
                 tensorboard.write(self._events, self.last)
-        self._show(self.last)
+        self._on_line(self.last)
 
     def close(self) -> None:
         """Writes what is held and closes the event file."""

@@ -1,4 +1,4 @@
-"""Many processes as one program: joining them, and the few moments at which they must agree.
+"""Several processes as one program: initialisation, and what they must agree on.
 
 Every process runs the same loop and feeds its own devices; the first, the *primary*, alone writes
 logs and messages.
@@ -31,7 +31,8 @@ def initialize(
     given = [v is not None for v in (coordinator, processes, process)]
     if any(given) and not all(given):
         raise ValueError(
-            "--coordinator, --processes and --process go together (or use --cluster alone, to read the environment)"
+            "--coordinator, --processes and --process go together (or use --cluster alone, to read "
+            "the environment)"
         )
     if processes is not None and process is not None and not 0 <= process < processes:
         raise ValueError(f"--process must be in 0..{processes - 1}, got {process}")
@@ -46,17 +47,21 @@ def is_primary() -> bool:
     return jax.process_index() == 0
 
 
-def any_process(*wishes: bool) -> tuple[bool, ...]:
-    """Per wish, whether any process has it. All processes must call, and wait for each other."""
+def any_process(*flags: bool) -> tuple[bool, ...]:
+    """Per flag, whether any process has set it. All must call, and wait for each other."""
     if jax.process_count() == 1:
-        return wishes
-    heard = multihost_utils.process_allgather(np.array(wishes))
-    return tuple(bool(wish) for wish in heard.any(axis=0))
+        return flags
+    gathered = multihost_utils.process_allgather(np.array(flags))
+    return tuple(bool(flag) for flag in gathered.any(axis=0))
 
 
 def on_primary(action: Callable[[], None]) -> None:
-    """Lets the primary process act while the others wait; if it fails, all of them fail with the same
-    words."""
+    """Lets the primary process act while the others wait; if it fails, all of them raise.
+
+    Raises:
+      ValueError: in the other processes, if the primary failed.
+      Exception: in the primary, whatever ``action`` raised.
+    """
     error: Exception | None = None
     if is_primary():
         try:

@@ -1,13 +1,12 @@
-"""Where members live: a mesh of devices, groups of members along one side and replicas along the
-other.
+"""Members by ``vmap``, devices by what ``pmap`` has become: ``shard_map`` under ``jit``.
 
-The only file that names devices. Outside it stacked trees are ``[M, ...]``, always. :func:`scatter`
-lays them out over the groups (padded with copies of the last member where M does not divide),
-:func:`map_members` runs a function written for one member over that layout, ``vmap`` inside a
-device and ``shard_map`` across, and :func:`gather` undoes it. With more devices than members, the
-replicas of a group hold the same members and share each batch: a function written for one member
-says where with :class:`Split`. No group ever waits for another, so members never meet in a
-collective.
+The only file that names devices. They form a mesh: groups of members along one side, replicas along
+the other. Outside this file stacked trees are ``[M, ...]``, always. :func:`scatter` lays them out
+over the groups (padded with copies of the last member where M does not divide), :func:`map_members`
+runs a function written for one member over that layout, ``vmap`` inside a device and ``shard_map``
+across, and :func:`gather` undoes it. With more devices than members, the replicas of a group hold
+the same members and share each batch: a function written for one member says where with
+:class:`Split`. Members never take part in one collective, so no group waits for another.
 """
 
 import dataclasses
@@ -20,7 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 __all__ = [
-    "ALONE",
+    "NO_SPLIT",
     "Layout",
     "Split",
     "gather",
@@ -38,8 +37,7 @@ _REPLICA = "replica"
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """How the ``replicas`` of one member share a batch, as seen from inside a mapped function; 1 is
-    no split at all."""
+    """How the ``replicas`` of one member share a batch, seen from inside a mapped function."""
 
     replicas: int = 1
 
@@ -61,13 +59,15 @@ class Split:
         return parts if self.replicas == 1 else jax.lax.all_gather(parts, _REPLICA, tiled=True)
 
 
-ALONE = Split()
+NO_SPLIT = Split()
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """``members`` in groups over ``devices``, ``replicas`` devices to a group; with one device
-    nothing but ``vmap`` is used."""
+    """``members`` in groups over ``devices``, ``replicas`` devices to a group.
+
+    With one device nothing but ``vmap`` is used; ``idle`` devices are left over.
+    """
 
     members: int
     devices: tuple[jax.Device, ...]
@@ -90,7 +90,7 @@ class Layout:
         return Split(self.replicas)
 
     @property
-    def alone(self) -> bool:
+    def local(self) -> bool:
         """Whether this process holds all of it."""
         return all(device.process_index == jax.process_index() for device in self.devices)
 
@@ -103,7 +103,8 @@ class Layout:
         padded = self.per_device * self.groups - self.members
         hosts = len({device.process_index for device in self.devices})
         return (
-            f"{self.members} members on {len(self.devices)} {self.devices[0].platform} device(s), {self.per_device} each"
+            f"{self.members} members on {len(self.devices)} {self.devices[0].platform} device(s), "
+            f"{self.per_device} each"
             + (f", {padded} padding" if padded else "")
             + (f", {self.replicas} replicas share a batch" if self.replicas > 1 else "")
             + (f", {self.idle} idle" if self.idle else "")
@@ -118,13 +119,13 @@ def lay_out(
     batch: int = 1,
     replicas: int | None = None,
 ) -> Layout:
-    """Chooses devices for an ensemble: as many as shorten the longest queue, no more.
+    """Chooses devices for an ensemble: as few as keep the most loaded one's members few.
 
     Args:
       members: M >= 1.
       devices: candidates; by default all there are, those of other processes included.
       batch: faces that replicas of a member may share; they must divide it, and with 1 (the
-        default) nobody shares.
+        default) there are no replicas.
       replicas: devices to a member. By default as many as there are for every member, so 1 unless D
         >= 2 M. More than that puts several members on each device and is worth it where M and D do
         not fit, e.g. 8 for 5 members on 8.
@@ -138,30 +139,29 @@ def lay_out(
     if members < 1:
         raise ValueError(f"an ensemble needs at least one member, got {members}")
     devices = tuple(jax.devices() if devices is None else devices)
-    # Where processes work together none may be left without a device: it could not take part in the
-    # program.
-    together = len({device.process_index for device in devices}) > 1
+    # Every process must own a device of the mesh.
+    several = len({device.process_index for device in devices}) > 1
 
     def fits(r: int) -> bool:
-        return batch % r == 0 and (not together or len(devices) % r == 0)
+        return batch % r == 0 and (not several or len(devices) % r == 0)
 
     if replicas is None:
         replicas = next(r for r in range(max(1, len(devices) // members), 0, -1) if fits(r))
     elif not (1 <= replicas <= len(devices) and fits(replicas)):
         raise ValueError(
-            f"{replicas} replicas cannot share batches of {batch} faces on {len(devices)} devices: they must divide "
-            f"the faces of a batch{' and the devices' if together else ''}, and be no more than the devices"
+            f"{replicas} replicas cannot share batches of {batch} faces on {len(devices)} devices: "
+            f"they must divide the faces of a batch{' and the devices' if several else ''}, and be "
+            "no more than the devices"
         )
     groups = len(devices) // replicas
-    if not together:
+    if not several:
         groups = -(-members // -(-members // groups))
     used = groups * replicas
     return Layout(members, devices[:used], replicas, len(devices) - used)
 
 
 def one_device() -> jax.sharding.Sharding:
-    """Where a stacked tree ``[M, ...]`` lies outside the layout: whole, on this process's first
-    device."""
+    """Where a tree ``[M, ...]`` lies outside a layout: whole, on this process's first device."""
     return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
 
@@ -170,7 +170,7 @@ def _sharding(layout: Layout, *axes: str) -> NamedSharding:
 
 
 def _place(layout: Layout, leaf: Any, sharding: NamedSharding) -> jax.Array:
-    if layout.alone:
+    if layout.local:
         return jax.device_put(leaf, sharding)
     host = np.asarray(leaf)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
@@ -193,15 +193,17 @@ def scatter(layout: Layout, tree: Tree) -> Tree:
 
 
 def gather(layout: Layout, tree: Tree) -> Tree:
-    """The layout's form back to ``[M, ...]``, padding dropped: on one device, or the host of every
-    process."""
+    """The layout's form back to ``[M, ...]``, padding dropped.
+
+    On one device; with several processes, on the host of each.
+    """
     if len(layout.devices) == 1:
         return tree
 
     def collect(leaf):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(collect(jax.random.key_data(leaf)))
-        if layout.alone:
+        if layout.local:
             return jax.device_put(leaf, layout.devices[0])[: layout.members]
         return multihost_utils.process_allgather(leaf, tiled=True)[: layout.members]
 
@@ -215,9 +217,8 @@ def replicate(layout: Layout, tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: _place(layout, leaf, _sharding(layout)), tree)
 
 
-def _alone(function: Callable, in_axes: Sequence[int | None]) -> Callable:
-    """``vmap`` over a single member: a member axis of 1 would cost a sixth of the speed on a
-    CPU."""
+def _map_single(function: Callable, in_axes: Sequence[int | None]) -> Callable:
+    """``vmap`` over one member without a member axis, which of 1 would cost a sixth on a CPU."""
 
     def mapped(*args: Tree) -> Tree:
         one = [
@@ -246,13 +247,13 @@ def map_members(
       The compiled function; results have the layout's form (:func:`gather` them).
     """
     mapped = (
-        _alone(function, in_axes)
+        _map_single(function, in_axes)
         if layout.per_device == 1
         else jax.vmap(function, in_axes=tuple(in_axes))
     )
     if len(layout.devices) > 1:
-        # What a function returns is the same on all replicas because split.mean made it so;
-        # shard_map cannot see that far.
+        # check_vma=False: results are the same on all replicas because split.mean makes them so,
+        # which shard_map cannot infer.
         mapped = jax.shard_map(
             mapped,
             mesh=layout.mesh,

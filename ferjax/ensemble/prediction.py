@@ -1,13 +1,12 @@
-"""A trained run to predictions: member log-probabilities of clean, corrupted and strange faces.
+"""Predictions of a trained run for clean, corrupted and out-of-distribution faces.
 
-One corrupted picture per (face, corruption, severity) is made inside the compiled step and shared
-by all members.
+One corrupted picture per (face, corruption, severity) is made inside the compiled program and
+shared by all members.
 """
 
 import dataclasses
-import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,113 +14,69 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.config import Config, EvaluateConfig, load_config
 from ferjax.corruptions.suites import CORRUPTIONS, corrupt
-from ferjax.ensemble import checkpoint, densities, parallel
+from ferjax.ensemble import densities, parallel
+from ferjax.ensemble.conditions import plan
 from ferjax.ensemble.densities import Densities, Head
-from ferjax.ensemble.display import say
-from ferjax.ensemble.training import batches, progress
-from ferjax.faces.dataset import Faces
+from ferjax.ensemble.forward import Features, ForwardOutputs, make_forward
+from ferjax.ensemble.inputs import batches
+from ferjax.ensemble.methods import METHODS
+from ferjax.ensemble.trained import Trained, load_run, member_params
+from ferjax.events import OnEvent, Progress, silent
+from ferjax.faces.dataset import Dataset, Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.files import write_atomically
-from ferjax.models import vit
-from ferjax.models.pretrained import load_tree
 from ferjax.predictions import Predictions
 
 __all__ = [
-    "Condition",
     "Trained",
     "fit_densities",
     "load_run",
-    "one_member",
-    "plan",
+    "member_params",
     "predict",
     "predict_conditions",
+    "predict_set",
     "predictor",
 ]
 
 
-class Trained(NamedTuple):
-    """A run as later commands use it: best-valid parameters ``[M, ...]``, the trunk they share
-    (None if none), and how familiar pictures are to it (None before its first evaluation)."""
+class _Member(NamedTuple):
+    """What a member owns, every leaf ``[member, ...]`` once stacked."""
 
-    config: Config
     params: Any
-    trunk: Any
-    best_accuracy: np.ndarray
-    familiarity: Densities | None = None
+    seed: Any
+    densities: Any = None
+    head: Any = None
 
 
-def load_run(folder: Path) -> Trained:
-    """Opens a run folder, of a run in progress too; reads the best parameters alone. Members frozen
-    in training are left out.
+def _forward(
+    trained: Trained, corruption: str | None
+) -> Callable[..., tuple[ForwardOutputs, jax.Array]]:
+    """One member's way from stored faces to its outputs, and to the pictures it saw.
 
-    Raises:
-      FileNotFoundError: if the folder is no run, or holds no checkpoint yet.
-      ValueError: if no checkpoint is whole, or every member was frozen.
+    ``(member, trunk_params, images, ids, severity)``; pictures ``[face, S, S, 3]`` in [0, 1].
     """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(
-            f"{folder} is not a run: it holds no config.json (make one with `ferjax train`)"
-        )
-    config = load_config(folder / "config.json")
-    if not (folder / "checkpoints").is_dir():
-        raise FileNotFoundError(
-            f"{folder} holds no checkpoints; was it trained? (`ferjax train ... --out {folder} --resume`)"
-        )
-    count = len(config.train.seeds)
-    _, state = checkpoint.read(
-        folder / "checkpoints", count, parts=("best_params", "best_accuracy", "health"), report=say
-    )
-    sound = np.flatnonzero(
-        ~np.asarray(state["health"]["frozen"] if "health" in state else np.zeros(count, bool))
-    )
-    if len(sound) < count:
-        out = [str(seed) for k, seed in enumerate(config.train.seeds) if k not in sound]
-        if not len(sound):
-            raise ValueError(
-                f"{folder}: all {count} members are frozen: their losses or gradients became non-finite"
-            )
-        say(
-            f"{folder} averages {len(sound)} of {count} members: those with the seeds {', '.join(out)} were frozen in training"
-        )
-        seeds = tuple(config.train.seeds[k] for k in sound)
-        config = dataclasses.replace(config, train=dataclasses.replace(config.train, seeds=seeds))
-    trunk = load_tree(folder / "trunk.safetensors") if vit.trunk_model(config.model) else None
-    known = densities.load(folder)
-    if known is not None and any(len(leaf) != len(sound) for leaf in jax.tree.leaves(known.own)):
-        known = None  # fitted for other members; the next evaluation fits it anew
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf[sound]), state["best_params"])
-    return Trained(config, params, trunk, state["best_accuracy"][sound], known)
-
-
-def one_member(trained: Trained, member: int) -> Any:
-    """The whole network of one member, trunk included.
-
-    Raises:
-      ValueError: if there is no such member.
-    """
-    members_count = len(trained.config.train.seeds)
-    if not 0 <= member < members_count:
-        raise ValueError(f"no member {member}: this run has members 0..{members_count - 1}")
-    return {**(trained.trunk or {}), **jax.tree.map(lambda leaf: leaf[member], trained.params)}
-
-
-def _one_member(trained: Trained, corruption: str | None) -> Callable:
-    """One member's way from stored faces to a view of them, and to the pictures it saw."""
     config = trained.config
-    view = densities.make_forward(trained.config.model)
+    method = METHODS[config.train.method]
+    forward = make_forward(config.model, len(trained.spec.classes), method)
 
-    def look(
-        params: Any, trunk: Any, images: jax.Array, ids: jax.Array, severity: jax.Array
-    ) -> tuple[densities.ForwardOutputs, jax.Array]:
+    def run(
+        member: _Member, trunk: Any, images: jax.Array, ids: jax.Array, severity: jax.Array
+    ) -> tuple[ForwardOutputs, jax.Array]:
         pictures = to_network_size(images, config.model.image_size)
         if corruption is not None:
             pictures = corrupt(corruption, pictures, severity, ids, seed=config.evaluate.seed)
-        return view(params, trunk, normalise(pictures)), pictures
+        # A stream of its own beside initialisation, order and steps, for passes that are random.
+        key = jax.random.fold_in(jax.random.key(member.seed), 3)
+        return forward(member.params, trunk, normalise(pictures), key), pictures
 
-    return look
+    return run
+
+
+def _members(trained: Trained, head: Head | None = None) -> _Member:
+    seeds = np.array(trained.config.train.seeds, np.uint32)
+    own = None if trained.densities is None else trained.densities.own
+    return _Member(trained.params, seeds, own, head)
 
 
 def predictor(
@@ -141,71 +96,81 @@ def predictor(
     Returns:
       ``(images uint8 [face, H, W], ids [face], severity) -> (log_probs [member, face, class],
       scores name -> [face])``, one compilation per batch shape; severity is an argument of the
-      compiled program. The scores are those of :mod:`ferjax.ensemble.densities`, as far as
-      densities were fitted.
+      compiled program. Of a method with several passes each counts as a member, a member's beside
+      one another. The scores are the method's, and those of :mod:`ferjax.ensemble.densities` as far
+      as densities were fitted.
 
     Raises:
       ValueError: on an unknown corruption.
     """
     if corruption is not None and corruption not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {corruption!r}; known: {', '.join(CORRUPTIONS)}")
-    look = _one_member(trained, corruption)
-    known = trained.familiarity
+    forward = _forward(trained, corruption)
+    side = trained.spec.side
 
-    def one_member(
-        params: Any,
-        own: Any,
-        head: Any,
-        trunk: Any,
-        shared: Any,
-        images: jax.Array,
-        ids: jax.Array,
-        severity: jax.Array,
-    ):
-        view, pictures = look(params, trunk, images, ids, severity)
-        return view.log_probs, densities.partial_scores(view, pictures, shared, own, head)
+    def member_scores(
+        member: _Member, shared: tuple[Any, Densities | None], *batch: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        trunk, fitted = shared
+        outputs, pictures = forward(member, trunk, *batch)
+        own = member.densities or {}
+        scores = densities.partial_scores(outputs, pictures, side, fitted, own, member.head)
+        return outputs.log_probs, scores
 
     layout = parallel.lay_out(len(trained.config.train.seeds)) if layout is None else layout
-    mapped = parallel.map_members(layout, one_member, (0, 0, 0, None, None, None, None, None))
-    shared = None if known is None else known._replace(own={})
-    members = parallel.scatter(layout, (trained.params, {} if known is None else known.own, head))
-    constants = parallel.replicate(layout, (trained.trunk, shared))
-    finish = jax.jit(lambda parts: densities.finish(parts, shared))
+    mapped = parallel.map_members(layout, member_scores, (0, None, None, None, None))
+    fitted = None if trained.densities is None else trained.densities._replace(own={})
+    members = parallel.scatter(layout, _members(trained, head))
+    shared = parallel.replicate(layout, (trained.trunk, fitted))
+    finish = jax.jit(lambda parts: densities.finish(parts, fitted))
 
     def run(
         images: np.ndarray, ids: np.ndarray, severity: int = 1
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        batch = parallel.replicate(
-            layout, (jnp.asarray(images), jnp.asarray(ids, jnp.uint32), jnp.int32(severity))
-        )
-        log_probs, parts = parallel.gather(layout, mapped(*members, *constants, *batch))
-        return log_probs, finish(parts)
+        batch = _on_devices(layout, images, ids, severity)
+        log_probs, parts = parallel.gather(layout, mapped(members, shared, *batch))
+        return log_probs.reshape(-1, *log_probs.shape[2:]), finish(parts)
 
     return run
 
 
+def _on_devices(layout: parallel.Layout, images: Any, ids: Any, severity: int) -> tuple:
+    batch = (jnp.asarray(images), jnp.asarray(ids, jnp.uint32), jnp.int32(severity))
+    return parallel.replicate(layout, batch)
+
+
 def predict(
-    run: Callable,
+    run: Callable[..., tuple[jax.Array, dict[str, jax.Array]]],
     images: np.ndarray,
     ids: np.ndarray,
     batch_size: int,
     severity: int = 1,
-    tick: Callable[[float], None] = lambda _: None,
+    on_batch: Callable[[float], None] = lambda _: None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Log-probabilities ``[member, face, class]`` and scores ``[face]`` of any number of faces, in
-    batches of one shape."""
-    log_probs = []
-    scores = []
+    """Runs a predictor over any number of faces, in batches of one shape.
+
+    Args:
+      run: from :func:`predictor`.
+      images: uint8 ``[face, side, side]``.
+      ids: ``[face]``.
+      batch_size: faces at once.
+      severity: of the predictor's corruption.
+      on_batch: told the share of the faces that is done.
+
+    Returns:
+      Log-probabilities ``[member, face, class]`` and scores ``[face]`` by name.
+    """
+    parts = []
     shards = list(zip(batches(images, batch_size), batches(ids, batch_size)))
-    for image_batch, id_batch in shards:
-        part = jax.device_get(run(image_batch, id_batch, severity))
-        log_probs.append(part[0])
-        scores.append(part[1])
-        tick(1 / len(shards))
-    joined = {
-        name: np.concatenate([part[name] for part in scores])[: len(images)] for name in scores[0]
+    for done, (image_batch, id_batch) in enumerate(shards, 1):
+        parts.append(jax.device_get(run(image_batch, id_batch, severity)))
+        on_batch(done / len(shards))
+    log_probs = np.concatenate([part[0] for part in parts], axis=1)[:, : len(images)]
+    scores = {
+        name: np.concatenate([part[1][name] for part in parts])[: len(images)]
+        for name in parts[0][1]
     }
-    return np.concatenate(log_probs, axis=1)[:, : len(images)], joined
+    return log_probs, scores
 
 
 def _spread(faces: Faces, most: int) -> Faces:
@@ -213,145 +178,153 @@ def _spread(faces: Faces, most: int) -> Faces:
     return faces.take(np.unique(np.linspace(0, len(faces.ids) - 1, most).astype(int)))
 
 
-def fit_densities(trained: Trained, faces: Faces) -> tuple[Densities, Head]:
-    """Fits the run's densities on (at most ``evaluate.density_faces`` of) its clean training
-    faces."""
+def fit_densities(
+    trained: Trained, faces: Faces, on_event: OnEvent = silent
+) -> tuple[Densities, Head]:
+    """Fits the run's densities on (at most ``evaluate.density_faces`` of) clean training faces."""
     config = trained.config.evaluate
     faces = _spread(faces, config.density_faces)
-    look = _one_member(trained, None)
+    forward = _forward(trained, None)
+
+    def member_features(member: _Member, trunk: Any, *batch: jax.Array) -> Features:
+        return forward(member, trunk, *batch)[0].features
+
     layout = parallel.lay_out(len(trained.config.train.seeds))
-    mapped = parallel.map_members(
-        layout, lambda *given: look(*given)[0], (0, None, None, None, None)
-    )
-    params = parallel.scatter(layout, trained.params)
+    mapped = parallel.map_members(layout, member_features, (0, None, None, None, None))
+    members = parallel.scatter(layout, _members(trained._replace(densities=None)))
     trunk = parallel.replicate(layout, trained.trunk)
     parts = []
-    with progress(f"densities of {len(faces.ids)} familiar faces") as advance:
-        shards = list(
-            zip(batches(faces.images, config.batch_size), batches(faces.ids, config.batch_size))
-        )
-        for images, ids in shards:
-            batch = parallel.replicate(
-                layout, (jnp.asarray(images), jnp.asarray(ids, jnp.uint32), jnp.int32(1))
-            )
-            parts.append(jax.device_get(parallel.gather(layout, mapped(params, trunk, *batch))))
-            advance(1 / len(shards))
-    views = jax.tree.map(
+    shards = list(
+        zip(batches(faces.images, config.batch_size), batches(faces.ids, config.batch_size))
+    )
+    for done, (images, ids) in enumerate(shards, 1):
+        batch = _on_devices(layout, images, ids, 1)
+        parts.append(jax.device_get(parallel.gather(layout, mapped(members, trunk, *batch))))
+        on_event(Progress(f"densities of {len(faces.ids)} faces", done / len(shards)))
+    features = jax.tree.map(
         lambda *leaves: np.concatenate(leaves, axis=1)[:, : len(faces.ids)], *parts
     )
-    return densities.fit(views, faces.images), densities.fit_head(
-        jnp.asarray(views.features), jnp.asarray(faces.q)
-    )
-
-
-class Condition(NamedTuple):
-    """One thing to predict: a split, and what is done to its pictures."""
-
-    split: str
-    corruption: str | None = None
-    severity: int | None = None
-
-    @property
-    def name(self) -> str:
-        """``valid``, ``gnoise_3`` (of test faces), ``valid_gnoise_3``."""
-        if self.corruption is None:
-            return self.split
-        return (
-            f"{'' if self.split == 'test' else f'{self.split}_'}{self.corruption}_{self.severity}"
-        )
-
-
-def plan(config: EvaluateConfig, faces: Mapping[str, Faces]) -> list[Condition]:
-    """Clean valid and test, the natural out-of-distribution sets, corrupted test faces, and
-    corrupted valid ones to fit learned routers on."""
-    natural = [name for name in ("not_a_face", "unknown") if len(faces[name].ids)]
-    return [
-        *(Condition(name) for name in ("valid", "test", *natural)),
-        *(Condition("test", c, s) for c in config.corruptions for s in config.severities),
-        *(Condition("valid", c, s) for c in config.fit_corruptions for s in config.fit_severities),
-    ]
+    head = densities.fit_head(jnp.asarray(features.head), jnp.asarray(faces.q))
+    return densities.fit(features, faces.images), head
 
 
 def predict_conditions(
-    trained: Trained, faces: Mapping[str, Faces], folder: Path
+    trained: Trained, dataset: Dataset, folder: Path, on_event: OnEvent = silent
 ) -> Iterator[Predictions]:
-    """Predicts every condition of :func:`plan`, saving each under ``folder`` as soon as it is done.
+    """Predicts every condition of an evaluation, saving each as soon as it is done.
 
-    Densities are fitted first and left beside ``folder``. What an interrupted evaluation of the
-    same members left is used.
+    Args:
+      trained: an opened run.
+      dataset: its data.
+      folder: where the predictions go, a file per condition. Densities are fitted first and left
+        beside it. What an interrupted evaluation of the same members left there is used.
+      on_event: told how far it is.
+
+    Yields:
+      Predictions of each condition of :func:`ferjax.ensemble.conditions.plan`, in its order.
     """
     config = trained.config.evaluate
     folder.mkdir(parents=True, exist_ok=True)
     _forget_others(trained, folder)
-    conditions = plan(config, faces)
+    conditions = plan(config, dataset)
     missing = [c for c in conditions if not (folder / f"{c.name}.npz").is_file()]
+    head = None
     if missing:
-        known, head = fit_densities(trained, faces["train"])
-        densities.save(known, folder.parent)
-        trained = trained._replace(familiarity=known)
+        fitted, head = fit_densities(trained, dataset["train"], on_event)
+        densities.save(fitted, folder.parent)
+        trained = trained._replace(densities=fitted)
     compiled: dict[str | None, Callable] = {}
-    with progress(f"predicting {len(conditions)} conditions") as advance:
-        for condition in conditions:
-            path = folder / f"{condition.name}.npz"
-            if condition not in missing:
-                advance(1 / len(conditions))
-                yield Predictions.load(path)
-                continue
-            if condition.corruption not in compiled:
-                compiled = {None: compiled[None]} if None in compiled else {}
-                compiled[condition.corruption] = predictor(trained, condition.corruption, head=head)
-            these = faces[condition.split]
-            if condition.split == "valid" and condition.corruption is not None:
-                these = _spread(these, config.fit_faces)
-            tick = functools.partial(_advance, advance, len(conditions), condition.name)
-            log_probs, scores = predict(
-                compiled[condition.corruption],
-                these.images,
-                these.ids,
-                config.batch_size,
-                condition.severity or 1,
-                tick,
-            )
-            result = Predictions(
-                log_probs,
-                these.ids,
-                these.votes,
-                these.truth,
-                condition.name,
-                condition.corruption,
-                condition.severity,
-                scores=scores,
-            )
-            result.save(path)
-            yield result
+    for number, condition in enumerate(conditions):
+
+        def tell(share: float, number: int = number, name: str = condition.name) -> None:
+            task = f"predicting {len(conditions)} conditions"
+            on_event(Progress(task, (number + share) / len(conditions), name))
+
+        path = folder / f"{condition.name}.npz"
+        if condition not in missing:
+            tell(1.0)
+            yield Predictions.load(path)
+            continue
+        if condition.corruption not in compiled:
+            # Only the clean program is kept: it is needed again, and each holds its scratch memory.
+            compiled = {name: run for name, run in compiled.items() if name is None}
+            compiled[condition.corruption] = predictor(trained, condition.corruption, head=head)
+        faces = dataset[condition.source]
+        if condition.source == "valid" and condition.corruption is not None:
+            faces = _spread(faces, config.fit_faces)
+        log_probs, scores = predict(
+            compiled[condition.corruption],
+            faces.images,
+            faces.ids,
+            config.batch_size,
+            condition.severity or 1,
+            tell,
+        )
+        result = Predictions(
+            log_probs,
+            faces.ids,
+            faces.votes,
+            faces.truth,
+            condition.name,
+            condition.corruption,
+            condition.severity,
+            scores=scores,
+            split=condition.split,
+            abstentions=faces.abstentions,
+            classes=trained.spec.classes,
+        )
+        result.save(path)
+        yield result
 
 
 def _forget_others(trained: Trained, folder: Path) -> None:
-    """Removes predictions of other members, other noise or other data: ``made_by.json`` says whose
-    they are."""
+    """Removes predictions of other members, noise or data than ``made_by.json`` is to name."""
     config = trained.config
-    made_by = (
-        json.dumps(
-            {
-                "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy],
-                "seeds": config.train.seeds,
-                "noise_seed": config.evaluate.seed,
-                "density_faces": config.evaluate.density_faces,
-                "data": {
-                    name: value
-                    for name, value in dataclasses.asdict(config.data).items()
-                    if name != "path"
-                },
-            }
-        )
-        + "\n"
-    )
+    data = dataclasses.asdict(config.data)
+    del data["path"]
+    made_by = {
+        "method": config.train.method,
+        "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy],
+        "seeds": config.train.seeds,
+        "noise_seed": config.evaluate.seed,
+        "density_faces": config.evaluate.density_faces,
+        "data": data,
+    }
+    text = json.dumps(made_by) + "\n"
     note = folder / "made_by.json"
-    if not note.is_file() or note.read_text() != made_by:
+    if not note.is_file() or note.read_text() != text:
         for old in folder.glob("*.npz"):
             old.unlink()
-        write_atomically(note, made_by.encode())
+        write_atomically(note, text.encode())
 
 
-def _advance(advance: Callable[..., None], conditions: int, note: str, share: float) -> None:
-    advance(share / conditions, note)
+def predict_set(
+    trained: Trained,
+    name: str,
+    images: np.ndarray,
+    votes: np.ndarray | None = None,
+    first_id: int = 0,
+    on_event: OnEvent = silent,
+) -> Predictions:
+    """Predicts a set of pictures that is no part of the run's data, as out-of-distribution.
+
+    Args:
+      trained: an opened run; its densities, if it has any, give their scores.
+      name: of the condition.
+      images: uint8 ``[face, side, side]``.
+      votes: ``[face, class]``, where the pictures are labelled.
+      first_id: the ids are the whole numbers from this one; give sets ids that no other has.
+      on_event: told how far it is.
+    """
+    ids = first_id + np.arange(len(images))
+    log_probs, scores = predict(
+        predictor(trained),
+        images,
+        ids,
+        trained.config.evaluate.batch_size,
+        on_batch=lambda share: on_event(Progress(f"predicting {name}", share)),
+    )
+    classes = trained.spec.classes
+    return Predictions(
+        log_probs, ids, votes, condition=name, scores=scores, split="ood", classes=classes
+    )

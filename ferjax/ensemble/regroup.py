@@ -1,14 +1,13 @@
-"""Ensembles that grow and shrink: who is in a run, some of its members as a run, several runs as
-one.
+"""Members across runs: list a run's, select some as a run, merge runs, add members to a run.
 
-Members never depend on one another, so a slice or a merger of runs is the run that had those seeds
-from the start, and can be resumed like one.
+Members never depend on one another, so a selection or a merger is the run that had those seeds from
+the start, and can be resumed like one.
 """
 
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,59 +15,61 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.config import Config, load_config
-from ferjax.ensemble import checkpoint, members
-from ferjax.ensemble.display import say
+from ferjax.config import Config
+from ferjax.ensemble import checkpoint, members, training
 from ferjax.ensemble.folder import RunFolder, changed_settings
 from ferjax.ensemble.log import read_log
-from ferjax.models import vit
+from ferjax.ensemble.programs import stacked_state
+from ferjax.events import OnEvent, silent
+from ferjax.faces import dataset
+from ferjax.faces.dataset import DataSpec
+from ferjax.models.pretrained import load_tree
 
-__all__ = ["RunMembers", "merge", "open_run_members", "take"]
+__all__ = ["RunMembers", "add_members", "merge", "open_run_members", "select"]
 
 
 class RunMembers(NamedTuple):
-    """A run laid open: where it is, its configuration, its newest whole checkpoint ``[M, ...]``,
-    and its log."""
+    """The members of a run, with everything they have."""
 
     folder: RunFolder
     config: Config
+    spec: DataSpec
     step: int
+    """Of the newest whole checkpoint."""
     state: members.EnsembleState
+    """As it was there, ``[M, ...]``."""
     lines: list[dict]
+    """The log."""
 
 
-def _like(config: Config) -> members.EnsembleState:
-    model = vit.members_model(config.model)
-    optimizer = members.optimizer(config.train, 1, config.model.depth)
-    seeds = jax.ShapeDtypeStruct((len(config.train.seeds),), jnp.uint32)
-    return jax.eval_shape(jax.vmap(lambda seed: members.init(model, optimizer, seed)), seeds)
-
-
-def open_run_members(path: Path) -> RunMembers:
+def open_run_members(path: Path, on_event: OnEvent = silent) -> RunMembers:
     """Reads a run, optimiser and all.
+
+    Args:
+      path: folder of the run.
+      on_event: told of damaged checkpoints that were passed over.
 
     Raises:
       FileNotFoundError: if the folder is no run, or holds no checkpoint yet.
       ValueError: if it was written by a version that kept less.
     """
     folder = RunFolder(Path(path))
-    if not (folder.path / "config.json").is_file():
-        raise FileNotFoundError(
-            f"{path} is not a run: it holds no config.json (make one with `ferjax train`)"
-        )
-    config = load_config(folder.path / "config.json")
-    if checkpoint.steps(folder.checkpoints) and not checkpoint.holds(folder.checkpoints, "health"):
+    config = folder.config()
+    spec = folder.spec()
+    if checkpoint.steps(folder.checkpoints) and not checkpoint.holds(folder.checkpoints, "status"):
         raise ValueError(
-            f"{path} was written by an earlier ferjax, whose members cannot be regrouped; it can be evaluated"
+            f"{path} was written by an earlier ferjax, whose members cannot be regrouped; it can "
+            "be evaluated"
         )
+    like = stacked_state(config, len(spec.classes))
     step, state = checkpoint.read(
-        folder.checkpoints, len(config.train.seeds), like=_like(config), report=say
+        folder.checkpoints, len(config.train.seeds), like=like, on_event=on_event
     )
-    return RunMembers(folder, config, step, state, read_log(folder.log))
+    return RunMembers(folder, config, spec, step, state, read_log(folder.log))
 
 
-def _write(out: Path, roster: RunMembers) -> Path:
-    """Writes a roster as a run folder, in one piece; ``roster.folder`` gives the trunk."""
+def _write(out: Path, run: RunMembers) -> Path:
+    """Writes members as a run folder, in one piece; ``run.folder`` gives the trunk."""
     out = Path(out)
     if out.exists():
         raise FileExistsError(f"{out} exists; choose another folder")
@@ -77,12 +78,12 @@ def _write(out: Path, roster: RunMembers) -> Path:
     shutil.rmtree(scratch.path, ignore_errors=True)
     scratch.path.mkdir()
     try:
-        (scratch.path / "config.json").write_text(roster.config.to_json())
-        scratch.log.write_text("".join(json.dumps(line) + "\n" for line in roster.lines))
-        if roster.folder.trunk.is_file():
-            shutil.copyfile(roster.folder.trunk, scratch.trunk)
+        scratch.write_description(run.config, run.spec)
+        scratch.log.write_text("".join(json.dumps(line) + "\n" for line in run.lines))
+        if run.folder.trunk.is_file():
+            shutil.copyfile(run.folder.trunk, scratch.trunk)
         checkpoints = checkpoint.Checkpoints(scratch.checkpoints)
-        checkpoints.save(roster.step, roster.state)
+        checkpoints.save(run.step, run.state)
         checkpoints.close()
         scratch.path.rename(out)
     finally:
@@ -90,12 +91,12 @@ def _write(out: Path, roster: RunMembers) -> Path:
     return out
 
 
-def _with_seeds(config: Config, seeds: Sequence[int]) -> Config:
+def _with_seeds(config: Config, seeds: Iterable[int]) -> Config:
     return dataclasses.replace(config, train=dataclasses.replace(config.train, seeds=tuple(seeds)))
 
 
-def _own(line: dict, chosen: Sequence[int]) -> dict:
-    """A line of the log about some members; what it says of the whole ensemble no longer holds."""
+def _of_members(line: dict, chosen: Sequence[int]) -> dict:
+    """A line of the log about some members; what it says of the ensemble no longer holds."""
     return {
         name: [value[k] for k in chosen] if isinstance(value, list) else value
         for name, value in line.items()
@@ -103,83 +104,102 @@ def _own(line: dict, chosen: Sequence[int]) -> dict:
     }
 
 
-def take(path: Path, chosen: Sequence[int], out: Path) -> Path:
+def select(path: Path, chosen: Sequence[int], out: Path, on_event: OnEvent = silent) -> Path:
     """Writes some members of a run, in the given order, as a run of their own.
+
+    Args:
+      path: folder of the run.
+      chosen: which, from 0.
+      out: folder to create.
+      on_event: told of damaged checkpoints that were passed over.
 
     Raises:
       ValueError: if a member is named that is not there, or twice, or none.
       FileExistsError: if ``out`` exists.
     """
-    roster = open_run_members(path)
-    count = len(roster.config.train.seeds)
+    run = open_run_members(path, on_event)
+    count = len(run.config.train.seeds)
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= k < count for k in chosen):
         raise ValueError(
-            f"members must be different ones of 0..{count - 1}, and at least one; got {' '.join(map(str, chosen)) or 'none'}"
+            f"members must be different ones of 0..{count - 1}, and at least one; got "
+            f"{' '.join(map(str, chosen)) or 'none'}"
         )
     rows = np.array(chosen)
     return _write(
         out,
-        roster._replace(
-            config=_with_seeds(roster.config, [roster.config.train.seeds[k] for k in chosen]),
-            state=jax.tree.map(lambda leaf: leaf[rows], roster.state),
-            lines=[_own(line, chosen) for line in roster.lines],
+        run._replace(
+            config=_with_seeds(run.config, (run.config.train.seeds[k] for k in chosen)),
+            state=jax.tree.map(lambda leaf: leaf[rows], run.state),
+            lines=[_of_members(line, chosen) for line in run.lines],
         ),
     )
 
 
-def merge(paths: Sequence[Path], out: Path) -> Path:
+def merge(paths: Sequence[Path], out: Path, on_event: OnEvent = silent) -> Path:
     """Writes the members of several runs of one configuration and different seeds as one run.
 
+    Args:
+      paths: folders of the runs.
+      out: folder to create.
+      on_event: told of damaged checkpoints that were passed over.
+
     Raises:
-      ValueError: naming the run and what does not fit: configuration, frozen trunk, seeds, or
+      ValueError: naming the run and what does not fit: configuration, data, frozen trunk, seeds, or
         progress.
       FileExistsError: if ``out`` exists.
     """
     if len(paths) < 2:
         raise ValueError(f"a merger needs at least two runs, got {len(paths)}")
-    rosters = [open_run_members(path) for path in paths]
-    first = rosters[0]
-    seeds = [seed for roster in rosters for seed in roster.config.train.seeds]
+    runs = [open_run_members(path, on_event) for path in paths]
+    first = runs[0]
+    seeds = [seed for run in runs for seed in run.config.train.seeds]
     twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if twice:
-        raise ValueError(f"the runs share the seeds {twice}: members with one seed are one member")
-    for roster in rosters[1:]:
-        where = f"{roster.folder.path} does not fit {first.folder.path}"
-        changed = changed_settings(
-            first.config, _with_seeds(roster.config, first.config.train.seeds)
+        raise ValueError(
+            f"the runs share the seeds {twice}: members with the same seed are identical"
         )
-        if changed:
-            raise ValueError(f"{where}: {'; '.join(changed)}")
-        if roster.step != first.step:
-            raise ValueError(
-                f"{where}: it is at step {roster.step}, the other at {first.step}; finish both with --resume"
-            )
-        trunks = [
-            r.folder.trunk.read_bytes() if r.folder.trunk.is_file() else b""
-            for r in (first, roster)
-        ]
-        if trunks[0] != trunks[1]:
-            raise ValueError(f"{where}: their frozen trunks differ")
+    for run in runs[1:]:
+        _require_same(first, run)
     return _write(
         out,
         first._replace(
             config=_with_seeds(first.config, seeds),
-            state=jax.tree.map(_stack, *(roster.state for roster in rosters)),
-            lines=_merged_lines(rosters),
+            state=jax.tree.map(_concatenate, *(run.state for run in runs)),
+            lines=_merged_lines(runs),
         ),
     )
 
 
-def _stack(*leaves: Any) -> Any:
+def _require_same(first: RunMembers, run: RunMembers) -> None:
+    """Refuses runs that are not of one configuration, data, trunk and progress."""
+    where = f"{run.folder.path} does not fit {first.folder.path}"
+    changed = changed_settings(first.config, _with_seeds(run.config, first.config.train.seeds))
+    if changed:
+        raise ValueError(f"{where}: {'; '.join(changed)}")
+    if run.spec != first.spec:
+        raise ValueError(f"{where}: its data are {run.spec}, the other's {first.spec}")
+    if run.step != first.step:
+        raise ValueError(
+            f"{where}: it is at step {run.step}, the other at {first.step}; finish both with "
+            "--resume"
+        )
+    trunks = [
+        r.folder.trunk.read_bytes() if r.folder.trunk.is_file() else b"" for r in (first, run)
+    ]
+    if trunks[0] != trunks[1]:
+        raise ValueError(f"{where}: their frozen trunks differ")
+
+
+def _concatenate(*leaves: Any) -> Any:
     if jax.dtypes.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
         return jnp.concatenate(leaves)
     return np.concatenate(leaves)
 
 
-def _merged_lines(rosters: Sequence[RunMembers]) -> list[dict]:
+def _merged_lines(runs: Sequence[RunMembers]) -> list[dict]:
     by_step = [
-        {line["step"]: _own(line, range(len(roster.config.train.seeds))) for line in roster.lines}
-        for roster in rosters
+        {line["step"]: _of_members(line, range(len(run.config.train.seeds))) for line in run.lines}
+        for run in runs
     ]
     merged = []
     for step, line in by_step[0].items():
@@ -195,3 +215,51 @@ def _merged_lines(rosters: Sequence[RunMembers]) -> list[dict]:
                 }
             )
     return merged
+
+
+def add_members(
+    path: Path,
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    data: dataset.Dataset | None = None,
+    on_event: OnEvent = silent,
+) -> Path:
+    """Trains new members for a finished run, and writes old and new ones as one run.
+
+    Only the new ones are trained, in a folder beside ``out`` named after it with ``.added``; called
+    again after an interruption it continues there.
+
+    Args:
+      path: folder of the finished run; it is not changed.
+      seeds: of the new members.
+      out: folder to create.
+      data: the run's data set; by default loaded as its configuration says.
+      on_event: told what :func:`ferjax.ensemble.training.train` tells.
+
+    Raises:
+      ValueError: if the run has one of the seeds, or is not finished.
+      FileExistsError: if ``out`` exists.
+      Interrupted: if SIGTERM or Ctrl-C came.
+    """
+    out = Path(out)
+    old = open_run_members(path, on_event)
+    both = sorted(set(seeds) & set(old.config.train.seeds))
+    if both:
+        raise ValueError(f"{path} has members with the seeds {both} already")
+    if out.exists():
+        raise FileExistsError(f"{out} exists; choose another folder")
+    config = _with_seeds(old.config, seeds)
+    data = dataset.load(config.data) if data is None else data
+    steps = config.train.epochs * training.steps_per_epoch(config.train, len(data["train"].ids))
+    if old.step != steps:
+        raise ValueError(
+            f"{path} is at step {old.step} of {steps}; finish it first "
+            "(`ferjax train ... --resume`)"
+        )
+    trunk = load_tree(old.folder.trunk) if old.folder.trunk.is_file() else None
+    added = out.with_name(f"{out.name}.added")
+    training.train(config, data, added, resume=added.exists(), trunk=trunk, on_event=on_event)
+    merge((path, added), out, on_event)
+    shutil.rmtree(added)
+    return out

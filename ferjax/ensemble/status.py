@@ -1,10 +1,10 @@
-"""Sick members: a non-finite loss or gradient costs its own member a step, and never touches the
-others.
+"""Non-finite losses, per member: skip the step, restore the best parameters once, then freeze.
 
-All of it happens inside the compiled step, per member; the host learns of it when it next writes a
-line of the log. A bad step is skipped: parameters and optimiser stay as they were. After
-``max_bad`` bad steps in a row the member goes back to its best parameters, once; after ``max_bad``
-more it is frozen: it takes no further step and ensembles leave it out.
+All of it happens inside the compiled step, per member, so that no member touches the others; the
+host learns of it when it next writes a line of the log. A bad step is skipped: parameters and
+optimiser stay as they were. After ``max_bad`` bad steps in a row the member goes back to its best
+parameters, once; after ``max_bad`` more it is frozen: it takes no further step and ensembles leave
+it out.
 """
 
 from typing import Any, NamedTuple
@@ -18,17 +18,20 @@ Tree = Any
 
 
 class MemberStatus(NamedTuple):
-    """A member's record, each ``[member]`` once stacked: steps skipped in all and in a row, and
-    what was done about it."""
+    """What became of a member's steps, each ``[member]`` once stacked."""
 
     skipped: jax.Array
+    """Steps skipped in all."""
     streak: jax.Array
+    """Steps skipped in a row, until now."""
     restored: jax.Array
+    """Whether it was set back to its best parameters."""
     frozen: jax.Array
+    """Whether it takes no further step."""
 
 
 def init_status() -> MemberStatus:
-    """The record of a member that has taken no step."""
+    """The status of a member that has taken no step."""
     return MemberStatus(jnp.int32(0), jnp.int32(0), jnp.asarray(False), jnp.asarray(False))
 
 
@@ -42,7 +45,7 @@ def _choose(first: jax.Array, one: Tree, other: Tree) -> Tree:
 
 
 def apply_or_skip(
-    health: MemberStatus,
+    status: MemberStatus,
     finite: jax.Array,
     max_bad: int,
     *,
@@ -50,30 +53,31 @@ def apply_or_skip(
     new: tuple[Tree, Tree],
     best: Tree,
 ) -> tuple[MemberStatus, jax.Array, tuple[Tree, Tree]]:
-    """What a member carries on with after a step.
+    """The parameters and optimiser state that a member carries on with after a step.
 
     Args:
-      health: its record so far.
+      status: before the step.
       finite: whether this step's loss and gradients were finite.
       max_bad: bad steps in a row that a member may take, at least 1.
       old: parameters and optimiser state before the step.
       new: the same after it.
-      best: its last good parameters.
+      best: its best parameters so far.
 
     Returns:
-      The record, whether the step counted, and parameters and optimiser state.
+      The status, whether the step counted, and parameters and optimiser state.
 
-    >>> sick = init_status()._replace(streak=jnp.int32(1))
-    >>> health, counted, (params, _) = apply_or_skip(sick, jnp.asarray(False), 2, old=(jnp.nan, 0.5), new=(7.0, 0.6), best=3.0)
-    >>> bool(health.restored), bool(health.frozen), bool(counted), float(params)
+    >>> before = init_status()._replace(streak=jnp.int32(1))
+    >>> status, counted, (params, _) = apply_or_skip(
+    ...     before, jnp.asarray(False), 2, old=(jnp.nan, 0.5), new=(7.0, 0.6), best=3.0
+    ... )
+    >>> bool(status.restored), bool(status.frozen), bool(counted), float(params)
     (True, False, False, 3.0)
     """
-    counted = finite & ~health.frozen
-    streak = jnp.where(counted, 0, health.streak + 1)
-    broken = (streak >= max_bad) & ~health.frozen
-    restore = broken & ~health.restored
-    # Moments of a sick member are as suspect as its parameters and start at zero; whole numbers are
-    # the schedule's clock.
+    counted = finite & ~status.frozen
+    streak = jnp.where(counted, 0, status.streak + 1)
+    broken = (streak >= max_bad) & ~status.frozen
+    restore = broken & ~status.restored
+    # Reset the moments with the parameters. Integer leaves are step counters and are kept.
     fresh = jax.tree.map(
         lambda leaf: (
             leaf if jnp.issubdtype(jnp.result_type(leaf), jnp.integer) else jnp.zeros_like(leaf)
@@ -81,10 +85,10 @@ def apply_or_skip(
         old[1],
     )
     kept = _choose(restore, (best, fresh), old)
-    health = MemberStatus(
-        skipped=health.skipped + (~finite & ~health.frozen),
+    status = MemberStatus(
+        skipped=status.skipped + (~finite & ~status.frozen),
         streak=jnp.where(restore, 0, streak),
-        restored=health.restored | restore,
-        frozen=health.frozen | (broken & health.restored),
+        restored=status.restored | restore,
+        frozen=status.frozen | (broken & status.restored),
     )
-    return health, counted, _choose(counted, new, kept)
+    return status, counted, _choose(counted, new, kept)

@@ -1,5 +1,7 @@
-"""TensorBoard event files of a run, if ``tensorboardX`` is installed; the log in metrics.jsonl is
-complete without them."""
+"""TensorBoard event files of a run, if ``tensorboardX`` is installed.
+
+The log in metrics.jsonl is complete without them.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,40 +1,38 @@
-"""The loop: faces and a configuration in, a run folder out.
+"""Training: faces and a configuration in, a run folder out.
 
-A run is a folder: ``config.json``, ``checkpoints/``, ``metrics.jsonl`` (see
-:mod:`ferjax.ensemble.log`), and ``trunk.safetensors`` where a frozen trunk is shared. Everything
-later commands need is in it. A run may be killed at any moment: started again with ``resume`` it
-continues to the last bit as if it never was, since the state carries its keys and its step, and the
-order of faces follows from the two.
+A run is a folder, see :mod:`ferjax.ensemble.folder`, and everything later commands need is in it.
+It may be killed at any moment: started again with ``resume`` it continues to the last bit as if it
+never was, since the state carries its keys and its step, and the order of faces follows from the
+two.
 """
 
+import dataclasses
 import signal
 import time
-from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ferjax.config import Config, TrainConfig
-from ferjax.ensemble import checkpoint, members, multihost, parallel
-from ferjax.ensemble.display import console, members_table, progress, say, sentence
+from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel
+from ferjax.ensemble.checkpoint import Checkpoints
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.interruption import Interrupted, Stop
 from ferjax.ensemble.log import Log
-from ferjax.faces.dataset import Faces
-from ferjax.faces.images import normalise, to_network_size
+from ferjax.ensemble.methods import Target
+from ferjax.ensemble.programs import Programs, compile_programs, lines_per_epoch
+from ferjax.events import LogLine, Message, OnEvent, Progress, silent
+from ferjax.faces.dataset import Dataset
 from ferjax.models import vit
 from ferjax.models.pretrained import load_pretrained, load_tree, save_tree
 
 __all__ = [
     "Interrupted",
     "Run",
-    "batches",
-    "cache_tokens",
-    "progress",
+    "dry_run",
+    "lay_out",
     "starting_point",
     "steps_per_epoch",
     "train",
@@ -42,119 +40,24 @@ __all__ = [
 
 
 class Run(NamedTuple):
-    """What :func:`train` leaves: the run's folder, the final stacked state, and the last line of
-    its log."""
+    """What :func:`train` leaves: the folder, the final stacked state, and the log's last line."""
 
     folder: Path
     state: members.EnsembleState
     figures: dict
 
 
-def batches(array: np.ndarray, size: int) -> np.ndarray:
-    """``[face, ...]`` to ``[batch, size, ...]``; the last batch is filled up with repeats, so that
-    no shape is new."""
-    count = -(-len(array) // size)
-    return np.take(array, np.arange(count * size) % len(array), axis=0).reshape(
-        count, size, *array.shape[1:]
-    )
-
-
 def starting_point(config: Config) -> tuple[Any, Any]:
-    """The frozen trunk (None if every block is trained) and the parameters members start from
-    (None: random)."""
+    """The frozen trunk, and the parameters that members start from.
+
+    The first is None where every block is trained, the second where all begin at random.
+    """
     trunk = vit.trunk_model(config.model)
     if config.model.pretrained:
-        frozen, trained = vit.split(
-            load_pretrained(config.model.pretrained, config.model), config.model
-        )
+        whole = load_pretrained(config.model.pretrained, config.model)
+        frozen, trained = vit.split(whole, config.model)
         return (None if trunk is None else frozen), trained
     return (None if trunk is None else trunk.init(jax.random.key(config.train.seeds[0]))), None
-
-
-class _Programs(NamedTuple):
-    """The compiled functions of a training run, and what a state looks like, ``[M, ...]``."""
-
-    birth: Callable
-    order: Callable
-    step: Callable
-    validate: Callable
-    like: members.EnsembleState
-
-
-def lines_per_epoch(config: Config, steps: int) -> int:
-    """Lines of the log in an epoch of so many steps."""
-    return min(steps, max(1, round(steps / config.train.log_every)))
-
-
-def _compile(config: Config, layout: parallel.Layout, faces: int, start: Any) -> _Programs:
-    model = vit.members_model(config.model)
-    c = config.train
-    steps = faces // c.batch_size
-    optimizer = members.optimizer(c, steps, config.model.depth)
-    feed = (
-        members.pixel_feed(config.model.image_size)
-        if config.model.trainable_blocks is None
-        else members.token_feed()
-    )
-
-    def birth(seed: jax.Array, start: Any) -> members.EnsembleState:
-        return members.init(model, optimizer, seed, start)
-
-    def predict(params: Any, batch: jax.Array) -> vit.Output:
-        if config.model.trainable_blocks is None:
-            batch = normalise(to_network_size(batch, config.model.image_size))
-        return model.apply(params, batch)
-
-    step = members.train_step(
-        model,
-        optimizer,
-        feed,
-        accumulate=c.accumulate,
-        lines=lines_per_epoch(config, steps),
-        max_bad=c.max_bad_steps,
-        split=layout.split,
-    )
-    return _Programs(
-        birth=parallel.map_members(layout, birth, (0, None)),
-        order=parallel.map_members(
-            layout,
-            lambda key, epoch: members.epoch_order(
-                key, epoch, faces=faces, batch_size=c.batch_size
-            ),
-            (0, None),
-        ),
-        step=parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)),
-        validate=parallel.map_members(
-            layout, members.validate(predict, layout.split), (0, None, None), donate=(0,)
-        ),
-        like=jax.eval_shape(
-            jax.vmap(birth, (0, None)), jax.ShapeDtypeStruct((len(c.seeds),), jnp.uint32), start
-        ),
-    )
-
-
-def cache_tokens(
-    config: Config, trunk_params: Any, images: np.ndarray, mirrored: bool
-) -> np.ndarray:
-    """The frozen trunk's tokens of every face, ``[face, 1 or 2, token, dim]``; the second is of the
-    mirrored face."""
-    trunk = vit.trunk_model(config.model)
-    assert trunk is not None
-
-    @jax.jit
-    def tokens(params: Any, batch: jax.Array) -> jax.Array:
-        return trunk.apply(params, normalise(to_network_size(batch, config.model.image_size)))
-
-    size = config.evaluate.batch_size
-    with progress(f"trunk tokens of {len(images)} faces") as advance:
-        views = []
-        for view in (images, images[:, :, ::-1]) if mirrored else (images,):
-            parts = []
-            for batch in batches(view, size):
-                parts.append(np.asarray(tokens(trunk_params, batch)))
-                advance(1 / (-(-len(view) // size) * (2 if mirrored else 1)))
-            views.append(np.concatenate(parts)[: len(view)])
-    return np.stack(views, axis=1)
 
 
 def steps_per_epoch(c: TrainConfig, faces: int) -> int:
@@ -171,248 +74,261 @@ def steps_per_epoch(c: TrainConfig, faces: int) -> int:
 def lay_out(config: Config, replicas: int | None = None) -> parallel.Layout:
     """The layout of a training run over all devices there are."""
     c = config.train
-    # Stochastic depth draws its masks for a whole batch, so a batch of it stays whole.
-    return parallel.lay_out(
-        len(c.seeds),
-        batch=1 if config.model.drop_path else c.batch_size // c.accumulate,
-        replicas=replicas,
+    # Drop-path masks are drawn per batch, so replicas may not share one.
+    shared = 1 if config.model.drop_path else c.batch_size // c.accumulate
+    return parallel.lay_out(len(c.seeds), batch=shared, replicas=replicas)
+
+
+def dry_run(config: Config, dataset: Dataset, *, replicas: int | None = None) -> cost.Budget:
+    """What :func:`train` would cost; data and weights are checked, nothing is trained or written.
+
+    Raises:
+      ValueError: as :func:`train`.
+    """
+    faces = {name: len(dataset[name].ids) for name in ("train", "valid")}
+    starting_point(config)
+    steps_per_epoch(config.train, faces["train"])
+    layout = lay_out(config, replicas)
+    return cost.estimate(
+        config, dataset.spec, layout, train_faces=faces["train"], valid_faces=faces["valid"]
     )
 
 
 def train(
     config: Config,
-    faces: dict[str, Faces],
+    dataset: Dataset,
     folder: Path,
     *,
     resume: bool = False,
     replicas: int | None = None,
     trunk: Any = None,
+    on_event: OnEvent = silent,
 ) -> Run:
     """Trains an ensemble.
 
     Args:
       config: the run's configuration.
-      faces: splits ``train`` and ``valid``.
+      dataset: its splits ``train`` and ``valid`` are used.
       folder: where the run goes; created, must be empty unless ``resume``.
       resume: continue from the newest whole checkpoint; the continuation is the run that was
         interrupted.
       replicas: devices to a member, see :func:`ferjax.ensemble.parallel.lay_out`.
       trunk: parameters of the frozen trunk, where it is another run's.
+      on_event: told every step, every line of the log and what people should know, see
+        :mod:`ferjax.events`; of several processes the first tells.
 
     Raises:
       ValueError: if the training split does not fill one batch, a resumed run was configured
         differently, or the disk cannot take the run.
       FileExistsError: if the folder already holds something and ``resume`` is off, or a live
         process works in it.
+      OSError: if a checkpoint cannot be written.
       Interrupted: if SIGTERM or Ctrl-C came; everything up to then is saved.
     """
-    c = config.train
+    on_event = on_event if multihost.is_primary() else silent
     run = RunFolder(Path(folder))
-    valid = faces["valid"]
-    steps = steps_per_epoch(c, len(faces["train"].ids))
+    faces = len(dataset["train"].ids)
+    steps = steps_per_epoch(config.train, faces)
     layout = lay_out(config, replicas)
     frozen, start = starting_point(config)
-    programs = _compile(config, layout, len(faces["train"].ids), start)
-    size = sum(
-        leaf.size * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(jax.eval_shape(checkpoint.without_keys, programs.like))
-    )
-    multihost.on_primary(
-        lambda: run.open(config, resume=resume, needed=size * (c.keep_checkpoints + 1))
-    )
+    programs = compile_programs(config, len(dataset.spec.classes), layout, faces, start)
+    needed = checkpoint.size(programs.like) * (config.train.keep_checkpoints + 1)
+    multihost.on_primary(lambda: run.open(config, dataset.spec, resume=resume, needed=needed))
     try:
         with Stop() as stop:
             if frozen is not None:
-                frozen = (
-                    load_tree(run.trunk)
-                    if run.trunk.is_file()
-                    else frozen
-                    if trunk is None
-                    else trunk
-                )
-                multihost.on_primary(
-                    lambda: None if run.trunk.is_file() else save_tree(frozen, run.trunk)
-                )
-            first, state = (
-                _restore(run, programs.like)
-                if resume and checkpoint.steps(run.checkpoints)
-                else (0, None)
-            )
-            show = _Show(config)
-            log = Log(
-                run.log,
-                layout,
-                valid.q,
-                steps=steps,
-                faces_per_step=c.batch_size * len(c.seeds),
-                writes=multihost.is_primary(),
-                show=show,
-            )
-            if multihost.is_primary():
-                say(
-                    f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and member"
-                    + (f"; resuming after step {first}" if first else "")
-                )
-            data = _data(config, layout, faces, frozen)
+                frozen = _shared_trunk(run, frozen if trunk is None else trunk)
+            first, state = _saved(run, programs.like, on_event) if resume else (0, None)
+            on_event(Message(_plan(config, layout, steps, first)))
+            data = _data(config, layout, dataset, frozen, on_event)
             if state is None:
-                state = programs.birth(
-                    parallel.scatter(layout, np.array(c.seeds, np.uint32)),
-                    parallel.replicate(layout, start),
+                seeds = np.array(config.train.seeds, np.uint32)
+                state = programs.init(
+                    parallel.scatter(layout, seeds), parallel.replicate(layout, start)
                 )
             else:
                 state = parallel.scatter(layout, state)
-            checkpoints = checkpoint.Checkpoints(run.checkpoints, c.keep_checkpoints)
+            log = Log(
+                run.log,
+                layout,
+                dataset["valid"].q,
+                steps=steps,
+                faces_per_step=config.train.batch_size * len(config.train.seeds),
+                writes=multihost.is_primary(),
+                on_line=lambda line: on_event(
+                    LogLine(line, config.train.seeds, config.train.epochs)
+                ),
+            )
+            checkpoints = Checkpoints(run.checkpoints, config.train.keep_checkpoints)
             try:
                 checkpoints.discard_after(first)
                 log.rewind(first)
-                state = _loop(
-                    config,
-                    layout,
-                    programs,
-                    data,
-                    state,
-                    first,
-                    steps,
-                    log,
-                    checkpoints,
-                    stop,
-                    show.bar,
+                loop = _Loop(
+                    config=config,
+                    layout=layout,
+                    programs=programs,
+                    data=data,
+                    steps=steps,
+                    log=log,
+                    checkpoints=checkpoints,
+                    stop=stop,
+                    on_event=on_event,
+                    state=state,
+                    done=first,
                 )
+                loop.run()
             finally:
                 checkpoints.close()
             log.close()
-            return Run(run.path, parallel.gather(layout, state), log.last)
+            return Run(run.path, parallel.gather(layout, loop.state), log.last)
     finally:
         run.close()
 
 
-def _restore(run: RunFolder, like: members.EnsembleState) -> tuple[int, members.EnsembleState]:
-    if not checkpoint.holds(run.checkpoints, "health"):
+def _plan(config: Config, layout: parallel.Layout, steps: int, first: int) -> str:
+    c = config.train
+    return (
+        f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and "
+        f"member" + (f"; resuming after step {first}" if first else "")
+    )
+
+
+def _shared_trunk(run: RunFolder, frozen: Any) -> Any:
+    """The trunk in the run's folder; the given one, now written there, if there was none."""
+    if run.trunk.is_file():
+        frozen = load_tree(run.trunk)
+    multihost.on_primary(lambda: None if run.trunk.is_file() else save_tree(frozen, run.trunk))
+    return frozen
+
+
+def _saved(
+    run: RunFolder, like: members.EnsembleState, on_event: OnEvent
+) -> tuple[int, members.EnsembleState | None]:
+    """The newest whole checkpoint's step and state; 0 and None before the first."""
+    if not checkpoint.steps(run.checkpoints):
+        return 0, None
+    if not checkpoint.holds(run.checkpoints, "status"):
         raise ValueError(
-            f"cannot resume {run.path}: its checkpoints were written by an earlier ferjax, which can only be evaluated"
+            f"cannot resume {run.path}: its checkpoints were written by an earlier ferjax, which "
+            "can only be evaluated"
         )
-    return checkpoint.read(run.checkpoints, len(like.step), like=like, report=say)
+    return checkpoint.read(run.checkpoints, len(like.step), like=like, on_event=on_event)
+
+
+class _Data(NamedTuple):
+    """What the step and the validation draw from, on every device."""
+
+    stored: jax.Array
+    target: Target
+    valid: jax.Array
+    labels: jax.Array
 
 
 def _data(
-    config: Config, layout: parallel.Layout, faces: dict[str, Faces], frozen: Any
-) -> tuple[jax.Array, ...]:
-    """What the step and the validation draw from, on every device: train inputs and targets, valid
-    batches and labels."""
-    stored = {name: faces[name].images for name in ("train", "valid")}
-    if frozen is not None:
-        stored = {
-            name: cache_tokens(config, frozen, stored[name], mirrored=name == "train")
-            for name in stored
-        }
-        stored["valid"] = stored["valid"][:, 0]
-    size = -(-config.evaluate.batch_size // layout.replicas) * layout.replicas
-    return parallel.replicate(
-        layout,
-        (
-            stored["train"],
-            _targets(faces["train"], config.train.labels),
-            batches(stored["valid"], size),
-            faces["valid"].q.argmax(-1),
-        ),
-    )
-
-
-class _Show:
-    """Says what a line of the log says: a sentence in a pipe, a table that stays put in a terminal,
-    and any member's trouble."""
-
-    def __init__(self, config: Config):
-        self._config = config
-        self._frozen: set[int] = set()
-        self._skipped = [0] * len(config.train.seeds)
-        self.bar = progress("training")
-
-    def __call__(self, line: dict) -> None:
-        if not multihost.is_primary():
-            return
-        seeds = self._config.train.seeds
-        self.bar.show(members_table(line, seeds))
-        if not console.is_terminal or "valid_accuracy" in line:
-            say(sentence(line, self._config.train.epochs))
-        for member, seed in enumerate(seeds):
-            new = line["skipped"][member] - self._skipped[member]
-            frozen = line["frozen"][member]
-            if frozen and member not in self._frozen:
-                self._frozen.add(member)
-                say(
-                    f"member {member} (seed {seed}) is frozen: losses or gradients stayed non-finite; ensembles leave it out"
-                )
-            elif new > 0:
-                say(
-                    f"member {member} (seed {seed}): {new} steps skipped for a non-finite loss or gradient"
-                    + ("; set back to its best parameters" if line["restored"][member] else "")
-                )
-            self._skipped[member] += new
-
-
-def _loop(
     config: Config,
     layout: parallel.Layout,
-    programs: _Programs,
-    data: tuple[jax.Array, ...],
-    state: members.EnsembleState,
-    first: int,
-    steps: int,
-    log: Log,
-    checkpoints: checkpoint.Checkpoints,
-    stop: Stop,
-    bar: progress,
-) -> members.EnsembleState:
-    c = config.train
-    inputs, targets, valid, labels = data
-    total = c.epochs * steps
-    lines = lines_per_epoch(config, steps)
-    order = None
-    running = deque[jax.Array]()
-    began = saved = time.monotonic()
-    stop.graceful = True
-    with bar as advance:
-        advance(first / total)
-        for step in range(first, total):
-            if order is None or step % steps == 0:
-                order = programs.order(
-                    state.key, parallel.replicate(layout, np.int32(step // steps))
-                )
-            state, report = programs.step(state, order, inputs, targets)
-            log.flush()
-            # Looking at a step one late keeps the device busy and the bar honest.
-            running.append(report.loss)
-            if len(running) > 1:
-                jax.block_until_ready(running.popleft())
-            done = step + 1
-            line_ends = bool(members.begins_interval(step + 1, steps, lines))
-            rate = (done - first) * c.batch_size * len(c.seeds) / (time.monotonic() - began)
-            advance(1 / total, f"epoch {step // steps + 1}/{c.epochs}  {rate:,.0f} member-faces/s")
+    dataset: Dataset,
+    frozen: Any,
+    on_event: OnEvent,
+) -> _Data:
+    train, valid = (dataset[name] for name in ("train", "valid"))
+    stored = train.images
+    validated = valid.images
+    if frozen is not None:
+        stored = inputs.cache_tokens(config, frozen, stored, mirrored=True, on_event=on_event)
+        validated = inputs.cache_tokens(
+            config, frozen, validated, mirrored=False, on_event=on_event
+        )[:, 0]
+    size = -(-config.evaluate.batch_size // layout.replicas) * layout.replicas
+    data = _Data(
+        stored=stored,
+        target=Target(train.q, train.votes.astype(np.int32)),
+        valid=inputs.batches(validated, size),
+        labels=valid.q.argmax(-1),
+    )
+    return parallel.replicate(layout, data)
+
+
+@dataclasses.dataclass
+class _Loop:
+    """A run in progress: what it works with, and what every step changes."""
+
+    config: Config
+    layout: parallel.Layout
+    programs: Programs
+    data: _Data
+    steps: int
+    """Of an epoch."""
+    log: Log
+    checkpoints: Checkpoints
+    stop: Stop
+    on_event: OnEvent
+    state: members.EnsembleState
+    done: int
+    """Steps taken so far."""
+
+    def run(self) -> None:
+        """Takes every step that is left.
+
+        Raises:
+          Interrupted: if a signal came; the state is saved.
+        """
+        total = self.config.train.epochs * self.steps
+        lines = lines_per_epoch(self.config.train.log_every, self.steps)
+        first = self.done
+        began = time.monotonic()
+        saved = began
+        order = None
+        before = None
+        self.stop.graceful = True
+        while self.done < total:
+            if order is None or self.done % self.steps == 0:
+                epoch = parallel.replicate(self.layout, np.int32(self.done // self.steps))
+                order = self.programs.order(self.state.key, epoch)
+            self.state, report = self.programs.step(
+                self.state, order, self.data.stored, self.data.target
+            )
+            self.done += 1
+            self.log.flush()
+            # Block on the previous step only: dispatch stays one step ahead, and the progress that
+            # is told is of finished work.
+            if before is not None:
+                jax.block_until_ready(before)
+            before = report.loss
+            self._tell(total, (self.done - first) / (time.monotonic() - began))
+            line_ends = bool(members.begins_interval(self.done, self.steps, lines))
             if line_ends:
-                log_probs = None
-                if done % steps == 0:
-                    state, log_probs = programs.validate(state, valid, labels)
-                log.hold(done, report, log_probs)
-            stopping = stop.asked is not None
-            due = time.monotonic() - saved >= 60 * c.checkpoint_every and not checkpoints.busy
-            if not layout.alone:  # several processes must save the same step, and may only wait for each other at a line
+                self._hold(report)
+            stopping = self.stop.received is not None
+            due = time.monotonic() - saved >= 60 * self.config.train.checkpoint_every
+            due = due and not self.checkpoints.busy
+            if not self.layout.local:
+                # Processes must save the same step, and may only wait for each other at a line.
                 stopping, due = (
                     multihost.any_process(stopping, due) if line_ends else (False, False)
                 )
-            if stopping or due or done == total:
-                log.flush()
-                checkpoints.save(done, state)
+            if stopping or due or self.done == total:
+                self.log.flush()
+                self.checkpoints.save(self.done, self.state)
                 saved = time.monotonic()
-            if stopping and done < total:
-                checkpoints.wait()
-                raise Interrupted(stop.asked or signal.SIGTERM, f"saved at step {done} of {total}")
-    return state
+            if stopping and self.done < total:
+                self.checkpoints.wait()
+                raise Interrupted(
+                    self.stop.received or signal.SIGTERM, f"saved at step {self.done} of {total}"
+                )
 
+    def _hold(self, report: members.StepReport) -> None:
+        """Hands a line to the log; at the end of an epoch the members are validated for it."""
+        log_probs = None
+        if self.done % self.steps == 0:
+            self.state, log_probs = self.programs.validate(
+                self.state, self.data.valid, self.data.labels
+            )
+        self.log.hold(self.done, report, log_probs)
 
-def _targets(faces: Faces, labels: str) -> np.ndarray:
-    return (
-        faces.q
-        if labels == "soft"
-        else np.eye(faces.q.shape[1], dtype=np.float32)[faces.q.argmax(-1)]
-    )
+    def _tell(self, total: int, rate: float) -> None:
+        c = self.config.train
+        epoch = (self.done - 1) // self.steps + 1
+        faces = rate * c.batch_size * len(c.seeds)
+        note = f"epoch {epoch}/{c.epochs}  {faces:,.0f} member-faces/s"
+        self.on_event(Progress("training", self.done / total, note))

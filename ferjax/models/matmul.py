@@ -1,9 +1,9 @@
 """Matrix products of attention, with gradients that are fast on CPUs too.
 
-The gradient of a product is a product with one factor transposed. XLA's kernels for many small
-products on a CPU want the first factor as it lies in memory; a transposed one falls to general
-code, one small product at a time and over ten times slower. So the transposed factor is laid out
-anew first; on other devices it is not.
+The gradient of a product is a product with one factor transposed. XLA:CPU's fast batched kernels
+need an untransposed left operand; with a transposed one, general code computes the small products
+one at a time, over ten times slower. So the transpose is materialised first; on other devices it is
+not.
 """
 
 from typing import Any
@@ -53,6 +53,5 @@ columns.defvjp(lambda a, b: (columns(a, b), (a, b)), _columns_gradients)
 
 
 def dense(x: jax.Array, kernel: jax.Array, dimensions: Any, **_: Any) -> jax.Array:
-    """``[..., k] [k, m] -> [..., m]`` as one product of two matrices: Flax's ``dot_general`` of a
-    dense layer."""
+    """Flax's ``dot_general`` of a dense layer, ``[..., k] [k, m] -> [..., m]``, as one product."""
     return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])

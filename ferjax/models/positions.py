@@ -8,8 +8,10 @@ it is chosen by their origin:
 ============  ====================================================================================
 rule          who
 ============  ====================================================================================
-offset        the original repository without registers: bicubic a = -0.75, no antialias, and a scale of (n + 0.1) / 37
-antialias     the original with registers, Hugging Face with registers, timm: a = -0.5, antialias, by output size
+offset        the original repository without registers: bicubic a = -0.75, no antialias, and a
+              scale of (n + 0.1) / 37
+antialias     the original with registers, Hugging Face with registers, timm: a = -0.5, antialias,
+              by output size
 plain         Hugging Face ``Dinov2Model``: a = -0.75, no antialias, by output size
 ============  ====================================================================================
 

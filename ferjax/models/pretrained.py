@@ -1,8 +1,8 @@
-"""Weights in and out, from the forms people have them in, recognised by content. No pickle is ever
-executed."""
+"""Weights in and out, in the forms people have them in; no pickle is ever executed."""
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from safetensors.flax import load_file
 from safetensors.numpy import save
 
 from ferjax.config import ModelConfig
-from ferjax.faces.votes import CLASSES
 from ferjax.files import write_atomically
 from ferjax.models import state_dicts
 
@@ -57,15 +56,15 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         import torch
     except ImportError:
         raise ValueError(
-            f"{path} is a PyTorch file, and reading it safely needs torch. Install the extra (pip install 'ferjax[parity]'), or "
-            "convert it where torch is: from safetensors.torch import save_file; "
+            f"{path} is a PyTorch file, and reading it safely needs torch. Install the extra "
+            "(pip install 'ferjax[parity]'), or convert it where torch is: "
+            "from safetensors.torch import save_file; "
             f"save_file(torch.load('{path.name}', weights_only=True), 'weights.safetensors')"
         ) from None
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # torch raises pickle, zip and runtime errors for files it will not load
+    except Exception as error:
+        # torch raises pickle, zip and runtime errors for files it will not load.
         raise ValueError(
             f"{path}: torch's weights-only loader refuses this file: {str(error).splitlines()[0]}"
         ) from error
@@ -130,7 +129,7 @@ def read_state(source: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def load_pretrained(source: str | os.PathLike, config: ModelConfig) -> dict[str, Any]:
-    """Backbone parameters for an architecture (no head) from any weights :func:`read_state` reads.
+    """Backbone parameters for an architecture (no head) from whatever :func:`read_state` reads.
 
     Raises:
       FileNotFoundError: if there are none.
@@ -145,13 +144,17 @@ def load_pretrained(source: str | os.PathLike, config: ModelConfig) -> dict[str,
         ) from error
 
 
-def write_hugging_face(params: Any, config: ModelConfig, folder: str | os.PathLike) -> Path:
-    """Writes one member as a folder that
-    ``Dinov2(WithRegisters)ForImageClassification.from_pretrained`` opens.
+def write_hugging_face(
+    params: Any, config: ModelConfig, classes: Sequence[str], folder: str | os.PathLike
+) -> Path:
+    """Writes one member as a folder that Hugging Face's ``from_pretrained`` opens.
+
+    It is a ``Dinov2(WithRegisters)ForImageClassification``.
 
     Args:
       params: one member's whole parameters (trunk included), head too.
       config: its architecture.
+      classes: their names.
       folder: created if need be.
 
     Raises:
@@ -179,8 +182,8 @@ def write_hugging_face(params: Any, config: ModelConfig, folder: str | os.PathLi
         "qkv_bias": True,
         "hidden_act": "gelu",
         **({"num_register_tokens": config.registers} if config.registers else {}),
-        "id2label": dict(enumerate(CLASSES)),
-        "label2id": {name: i for i, name in enumerate(CLASSES)},
+        "id2label": dict(enumerate(classes)),
+        "label2id": {name: i for i, name in enumerate(classes)},
         "head": config.head,
     }
     write_atomically(folder / "config.json", (json.dumps(described, indent=2) + "\n").encode())

@@ -1,5 +1,4 @@
-"""How others name a DINOv2's tensors: Hugging Face, Meta's original, timm. Pure renaming, both
-ways, checked by name.
+"""Somebody's state dictionary to parameters and back: renaming, checked name by name.
 
 A *state* is a flat dictionary name -> array as PyTorch stores it (linear weights ``[out, in]``,
 patch kernel ``[dim, 3, P, P]``); *params* is the tree of :mod:`ferjax.models.vit`.
@@ -10,91 +9,24 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from ferjax.config import ModelConfig
+from ferjax.models.naming import NAMINGS, tensors
 from ferjax.models.positions import resize_positions
 
-__all__ = ["LAYOUTS", "Described", "describe", "from_state", "head_from_state", "to_state"]
+__all__ = ["Described", "describe", "from_state", "to_state"]
 
 State = Mapping[str, np.ndarray]
 
 
-class Layout(NamedTuple):
-    """One naming: the few tensors outside the blocks, and templates of those in a block."""
-
-    cls: str
-    positions: str
-    registers: str
-    patch: str
-    norm: str
-    block: str
-    norm1: str
-    norm2: str
-    query_key_value: tuple[str, ...]
-    out: str
-    scale: str
-    gelu: tuple[str, str]
-    swiglu: tuple[str, str]
-    ignored: tuple[str, ...]
-
-
-LAYOUTS = {
-    "hugging face": Layout(
-        "embeddings.cls_token",
-        "embeddings.position_embeddings",
-        "embeddings.register_tokens",
-        "embeddings.patch_embeddings.projection",
-        "layernorm",
-        "encoder.layer.{}.",
-        "norm1",
-        "norm2",
-        ("attention.attention.query", "attention.attention.key", "attention.attention.value"),
-        "attention.output.dense",
-        "layer_scale{}.lambda1",
-        ("mlp.fc1", "mlp.fc2"),
-        ("mlp.weights_in", "mlp.weights_out"),
-        ("embeddings.mask_token",),
-    ),
-    "original": Layout(
-        "cls_token",
-        "pos_embed",
-        "register_tokens",
-        "patch_embed.proj",
-        "norm",
-        "blocks.{}.",
-        "norm1",
-        "norm2",
-        ("attn.qkv",),
-        "attn.proj",
-        "ls{}.gamma",
-        ("mlp.fc1", "mlp.fc2"),
-        ("mlp.w12", "mlp.w3"),
-        ("mask_token",),
-    ),
-    "timm": Layout(
-        "cls_token",
-        "pos_embed",
-        "reg_token",
-        "patch_embed.proj",
-        "norm",
-        "blocks.{}.",
-        "norm1",
-        "norm2",
-        ("attn.qkv",),
-        "attn.proj",
-        "ls{}.gamma",
-        ("mlp.fc1", "mlp.fc2"),
-        ("mlp.fc1", "mlp.fc2"),
-        (),
-    ),
-}
 HEADS = ("classifier", "head")
 
 
 class Described(NamedTuple):
     """What a state holds, read off its names and shapes."""
 
-    layout: str
+    naming: str
     rule: str
     dim: int
     depth: int
@@ -130,8 +62,7 @@ def _as_published(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _tidy(state: State) -> dict[str, np.ndarray]:
-    """Drops a wrapper's prefix (``dinov2.``, ``backbone.``…) and the chunk number of the original's
-    split blocks."""
+    """Drops a wrapper's prefix (``dinov2.``…) and the chunk numbers of the original's blocks."""
     prefixes = (
         "dinov2_with_registers.",
         "dinov2.",
@@ -168,28 +99,28 @@ def describe(state: State) -> Described:
         name = "original" if original else "timm"
     else:
         raise ValueError(
-            f"not a DINOv2 in Hugging Face, original or timm naming; it starts with {', '.join(list(state)[:4])}"
+            "not a DINOv2 in Hugging Face, original or timm naming; it starts with "
+            f"{', '.join(list(state)[:4])}"
         )
-    layout = LAYOUTS[name]
-    missing = [n for n in (layout.positions, f"{layout.patch}.weight") if n not in state]
+    naming = NAMINGS[name]
+    missing = [n for n in (naming.positions, f"{naming.patch}.weight") if n not in state]
     if missing:
         raise ValueError(f"{name} naming, but {', '.join(missing)} is missing")
-    kernel = state[f"{layout.patch}.weight"]
+    kernel = state[f"{naming.patch}.weight"]
     if kernel.ndim != 4:
-        raise ValueError(f"{layout.patch}.weight must be [dim, 3, P, P], got {list(kernel.shape)}")
-    pattern = re.compile(re.escape(layout.block).replace(r"\{\}", r"(\d+)"))
+        raise ValueError(f"{naming.patch}.weight must be [dim, 3, P, P], got {list(kernel.shape)}")
+    pattern = re.compile(re.escape(naming.block).replace(r"\{\}", r"(\d+)"))
     blocks = {int(m.group(1)) for n in state if (m := pattern.match(n))}
-    registers = state[layout.registers].shape[-2] if layout.registers in state else 0
+    registers = state[naming.registers].shape[-2] if naming.registers in state else 0
     rule = (
         "antialias"
         if registers or name == "timm"
         else {"hugging face": "plain", "original": "offset"}[name]
     )
-    grid = int(
-        (state[layout.positions].shape[-2]) ** 0.5
-    )  # floor: with or without the CLS position
-    first = f"{layout.block.format(0)}{layout.swiglu[0]}.weight"
-    second = f"{layout.block.format(0)}{layout.swiglu[1]}.weight"
+    # Rounded down: with or without the CLS position.
+    grid = int(state[naming.positions].shape[-2] ** 0.5)
+    first = f"{naming.block.format(0)}{naming.swiglu[0]}.weight"
+    second = f"{naming.block.format(0)}{naming.swiglu[1]}.weight"
     gated = first in state and second in state and state[first].shape[0] != state[second].shape[1]
     head = next((state[f"{h}.weight"] for h in HEADS if f"{h}.weight" in state), None)
     return Described(
@@ -206,63 +137,21 @@ def describe(state: State) -> Described:
     )
 
 
-def _names(layout: Layout, config: ModelConfig) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Every tensor a layout stores for this architecture: name -> (shape, path in params);
-    positions are apart."""
-    d = config.dim
-    patch = config.patch_size
-    hidden = int(d * config.mlp_ratio)
-    first = hidden
-    if config.mlp == "swiglu":
-        hidden = (hidden * 2 // 3 + 7) // 8 * 8
-        first = 2 * hidden
-    up, down = layout.swiglu if config.mlp == "swiglu" else layout.gelu
-    names: dict[str, tuple[tuple[int, ...], str]] = {
-        layout.cls: ((1, 1, d), "embed/cls"),
-        f"{layout.patch}.weight": ((d, 3, patch, patch), "embed/patch/kernel"),
-        f"{layout.patch}.bias": ((d,), "embed/patch/bias"),
-        f"{layout.norm}.weight": ((d,), "norm/scale"),
-        f"{layout.norm}.bias": ((d,), "norm/bias"),
-    }
-    if config.registers:
-        names[layout.registers] = ((1, config.registers, d), "embed/registers")
-    for i in range(config.depth):
-        own = layout.block.format(i)
-        there = f"block_{i}"
-        for norm, name in ((layout.norm1, "norm1"), (layout.norm2, "norm2")):
-            names[f"{own}{norm}.weight"] = ((d,), f"{there}/{name}/scale")
-            names[f"{own}{norm}.bias"] = ((d,), f"{there}/{name}/bias")
-        wide = 3 * d // len(layout.query_key_value)
-        for part, name in enumerate(layout.query_key_value):
-            slot = f"#{part}" if len(layout.query_key_value) > 1 else ""
-            names[f"{own}{name}.weight"] = ((wide, d), f"{there}/attention/qkv/kernel{slot}")
-            names[f"{own}{name}.bias"] = ((wide,), f"{there}/attention/qkv/bias{slot}")
-        for name, path, shape in (
-            (layout.out, "attention/out", (d, d)),
-            (up, "mlp/up", (first, d)),
-            (down, "mlp/down", (d, hidden)),
-        ):
-            names[f"{own}{name}.weight"] = (shape, f"{there}/{path}/kernel")
-            names[f"{own}{name}.bias"] = (shape[:1], f"{there}/{path}/bias")
-        for branch in (1, 2):
-            names[f"{own}{layout.scale.format(branch)}"] = ((d,), f"{there}/scale{branch}")
-    return names
-
-
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
-    """Parameters of this architecture from somebody's state; positions are resized by the rule of
-    its origin.
+    """Parameters of an architecture from somebody's state.
+
+    Positions are resized by the rule of its origin.
 
     Args:
       state: name -> array.
       config: the architecture to fill; its image size decides the position grid.
 
     Returns:
-      Params without head (flat names joined by ``/`` are nested), float32.
+      Params without head, float32.
 
     Raises:
       ValueError: if it is another architecture, or tensors are missing, unexpected, or of the wrong
@@ -276,12 +165,12 @@ def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
                 f"{getattr(config, field)}; weights info: {found}"
             )
     state = _tidy(state)
-    layout = LAYOUTS[found.layout]
-    names = _names(layout, config)
+    naming = NAMINGS[found.naming]
+    names = tensors(naming, config)
     known = {
         *names,
-        layout.positions,
-        *layout.ignored,
+        naming.positions,
+        *naming.ignored,
         *(f"{h}.{k}" for h in HEADS for k in ("weight", "bias")),
     }
     missing = sorted(set(names) - set(state))
@@ -301,7 +190,7 @@ def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
         if those
     ]
     if problems:
-        raise ValueError(f"{found.layout} naming, but {'; '.join(problems)}")
+        raise ValueError(f"{found.naming} naming, but {'; '.join(problems)}")
 
     flat: dict[str, Any] = {}
     parts: dict[str, dict[int, np.ndarray]] = {}
@@ -319,7 +208,7 @@ def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
     for where, pieces in parts.items():
         flat[where] = np.concatenate([pieces[i] for i in sorted(pieces)], axis=-1)
 
-    positions = np.asarray(state[layout.positions], np.float32)[0]
+    positions = np.asarray(state[naming.positions], np.float32)[0]
     has_cls = len(positions) == found.grid**2 + 1
     # timm's register models add position 0 into the CLS token and store none for it.
     cls_position = positions[:1] if has_cls else np.zeros((1, config.dim), np.float32)
@@ -327,33 +216,19 @@ def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
         positions[has_cls:], config.image_size // config.patch_size, found.rule
     )
     flat["embed/position"] = np.concatenate([cls_position, patches])[None]
-    return _nest(flat)
-
-
-def head_from_state(state: State, config: ModelConfig) -> dict[str, np.ndarray] | None:
-    """The classification head of a state, if it has one that fits: ``{"kernel", "bias"}``."""
-    state = _tidy(state)
-    name = next((h for h in HEADS if f"{h}.weight" in state), None)
-    if name is None:
-        return None
-    width = config.dim * (2 if config.head == "cls+mean" else 1)
-    return {
-        "kernel": np.asarray(state[f"{name}.weight"], np.float32).T[:width],
-        "bias": np.asarray(state[f"{name}.bias"], np.float32),
-    }
+    return unflatten_dict(flat, sep="/")
 
 
 def to_state(params: Mapping[str, Any], config: ModelConfig) -> dict[str, np.ndarray]:
-    """A whole network in the naming of Hugging Face's
-    ``Dinov2(WithRegisters)ForImageClassification``.
+    """A whole network as Hugging Face names ``Dinov2(WithRegisters)ForImageClassification``.
 
     Its head sees CLS and mean patch side by side; a CLS-only head gets zeros for the other half,
     which is the same function.
     """
-    layout = LAYOUTS["hugging face"]
+    naming = NAMINGS["hugging face"]
     prefix = "dinov2_with_registers." if config.registers else "dinov2."
-    state = {f"{prefix}{layout.positions}": np.asarray(params["embed"]["position"])}
-    for name, (shape, path) in _names(layout, config).items():
+    state = {f"{prefix}{naming.positions}": np.asarray(params["embed"]["position"])}
+    for name, (shape, path) in tensors(naming, config).items():
         where, _, part = path.partition("#")
         value: Any = params
         for key in where.split("/"):
@@ -375,14 +250,3 @@ def to_state(params: Mapping[str, Any], config: ModelConfig) -> dict[str, np.nda
     state["classifier.weight"] = np.ascontiguousarray(kernel)
     state["classifier.bias"] = np.asarray(params["head"]["bias"])
     return state
-
-
-def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, value in flat.items():
-        *folders, leaf = path.split("/")
-        node = tree
-        for folder in folders:
-            node = node.setdefault(folder, {})
-        node[leaf] = value
-    return tree

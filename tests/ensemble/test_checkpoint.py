@@ -4,6 +4,7 @@ import resource
 import shutil
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,8 +70,8 @@ def test_a_checkpoint_without_its_list_of_arrays_is_named_in_words(written, tmp_
     shutil.copytree(written, folder)
     (folder / "30" / "default" / "_METADATA").unlink()
     said = []
-    assert checkpoint.read(folder, 3, like=LIKE, report=said.append)[0] == 20
-    assert "its list of arrays cannot be read" in said[0]
+    assert checkpoint.read(folder, 3, like=LIKE, on_event=said.append)[0] == 20
+    assert "its list of arrays cannot be read" in said[0].text
 
 
 @pytest.mark.parametrize("harm", ["flip", "truncate", "delete"])
@@ -88,14 +89,14 @@ def test_damage_is_named_and_the_one_before_taken(written, tmp_path, harm):
         data[len(data) // 2] ^= 0x10
         largest.write_bytes(data if harm == "flip" else data[: len(data) // 2])
     said = []
-    step, got = checkpoint.read(folder, 3, like=LIKE, report=said.append)
+    step, got = checkpoint.read(folder, 3, like=LIKE, on_event=said.append)
     assert step == 20
     np.testing.assert_array_equal(got.params["w"], state(20).params["w"])
     assert len(said) == 1
-    assert f"{folder / '30'} is damaged and was passed over" in said[0]
+    assert f"{folder / '30'} is damaged and was passed over" in said[0].text
     shutil.rmtree(folder / "20")
     with pytest.raises(ValueError, match="none of the 1 checkpoints in .* is whole"):
-        checkpoint.read(folder, 3, like=LIKE, report=said.append)
+        checkpoint.read(folder, 3, like=LIKE, on_event=said.append)
 
 
 def test_a_half_written_one_is_none_and_a_newer_future_goes(written, tmp_path):
@@ -120,9 +121,8 @@ def test_a_disk_that_takes_no_more_is_an_error_in_words_and_what_was_written_sta
     shutil.copytree(written, folder)
     checkpoints = checkpoint.Checkpoints(folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (200_000, hard)
-    )  # as a full disk: a write fails in its middle
+    # As a full disk: a write fails in its middle.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
         checkpoints.save(
             40,
@@ -134,7 +134,8 @@ def test_a_disk_that_takes_no_more_is_an_error_in_words_and_what_was_written_sta
         )
         with pytest.raises(
             OSError,
-            match=r"could not write a checkpoint to .*: File too large; the newest whole one is of step 30",
+            match=r"could not write a checkpoint to .*: File too large; the newest whole one is of "
+            "step 30",
         ):
             checkpoints.wait()
     finally:
@@ -146,3 +147,44 @@ def test_a_disk_that_takes_no_more_is_an_error_in_words_and_what_was_written_sta
 def test_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint in"):
         checkpoint.read(tmp_path / "checkpoints", 3)
+
+
+class OldState(NamedTuple):
+    """A state with the part names of version 0.1.0."""
+
+    params: dict
+    key: jax.Array
+    health: dict
+    tally: jax.Array
+
+
+class NewState(NamedTuple):
+    params: dict
+    key: jax.Array
+    status: dict
+    means: jax.Array
+
+
+def test_parts_under_their_old_names_are_read_and_checked_under_the_new_ones(tmp_path):
+    old = OldState(state(1).params, state(1).key, {"frozen": state(1).frozen}, jnp.arange(3.0))
+    new = NewState(*old)
+    checkpoints = checkpoint.Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(5, old)
+    checkpoints.close()
+    assert checkpoint.holds(tmp_path / "checkpoints", "status")
+    like = jax.eval_shape(lambda: new)
+    step, got = checkpoint.read(tmp_path / "checkpoints", 3, like=like)
+    assert step == 5
+    chex.assert_trees_all_equal(got, new)
+    _, parts = checkpoint.read(tmp_path / "checkpoints", 3, parts=("status",))
+    chex.assert_trees_all_equal(parts, {"status": {"frozen": np.asarray(state(1).frozen)}})
+
+
+def test_a_part_that_is_not_there_is_named(written):
+    like = NewState(LIKE.params, LIKE.key, LIKE.frozen, LIKE.frozen)
+    with pytest.raises(ValueError, match=r"the checkpoints in .* hold no status, means"):
+        checkpoint.read(written, 3, like=like)
+
+
+def test_the_size_of_a_state_is_that_of_its_arrays():
+    assert checkpoint.size(LIKE) == 3 * 2000 * 4 + 3 * 2 * 4 + 3

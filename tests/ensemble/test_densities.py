@@ -1,101 +1,131 @@
-"""Densities of a run: fitted on clean faces alone, kept beside the members, sensitive to too smooth
-and too rough."""
+"""Densities of a run: fitted on clean faces alone, kept beside the members."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.config import ModelConfig
+from ferjax import density
 from ferjax.corruptions.suites import corrupt
 from ferjax.ensemble import densities, prediction
+from ferjax.ensemble.forward import Features, ForwardOutputs
 from ferjax.faces import synthetic
-from ferjax.faces.images import to_network_size
-from ferjax.models import vit
+from ferjax.faces.images import patches, to_network_size
+from ferjax.models.pretrained import load_tree
+
+FACES = 120
+WIDTH = 20
+SIDE = 48
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return synthetic.make(120, seed=3)[0]
+    return synthetic.make(FACES, seed=3).images
 
 
-@pytest.mark.parametrize(
-    "blocks, trunk, own",
-    [
-        (None, set(), {"block_1", "block_2"}),
-        (1, {"block_1", "block_2"}, set()),
-        (2, {"block_1"}, {"block_2"}),
-    ],
-)
-def test_a_block_is_looked_at_where_it_lives(blocks, trunk, own):
-    config = ModelConfig(
-        image_size=16, patch_size=8, dim=8, depth=3, heads=2, trainable_blocks=blocks
+@pytest.fixture(scope="module")
+def features():
+    """Random ones of two members that share a trunk, wide enough for half the faces to overfit."""
+    rng = np.random.default_rng(0)
+    head, own = (jnp.asarray(rng.normal(size=(2, FACES, WIDTH)), jnp.float32) for _ in range(2))
+    shared = jnp.asarray(rng.normal(size=(1, FACES, WIDTH)), jnp.float32)
+    trunk = jnp.concatenate([shared, shared])
+    return Features(head, {"block_1": trunk}, {"block_2": own})
+
+
+def log_distance(gaussian, features):
+    return jnp.log(density.mahalanobis(gaussian, features) + 1e-6)
+
+
+def scores(fitted, features, images, size):
+    """What members without a network of their own make of pictures."""
+    pictures = to_network_size(jnp.asarray(images), size)
+    outputs = ForwardOutputs(None, {}, features)
+    parts = jax.vmap(
+        lambda outputs, own: densities.partial_scores(
+            outputs, pictures, SIDE, fitted._replace(own={}), own, None
+        )
+    )(outputs, fitted.own)
+    return densities.finish(parts, fitted)
+
+
+def test_the_joint_density_is_fitted_on_the_faces_the_others_were_not(faces, features):
+    """Fitted faces score too low: a joint density of theirs would reject too many later."""
+    fitted = densities.fit(features, faces)
+    even, odd = (
+        jax.tree.map(lambda leaf, start=start: leaf[:, start::2], features) for start in (0, 1)
     )
-    whole = vit.vit(ModelConfig(image_size=16, patch_size=8, dim=8, depth=3, heads=2)).init(
-        jax.random.key(0)
+    pictures = jnp.asarray(faces[1::2], jnp.float32) / 255
+    bands = density.band_energies(
+        fitted.spectrum, patches(pictures, densities.PATCH, densities.STRIDE)
     )
-    frozen, trained = vit.split(whole, config)
-    inputs = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
-    seen = densities.make_forward(config)(trained, frozen or None, inputs)
-    assert (set(seen.trunk), set(seen.own)) == (trunk, own)
-    tokens = vit.vit(config, 0, 1).apply(whole if blocks is None else {**frozen, **trained}, inputs)
-    expected = jnp.concatenate([tokens[:, 0], tokens[:, 1:].mean(1)], -1)
-    np.testing.assert_allclose({**seen.trunk, **seen.own}["block_1"], expected, atol=1e-5)
-    np.testing.assert_allclose(
-        seen.log_probs,
-        vit.vit(ModelConfig(image_size=16, patch_size=8, dim=8, depth=3, heads=2))
-        .apply(whole, inputs)
-        .log_probs,
-        atol=1e-5,
-    )
+    trunk = density.fit_gaussian(even.trunk["block_1"][0])
+    own = [density.fit_gaussian(even.own["block_2"][k]) for k in range(2)]
+    chex.assert_trees_all_close(fitted.trunk["block_1"], trunk, atol=1e-4)
+    of_trunk = log_distance(trunk, odd.trunk["block_1"][0])
+    of_own = (
+        log_distance(own[0], odd.own["block_2"][0]) + log_distance(own[1], odd.own["block_2"][1])
+    ) / 2
+    joined = jnp.concatenate([bands, of_trunk[:, None], of_own[:, None]], axis=-1)
+    chex.assert_trees_all_close(fitted.joint.mean, joined.mean(0), atol=1e-3)
+    of_fitted = log_distance(trunk, even.trunk["block_1"][0])
+    assert float(fitted.joint.mean[-2]) > float(of_fitted.mean()) + 0.1
+
+
+def test_scores_are_means_over_the_members(faces, features):
+    fitted = densities.fit(features, faces)
+    got = scores(fitted, features, faces, SIDE)
+    assert set(got) == {"ood_density", "texture", "block_1", "block_2"}
+    each = [
+        log_distance(
+            jax.tree.map(lambda leaf, k=k: leaf[k], fitted.own["block_2"]),
+            features.own["block_2"][k],
+        )
+        for k in range(2)
+    ]
+    np.testing.assert_allclose(got["block_2"], jnp.mean(jnp.stack(each), axis=0), atol=1e-4)
 
 
 def test_texture_sees_blur_and_noise_and_not_the_enlargement(faces):
     """The enlargement leaves directions without any energy; a score must not live on those."""
     ids = jnp.arange(len(faces))
-    empty = densities.ForwardOutputs(
-        *(jnp.zeros((1, 120, 2)) for _ in range(2)), jnp.zeros((1, 120)), {}, {}
-    )
-    known = densities.fit(empty, faces[:80])
-    scores = {}
+    empty = Features(jnp.zeros((1, FACES, 2)), {}, {})
+    fitted = densities.fit(empty, faces[:80])
+    texture = {}
     for size in (48, 56):
         pictures = to_network_size(jnp.asarray(faces), size)
         blurred = corrupt("blur", pictures, 5, ids)
         noisy = corrupt("gnoise", pictures, 3, ids)
         for name, shown in {"clean": pictures, "blur": blurred, "gnoise": noisy}.items():
-            parts = densities.partial_scores(
-                jax.tree.map(lambda leaf: leaf[0], empty), shown, known, {}, None
-            )
-            scores[name, size] = np.asarray(
-                densities.finish(jax.tree.map(lambda part: part[None], parts), known)["texture"]
-            )[80:]
-    np.testing.assert_allclose(scores["clean", 56], scores["clean", 48], rtol=0.02)
+            one = ForwardOutputs(None, {}, jax.tree.map(lambda leaf: leaf[0], empty))
+            parts = densities.partial_scores(one, shown, SIDE, fitted, {}, None)
+            parts = jax.tree.map(lambda part: part[None], parts)
+            texture[name, size] = np.asarray(densities.finish(parts, fitted)["texture"])[80:]
+    np.testing.assert_allclose(texture["clean", 56], texture["clean", 48], rtol=0.02)
     for size in (48, 56):
-        assert np.median(scores["blur", size]) > np.quantile(scores["clean", size], 0.9)
-        assert np.median(scores["gnoise", size]) > np.quantile(scores["clean", size], 0.9)
+        assert np.median(texture["blur", size]) > np.quantile(texture["clean", size], 0.9)
+        assert np.median(texture["gnoise", size]) > np.quantile(texture["clean", size], 0.9)
 
 
 def test_densities_come_back_from_disk_as_they_were(run, tiny_faces, tmp_path):
     trained = prediction.load_run(run)
-    assert trained.familiarity is not None
-    densities.save(trained.familiarity, tmp_path)
+    assert trained.densities is not None
+    densities.save(trained.densities, tmp_path)
     again = densities.load(tmp_path)
-    assert jax.tree.structure(again) == jax.tree.structure(trained.familiarity)
-    jax.tree.map(np.testing.assert_array_equal, again, trained.familiarity)
+    chex.assert_trees_all_equal(again, trained.densities)
+    (tmp_path / densities.FILE).rename(tmp_path / "familiarity.safetensors")
+    chex.assert_trees_all_equal(densities.load(tmp_path), again)
     assert densities.load(tmp_path / "nowhere") is None
+    assert set(load_tree(run / densities.FILE)) == {"spectrum", "texture", "own", "joint"}
     images = tiny_faces["test"].images[:4]
     ids = tiny_faces["test"].ids[:4]
     _, bare = prediction.predict(
-        prediction.predictor(trained._replace(familiarity=None)), images, ids, 4
+        prediction.predictor(trained._replace(densities=None)), images, ids, 4
     )
     assert set(bare) == {"energy"}
 
 
 def test_too_few_faces_are_refused(faces):
     with pytest.raises(ValueError, match="at least 20 clean training faces, got 7"):
-        densities.fit(
-            densities.ForwardOutputs(
-                *(jnp.zeros((1, 7, 2)) for _ in range(2)), jnp.zeros((1, 7)), {}, {}
-            ),
-            faces[:7],
-        )
+        densities.fit(Features(jnp.zeros((1, 7, 2)), {}, {}), faces[:7])

@@ -1,5 +1,4 @@
-"""Signals: on the spot while there is nothing to save, at the loop's next look afterwards, and the
-second Ctrl-C at once."""
+"""Signals: raised while there is nothing to save, recorded afterwards; a second Ctrl-C kills."""
 
 import signal
 import subprocess
@@ -11,13 +10,13 @@ from ferjax.ensemble.interruption import EXIT_STATUS, Interrupted, Stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_heard_and_handlers_are_given_back(number):
+def test_a_signal_is_recorded_and_handlers_are_restored(number):
     before = signal.getsignal(number)
     with Stop() as stop:
         stop.graceful = True
-        assert stop.asked is None
+        assert stop.received is None
         signal.raise_signal(number)
-        assert stop.asked == number
+        assert stop.received == number
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     assert signal.getsignal(number) == before
     with (
@@ -34,9 +33,10 @@ def test_statuses_are_distinct():
 
 def test_a_second_ctrl_c_stops_at_once_whatever_python_is_doing():
     code = (
-        "import signal, time\nfrom ferjax.ensemble.interruption import Stop\nwith Stop() as stop:\n    stop.graceful = True\n"
-        "    signal.raise_signal(signal.SIGINT)\n    print(stop.asked.name, flush=True)\n    signal.raise_signal(signal.SIGINT)\n"
-        "    print('late')"
+        "import signal, time\nfrom ferjax.ensemble.interruption import Stop\n"
+        "with Stop() as stop:\n    stop.graceful = True\n"
+        "    signal.raise_signal(signal.SIGINT)\n    print(stop.received.name, flush=True)\n"
+        "    signal.raise_signal(signal.SIGINT)\n    print('late')"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

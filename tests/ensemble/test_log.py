@@ -1,15 +1,12 @@
-"""The log of a run: sums of an interval as lines, fetched late, rewound on resume, and shown."""
+"""The log of a run: sums of an interval as lines, fetched late, rewound on resume."""
 
 import json
-import sys
-import types
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.ensemble import log, members, parallel, status, tensorboard
-from ferjax.ensemble.display import members_table, sentence
+from ferjax.ensemble import log, members, parallel, status
 
 Q = np.eye(8, dtype=np.float32)[[0, 1, 1, 2]]
 
@@ -48,7 +45,7 @@ def written(tmp_path):
         steps=5,
         faces_per_step=8,
         writes=True,
-        show=shown.append,
+        on_line=shown.append,
     )
     held.rewind(0)
     return held, tmp_path / "metrics.jsonl", shown
@@ -111,51 +108,3 @@ def test_intervals_divide_an_epoch_evenly():
     starts = [step for step in range(20) if members.begins_interval(step, 10, 3)]
     assert starts == [0, 4, 7, 10, 14, 17]
     assert [step for step in range(10) if members.begins_interval(step, 5, 1)] == [0, 5]
-
-
-def test_a_line_in_words_and_as_a_table(written):
-    held, path, _ = written
-    held.hold(5, report(1.0, 1, 4, frozen=True), answers(1, 0))
-    held.close()
-    (line,) = log.read_log(path)
-    assert sentence(line, 7).startswith(
-        "epoch     1/7  step      5  loss 1.5000  valid accuracy: members 0.500 -, ensemble 0.500"
-    )
-    table = members_table(line, (11, 12))
-    assert [list(column.cells)[1] for column in table.columns] == [
-        "1",
-        "12",
-        "1.0000",
-        "0.500",
-        "-",
-        "4, frozen",
-    ]
-
-
-def test_events_for_tensorboard_where_there_is_a_writer(monkeypatch, tmp_path):
-    written = []
-
-    class SummaryWriter:
-        def __init__(self, folder, purge_step):
-            written.append((folder, purge_step))
-
-        def add_scalar(self, tag, value, step):
-            written.append((tag, value, step))
-
-        def flush(self):
-            pass
-
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    assert tensorboard.writer(tmp_path, 5) is None
-    monkeypatch.setitem(
-        sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=SummaryWriter)
-    )
-    events = tensorboard.writer(tmp_path, 5)
-    tensorboard.write(
-        events, {"epoch": 1, "step": 10, "loss": [0.5, None], "valid_ensemble_nll": 1.5}
-    )
-    assert written == [
-        (str(tmp_path), 6),
-        ("loss/member_0", 0.5, 10),
-        ("valid_ensemble_nll", 1.5, 10),
-    ]

@@ -1,22 +1,24 @@
-"""Layouts of members over devices, and the equivalence behind them: shards of vmap, vmap, and a
-loop are one program."""
+"""Layouts of members over devices: shards of vmap, vmap, and a loop are one program."""
 
 import re
 from functools import cache
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ferjax.config import ModelConfig, TrainConfig
-from ferjax.ensemble import members, parallel
+from ferjax.ensemble import inputs, members, optimizer, parallel
+from ferjax.ensemble.methods import METHODS, Target
 from ferjax.models import vit
 
 SEEDS = jnp.arange(8, dtype=jnp.uint32) + 40
 FACES = 24
 BATCH = 8
 STEPS = 4
+CLASSES = 5
 
 
 def test_there_are_eight_devices():
@@ -107,78 +109,78 @@ def test_mapped_functions_see_their_own_and_the_shared():
 
 @cache
 def pieces():
-    """One member's life, and the data: everything but the layout."""
+    """One member's functions, and the data: everything but the layout."""
     config = ModelConfig(image_size=16, patch_size=8, dim=8, depth=1, heads=2)
     train = TrainConfig(epochs=2, batch_size=BATCH, warmup_epochs=0, learning_rate=1e-2)
-    model = vit.members_model(config)
-    optimizer = members.optimizer(train, FACES // BATCH)
+    model = vit.members_model(config, CLASSES)
+    adamw = optimizer.adamw(train, FACES // BATCH)
+    method = METHODS["votes"]
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (FACES, 16, 16), np.uint8))
-    targets = jnp.asarray(rng.dirichlet(np.ones(8), FACES), jnp.float32)
+    q = jnp.asarray(rng.dirichlet(np.ones(CLASSES), FACES), jnp.float32)
+    target = Target(q, jnp.round(10 * q).astype(jnp.int32))
 
-    def step(split=parallel.ALONE):
-        return members.train_step(model, optimizer, members.pixel_feed(16), split=split)
+    def step(split=parallel.NO_SPLIT):
+        return members.train_step(model, adamw, method, inputs.drawing(config), split=split)
 
-    def born(seed):
-        return members.init(model, optimizer, seed)
+    def init(seed):
+        return members.init(model, adamw, seed)
 
     def order(key, epoch):
         return members.epoch_order(key, epoch, faces=FACES, batch_size=BATCH)
 
-    def judge(state, images):
-        inputs = members.normalise(members.to_network_size(images, 16))
-        return model.apply(state.params, inputs).log_probs
+    def predict(state, images):
+        return method.read(model.apply(state.params, inputs.network_input(images, 16))).log_probs
 
-    return jax.jit(jax.vmap(born)), order, step, judge, images, targets
+    return jax.jit(jax.vmap(init)), order, step, predict, images, target
 
 
 @cache
 def trained(count, devices, replicas=None):
-    """Losses ``[step, member]``, final log-probs, final state, and the text of the compiled step,
-    of the first seeds."""
-    born, order, step, judge, images, targets = pieces()
+    """Losses ``[step, member]``, log-probs, final state, and the compiled step's text."""
+    init, order, step, predict, images, target = pieces()
     layout = parallel.lay_out(count, jax.devices()[:devices], batch=BATCH, replicas=replicas)
-    order, step, judge = (
+    order, step, predict = (
         parallel.map_members(layout, f, axes)
         for f, axes in (
             (order, (0, None)),
             (step(layout.split), (0, 0, None, None)),
-            (judge, (0, None)),
+            (predict, (0, None)),
         )
     )
-    state = parallel.scatter(layout, born(SEEDS[:count]))
-    images, targets = parallel.replicate(layout, (images, targets))
+    state = parallel.scatter(layout, init(SEEDS[:count]))
+    images, target = parallel.replicate(layout, (images, target))
     rows = order(state.key, parallel.replicate(layout, jnp.int32(0)))
-    step = step.lower(state, rows, images, targets).compile()
+    step = step.lower(state, rows, images, target).compile()
     losses = []
     for i in range(STEPS):
         rows = order(state.key, parallel.replicate(layout, jnp.int32(i // (FACES // BATCH))))
-        state, report = step(state, rows, images, targets)
+        state, report = step(state, rows, images, target)
         losses.append(np.asarray(parallel.gather(layout, report.loss)))
-    log_probs = np.asarray(parallel.gather(layout, judge(state, images)))
+    log_probs = np.asarray(parallel.gather(layout, predict(state, images)))
     return np.stack(losses), log_probs, parallel.gather(layout, state), step.as_text()
 
 
 @cache
 def trained_alone():
     """The plain loop: every member by itself, no vmap, no pmap."""
-    born, order, step, judge, images, targets = pieces()
+    init, order, step, predict, images, target = pieces()
     order = jax.jit(order)
     step = jax.jit(step())
-    judge = jax.jit(judge)
+    predict = jax.jit(predict)
     losses = []
     log_probs = []
-    init_status = born(SEEDS)
+    initial = init(SEEDS)
     for m in range(len(SEEDS)):
-        state = jax.tree.map(lambda leaf, m=m: leaf[m], init_status)
+        state = jax.tree.map(lambda leaf, m=m: leaf[m], initial)
         own = []
         for i in range(STEPS):
             state, report = step(
-                state, order(state.key, jnp.int32(i // (FACES // BATCH))), images, targets
+                state, order(state.key, jnp.int32(i // (FACES // BATCH))), images, target
             )
             own.append(float(report.loss))
         losses.append(own)
-        log_probs.append(np.asarray(judge(state, images)))
+        log_probs.append(np.asarray(predict(state, images)))
     return np.array(losses).T, np.stack(log_probs)
 
 
@@ -194,8 +196,7 @@ LAYOUTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_every_layout_is_the_loop_over_members(layout):
-    """Also: member k of many is that member trained alone, wherever it runs and whoever else there
-    is."""
+    """Also: member k of many is that member trained alone, wherever and with whomever it runs."""
     losses, log_probs, _, _ = trained(*layout)
     alone_losses, alone_log_probs = trained_alone()
     np.testing.assert_allclose(losses, alone_losses[:, : layout[0]], atol=2e-5)
@@ -206,14 +207,14 @@ def test_every_layout_is_the_loop_over_members(layout):
 
 
 COLLECTIVES = re.compile(
-    r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)(?:-start)?\(.*?(?:replica_groups=(\S+),|\n)"
+    r" (all-reduce|all-gather|all-to-all|reduce-scatter|collective-\w+)(?:-start)?"
+    r"\(.*?(?:replica_groups=(\S+),|\n)"
 )
 
 
 @pytest.mark.slow
 def test_members_never_meet_in_a_collective():
-    """Read from the compiled step: none at all with a device per member, and with four each only
-    within the four."""
+    """Read from the compiled step: none with a device per member, with four each only within."""
     assert COLLECTIVES.findall(trained(8, 8)[3]) == []
     assert COLLECTIVES.findall(trained(5, 4)[3]) == []
     assert set(COLLECTIVES.findall(trained(2, 8)[3])) == {("all-reduce", "{{0,1,2,3},{4,5,6,7}}")}
@@ -221,11 +222,8 @@ def test_members_never_meet_in_a_collective():
 
 @pytest.mark.slow
 def test_a_seed_is_a_trajectory_to_the_last_bit_whoever_else_there_is():
-    """Where the layout leaves a member's arithmetic alone: one member to a device, of eight or of
-    two."""
+    """Where a layout does not change a member's arithmetic: one to a device, of eight or of two."""
     _, _, state, _ = trained(8, 8)
     _, _, fewer, _ = trained(2, 2)
-    for one, other in zip(
-        jax.tree.leaves(state.params), jax.tree.leaves(fewer.params), strict=True
-    ):
-        np.testing.assert_array_equal(one[:2], other)
+    first = jax.tree.map(lambda leaf: leaf[:2], state.params)
+    chex.assert_trees_all_equal(first, fewer.params)

@@ -1,9 +1,8 @@
-"""A run's predictions: the loop over members, one corrupted picture for all of them, any batch
-size."""
+"""A run's predictions: the loop over members, one corrupted picture for all, any batch size."""
 
 import dataclasses
-import shutil
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from ferjax.corruptions.suites import corrupt
 from ferjax.ensemble import prediction
+from ferjax.ensemble.methods import METHODS
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 from ferjax.predictions import Predictions
@@ -37,10 +37,10 @@ def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, co
         pictures = corrupt(
             corruption, pictures, severity, jnp.asarray(ids), seed=trained.config.evaluate.seed
         )
-    apply = jax.jit(vit.vit(trained.config.model).apply)
+    apply = jax.jit(vit.vit(trained.config.model, 8).apply)
     for member in range(3):
-        expected = apply(prediction.one_member(trained, member), normalise(pictures)).log_probs
-        np.testing.assert_allclose(got[member], expected, atol=1e-4)
+        logits = apply(prediction.member_params(trained, member), normalise(pictures)).logits
+        np.testing.assert_allclose(got[member], jax.nn.log_softmax(logits), atol=1e-4)
 
 
 def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
@@ -57,13 +57,25 @@ def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
         np.testing.assert_allclose(of_some[name], values[some], rtol=1e-3, atol=1e-3, err_msg=name)
 
 
-def test_severity_is_an_argument_of_one_compiled_program(compiled, tiny_faces):
+def test_severity_is_an_argument_of_one_compiled_program(trained, tiny_faces, monkeypatch):
     images = tiny_faces["test"].images[:8]
     ids = tiny_faces["test"].ids[:8]
-    predictions = [
-        prediction.predict(compiled["gnoise"], images, ids, 8, severity)[0] for severity in (1, 5)
-    ]
+    # Traced once, whatever the severity; a second trace is an AssertionError.
+    monkeypatch.setattr(prediction, "corrupt", chex.assert_max_traces(corrupt, n=1))
+    run = prediction.predictor(trained, "gnoise")
+    predictions = [prediction.predict(run, images, ids, 8, severity)[0] for severity in (1, 5)]
     assert np.abs(predictions[0] - predictions[1]).max() > 1e-3
+
+
+def test_passes_count_as_members_beside_one_another(trained, tiny_faces, monkeypatch):
+    """A network with nothing random in it answers the same in every pass."""
+    images = tiny_faces["test"].images[:8]
+    ids = tiny_faces["test"].ids[:8]
+    once, scores = prediction.predict(prediction.predictor(trained), images, ids, 8)
+    monkeypatch.setitem(METHODS, "votes", METHODS["votes"]._replace(passes=2))
+    twice, same_scores = prediction.predict(prediction.predictor(trained), images, ids, 8)
+    np.testing.assert_allclose(twice, np.repeat(once, 2, axis=0), atol=1e-5)
+    chex.assert_trees_all_close(scores, same_scores, rtol=1e-3, atol=1e-3)
 
 
 def test_every_condition_is_on_disk_with_the_same_faces(run, tiny_faces):
@@ -72,8 +84,11 @@ def test_every_condition_is_on_disk_with_the_same_faces(run, tiny_faces):
     for name, p in files.items():
         faces = tiny_faces["test" if p.corruption else name]
         assert p.condition == name
+        assert p.split == (name if name in ("test", "valid") else "test" if p.corruption else "ood")
+        assert p.classes == tiny_faces.spec.classes
         np.testing.assert_array_equal(p.ids, faces.ids)
         np.testing.assert_array_equal(p.votes, faces.votes)
+        np.testing.assert_array_equal(p.abstentions, faces.abstentions)
         assert p.log_probs.shape == (3, len(faces.ids), 8)
         assert {"ood_density", "energy", "head_relative", "block_1"} <= set(p.scores)
         assert all(np.isfinite(score).all() for score in p.scores.values())
@@ -86,11 +101,6 @@ def test_best_parameters_are_the_ones_that_predict(run, trained, tiny_faces):
     np.testing.assert_allclose(accuracy, trained.best_accuracy, atol=1e-6)
 
 
-def test_one_member_is_a_whole_network(trained):
-    with pytest.raises(ValueError, match=r"no member 3: this run has members 0\.\.2"):
-        prediction.one_member(trained, 3)
-
-
 def test_an_unknown_corruption_is_refused(trained, tiny_faces):
     with pytest.raises(ValueError, match="unknown corruption 'rain'"):
         prediction.predict(
@@ -98,68 +108,103 @@ def test_an_unknown_corruption_is_refused(trained, tiny_faces):
         )
 
 
-def test_what_is_no_trained_run_is_refused(run, tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a run: it holds no config.json"):
-        prediction.load_run(tmp_path)
-    shutil.copy(run / "config.json", tmp_path)
-    with pytest.raises(FileNotFoundError, match="holds no checkpoints; was it trained"):
-        prediction.load_run(tmp_path)
-    (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
-        prediction.load_run(tmp_path)
+def with_evaluation(trained, **changes):
+    settings = dataclasses.replace(trained.config.evaluate, **changes)
+    return trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
 
 
-def test_a_split_without_strangers_is_left_out(trained, tiny_faces, tmp_path):
-    empty = tiny_faces["unknown"].take(np.zeros(0, int))
-    settings = dataclasses.replace(trained.config.evaluate, corruptions=())
-    quiet = trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
-    names = [
-        p.condition
-        for p in prediction.predict_conditions(quiet, {**tiny_faces, "unknown": empty}, tmp_path)
-    ]
-    assert names == ["valid", "test", "not_a_face"]
+@pytest.fixture(scope="module")
+def few(tiny_faces):
+    """At most eight faces of every set, but all that densities are fitted to."""
+
+    def of(sets):
+        return {name: faces.take(np.arange(min(8, len(faces.ids)))) for name, faces in sets.items()}
+
+    splits = of(tiny_faces.splits) | {"train": tiny_faces["train"]}
+    return dataclasses.replace(tiny_faces, splits=splits, ood=of(tiny_faces.ood))
 
 
-def test_an_interrupted_evaluation_goes_on_and_other_members_start_anew(
-    trained, tiny_faces, tmp_path, monkeypatch
-):
-    settings = dataclasses.replace(
-        trained.config.evaluate, corruptions=("gnoise",), severities=(5,)
-    )
-    short = trained._replace(config=dataclasses.replace(trained.config, evaluate=settings))
-    few = {
-        name: faces.take(np.arange(min(8, len(faces.ids)))) for name, faces in tiny_faces.items()
-    } | {"train": tiny_faces["train"]}
-    first = {
-        p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")
-    }
+@pytest.fixture
+def predictions_made(monkeypatch):
+    """A list that grows by one with every condition that is predicted, not read."""
     calls = []
     monkeypatch.setattr(
         prediction,
         "predict",
         lambda *given, original=prediction.predict: calls.append(1) or original(*given),
     )
+    return calls
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_was(trained, few, tmp_path, predictions_made):
+    short = with_evaluation(trained, corruptions=("gnoise",), severities=(5,))
+    events = []
+    first = {
+        p.condition: p
+        for p in prediction.predict_conditions(short, few, tmp_path / "predictions", events.append)
+    }
+    progress = [event for event in events if event.task == "predicting 5 conditions"]
+    assert [event.note for event in progress] == list(first)
+    np.testing.assert_allclose([event.done for event in progress], np.arange(1, 6) / 5)
+    assert any(event.task.startswith("densities of ") for event in events)
+    predictions_made.clear()
     (tmp_path / "predictions" / "gnoise_5.npz").unlink()
     again = {
         p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")
     }
-    assert len(calls) == 1
+    assert len(predictions_made) == 1
     for name, p in first.items():
         np.testing.assert_allclose(again[name].log_probs, p.log_probs, atol=1e-6)
-    other = short._replace(best_accuracy=short.best_accuracy + 0.1)
-    assert len(list(prediction.predict_conditions(other, few, tmp_path / "predictions"))) == len(
-        first
-    )
-    assert len(calls) == 1 + len(first)
 
 
-def test_valid_faces_are_corrupted_only_to_fit_routers(trained, tiny_faces):
-    settings = dataclasses.replace(
-        trained.config.evaluate, fit_corruptions=("blur",), fit_severities=(3,)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t._replace(best_accuracy=t.best_accuracy + 0.1),
+        lambda t: with_evaluation(t, seed=t.config.evaluate.seed + 1),
+        lambda t: with_evaluation(t, density_faces=30),
+        lambda t: t._replace(
+            config=dataclasses.replace(
+                t.config, train=dataclasses.replace(t.config.train, method="labels")
+            )
+        ),
+        lambda t: t._replace(
+            config=dataclasses.replace(t.config, data=dataclasses.replace(t.config.data, seed=9))
+        ),
+    ],
+    ids=["members", "noise", "density faces", "method", "data"],
+)
+def test_predictions_of_another_kind_are_not_taken_for_its_own(
+    trained, few, tmp_path, predictions_made, change
+):
+    """Whatever changes a prediction is in made_by.json: not only whose it is, its noise too."""
+    folder = tmp_path / "predictions"
+    clean = with_evaluation(trained, corruptions=())
+    made = len(list(prediction.predict_conditions(clean, few, folder)))
+    assert len(list(prediction.predict_conditions(clean, few, folder))) == made
+    assert len(predictions_made) == made
+    list(prediction.predict_conditions(change(clean), few, folder))
+    assert len(predictions_made) == 2 * made
+
+
+def test_a_moved_data_set_is_the_same(trained, few, tmp_path, predictions_made):
+    folder = tmp_path / "predictions"
+    clean = with_evaluation(trained, corruptions=())
+    made = len(list(prediction.predict_conditions(clean, few, folder)))
+    data = dataclasses.replace(clean.config.data, path="elsewhere")
+    moved = clean._replace(config=dataclasses.replace(clean.config, data=data))
+    list(prediction.predict_conditions(moved, few, folder))
+    assert len(predictions_made) == made
+
+
+def test_a_set_of_its_own_has_its_name_ids_and_votes(trained, tiny_faces):
+    faces = tiny_faces["test"].take(np.arange(5))
+    p = prediction.predict_set(trained, "mine", faces.images, faces.votes, first_id=1000)
+    assert (p.condition, p.split, p.classes) == ("mine", "ood", tiny_faces.spec.classes)
+    np.testing.assert_array_equal(p.ids, 1000 + np.arange(5))
+    np.testing.assert_array_equal(p.votes, faces.votes)
+    expected, scores = prediction.predict(
+        prediction.predictor(trained), faces.images, faces.ids, 64
     )
-    assert [c.name for c in prediction.plan(settings, tiny_faces)][-1] == "valid_blur_3"
-    assert not [
-        c
-        for c in prediction.plan(trained.config.evaluate, tiny_faces)
-        if c.name.startswith("valid_")
-    ]
+    np.testing.assert_allclose(p.log_probs, expected, atol=1e-5)
+    assert set(p.scores) == set(scores)

@@ -1,16 +1,17 @@
-"""Runs regrouped: members keep everything they have, and what does not belong together is
-refused."""
+"""Runs regrouped: members keep everything they have; what does not fit together is refused."""
 
 import dataclasses
 import json
 import shutil
 
+import chex
 import jax
 import numpy as np
 import pytest
 
 from ferjax.cli import main
-from ferjax.ensemble import prediction, regroup
+from ferjax.ensemble import checkpoint, prediction, regroup
+from ferjax.faces.dataset import DataSpec
 
 
 def ferjax(*words):
@@ -21,27 +22,25 @@ def ferjax(*words):
 
 
 def assert_members(one, other, rows):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a = jax.random.key_data(a)
-            b = jax.random.key_data(b)
-        np.testing.assert_array_equal(a, b[rows])
+    chosen = jax.tree.map(lambda leaf: leaf[rows], checkpoint.without_keys(other))
+    chex.assert_trees_all_equal(checkpoint.without_keys(one), chosen)
 
 
 @pytest.fixture(scope="module")
 def parts(run, tmp_path_factory):
     """The shared run of the seeds 1, 2, 3 as two: 3 and 1, and 2."""
     base = tmp_path_factory.mktemp("parts")
-    return regroup.take(run, [2, 0], base / "two"), regroup.take(run, [1], base / "one")
+    return regroup.select(run, [2, 0], base / "two"), regroup.select(run, [1], base / "one")
 
 
-def test_a_slice_is_a_run_with_everything_its_members_had(run, parts):
+def test_a_selection_is_a_run_with_everything_its_members_had(run, parts):
     whole = regroup.open_run_members(run)
     two = regroup.open_run_members(parts[0])
     assert two.config == dataclasses.replace(
         whole.config, train=dataclasses.replace(whole.config.train, seeds=(3, 1))
     )
     assert two.step == whole.step == 10
+    assert two.spec == whole.spec
     assert_members(two.state, whole.state, np.array([2, 0]))
     assert [line["step"] for line in two.lines] == [line["step"] for line in whole.lines]
     assert two.lines[-1]["loss"] == [whole.lines[-1]["loss"][k] for k in (2, 0)]
@@ -50,7 +49,7 @@ def test_a_slice_is_a_run_with_everything_its_members_had(run, parts):
     assert_members(trained.params, prediction.load_run(run).params, np.array([2, 0]))
 
 
-def test_a_merger_undoes_slices(run, parts, tmp_path):
+def test_a_merger_undoes_selections(run, parts, tmp_path):
     merged = regroup.open_run_members(regroup.merge(parts, tmp_path / "merged"))
     assert merged.config.train.seeds == (3, 1, 2)
     assert_members(merged.state, regroup.open_run_members(run).state, np.array([2, 0, 1]))
@@ -62,13 +61,13 @@ def test_what_does_not_belong_together_is_refused_and_leaves_nothing(run, parts,
     with pytest.raises(
         ValueError, match=r"must be different ones of 0\.\.2, and at least one; got 0 3"
     ):
-        regroup.take(run, [0, 3], tmp_path / "x")
+        regroup.select(run, [0, 3], tmp_path / "x")
     with pytest.raises(ValueError, match=r"share the seeds \[1, 3\]"):
         regroup.merge((run, parts[0]), tmp_path / "x")
     with pytest.raises(ValueError, match="at least two runs, got 1"):
         regroup.merge((run,), tmp_path / "x")
     with pytest.raises(FileExistsError, match="exists; choose another folder"):
-        regroup.take(run, [0], parts[0])
+        regroup.select(run, [0], parts[0])
     other = tmp_path / "other"
     shutil.copytree(parts[1], other)
     text = (other / "config.json").read_text()
@@ -80,19 +79,27 @@ def test_what_does_not_belong_together_is_refused_and_leaves_nothing(run, parts,
     ):
         regroup.merge((parts[0], other), tmp_path / "x")
     (other / "config.json").write_text(text)
+    spec = (other / "data.json").read_text()
+    eight = DataSpec(tuple("abcdefgh"), 48)
+    (other / "data.json").write_text(json.dumps(eight.to_json()))
+    with pytest.raises(ValueError, match=r"other does not fit .*two: its data are .*'a', 'b'"):
+        regroup.merge((parts[0], other), tmp_path / "x")
+    (other / "data.json").write_text(spec)
     (other / "trunk.safetensors").write_bytes(b"another")
     with pytest.raises(ValueError, match="their frozen trunks differ"):
         regroup.merge((parts[0], other), tmp_path / "x")
     assert {path.name for path in tmp_path.iterdir()} == {"other"}
 
 
-def test_the_commands_list_and_slice(run, tmp_path, capsys):
+@pytest.mark.parametrize("word", ["select", "slice"])
+def test_the_commands_list_and_select(run, tmp_path, capsys, word):
+    """``slice`` is what version 0.1.0 called it."""
     assert ferjax("members", "list", run) == 0
     listed = capsys.readouterr().out
     assert "best valid accuracy" in listed and all(
         f"│ {seed} │" in " ".join(listed.split()) for seed in (1, 2, 3)
     )
-    assert ferjax("members", "slice", run, "--members", 1, "--out", tmp_path / "one") == 0
+    assert ferjax("members", word, run, "--members", 1, "--out", tmp_path / "one") == 0
     assert json.loads((tmp_path / "one" / "config.json").read_text())["train"]["seeds"] == [2]
 
 
@@ -104,9 +111,22 @@ def test_added_members_are_those_the_run_would_have_had(run, parts, tmp_path, ca
     grown = regroup.open_run_members(tmp_path / "grown")
     whole = regroup.open_run_members(run)
     assert grown.config.train.seeds == (3, 1, 2)
-    for a, b in zip(
-        jax.tree.leaves(grown.state.params), jax.tree.leaves(whole.state.params), strict=True
-    ):
-        np.testing.assert_array_equal(a[:2], b[np.array([2, 0])])
-        np.testing.assert_allclose(a[2], b[1], atol=1e-3)
+    grown_params, whole_params = (r.state.params for r in (grown, whole))
+    old = jax.tree.map(lambda leaf: leaf[:2], grown_params)
+    assert_members(old, whole_params, np.array([2, 0]))
+    chex.assert_trees_all_close(
+        jax.tree.map(lambda leaf: leaf[2], grown_params),
+        jax.tree.map(lambda leaf: leaf[1], whole_params),
+        atol=1e-3,
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["grown"]
+
+
+def test_members_are_added_to_a_finished_run_only(run, tmp_path):
+    unfinished = shutil.copytree(run, tmp_path / "unfinished")
+    text = (unfinished / "config.json").read_text()
+    (unfinished / "config.json").write_text(text.replace('"epochs": 2', '"epochs": 3'))
+    with pytest.raises(ValueError, match="unfinished is at step 10 of 15; finish it first"):
+        regroup.add_members(unfinished, [7], tmp_path / "grown")
+    with pytest.raises(FileExistsError, match="exists; choose another folder"):
+        regroup.add_members(run, [7], unfinished)

@@ -7,9 +7,8 @@ import numpy as np
 from ferjax.ensemble import status
 
 
-def live(finite, max_bad=2):
-    """A member whose parameter grows by one with each step that counts; its best parameter is
-    100."""
+def after(finite, max_bad=2):
+    """A parameter that grows by one with each step that counts; its best value is 100."""
     record = status.init_status()
     params = jnp.float32(0)
     moments = (jnp.int32(7), jnp.float32(0.5))
@@ -37,14 +36,14 @@ def live(finite, max_bad=2):
 
 
 def test_a_bad_step_is_skipped_and_forgotten_after_a_good_one():
-    history, moments = live([True, False, True, False, True])
+    history, moments = after([True, False, True, False, True])
     assert [h[0] for h in history] == [1, 1, 2, 2, 3]
     assert history[-1][1:] == (2, False, False, True)
     np.testing.assert_array_equal(moments, (7, 0.5))
 
 
 def test_two_in_a_row_restore_once_and_two_more_freeze_for_good():
-    history, moments = live([True, False, False, True, False, False, True, True])
+    history, moments = after([True, False, False, True, False, False, True, True])
     assert [h[0] for h in history] == [1, 1, 100, 101, 101, 101, 101, 101]
     assert [h[2:4] for h in history] == [(False, False)] * 2 + [(True, False)] * 3 + [
         (True, True)

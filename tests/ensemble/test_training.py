@@ -1,11 +1,11 @@
-"""A run as a folder: resumed is uninterrupted, nothing recompiles, a frozen trunk is shared, and
-wrong starts are refused."""
+"""A run as a folder: resumed is uninterrupted, nothing recompiles, wrong starts are refused."""
 
 import dataclasses
 import json
 import shutil
 import signal
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +14,12 @@ import pytest
 from ferjax.ensemble import checkpoint, members, parallel, prediction, training
 from ferjax.ensemble.interruption import EXIT_STATUS
 from ferjax.ensemble.log import Log, read_log
+from ferjax.events import LogLine, Message, Progress
+from ferjax.faces.dataset import Dataset, DataSpec, Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 from ferjax.models.pretrained import load_tree
+from ferjax.predictions import Predictions
 
 
 def lines(folder):
@@ -31,17 +34,23 @@ def without_clock(figures):
 
 
 def assert_same(one, other, members=slice(None)):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
-            a = jax.random.key_data(a)
-            b = jax.random.key_data(b)
-        np.testing.assert_array_equal(a[members], b[members])
+    one, other = (checkpoint.without_keys(tree) for tree in (one, other))
+    chex.assert_trees_all_equal(
+        *(jax.tree.map(lambda leaf: leaf[members], t) for t in (one, other))
+    )
+
+
+def said(events):
+    """The sentences among them."""
+    return " ".join(event.text for event in events if isinstance(event, Message))
 
 
 @pytest.fixture(scope="module")
 def counted(tiny, tiny_faces, tmp_path_factory):
-    """A whole run of three epochs, with every tracing of the network noted as ``training`` or
-    ``validating``."""
+    """A whole run of three epochs, its events, and every tracing of the network.
+
+    A tracing is noted as ``training`` or ``validating``.
+    """
     config = dataclasses.replace(
         tiny,
         train=dataclasses.replace(
@@ -54,9 +63,10 @@ def counted(tiny, tiny_faces, tmp_path_factory):
         ),
     )
     traces = []
+    events = []
 
-    def members_model(config, real=vit.members_model):
-        model = real(config)
+    def members_model(*given, real=vit.members_model):
+        model = real(*given)
 
         def apply(params, inputs, key=None):
             traces.append("validating" if key is None else "training")
@@ -66,8 +76,9 @@ def counted(tiny, tiny_faces, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.vit, "members_model", members_model)
-        run = training.train(config, tiny_faces, tmp_path_factory.mktemp("counted") / "run")
-    return config, run, traces
+        folder = tmp_path_factory.mktemp("counted") / "run"
+        run = training.train(config, tiny_faces, folder, on_event=events.append)
+    return config, run, traces, events
 
 
 @pytest.mark.slow
@@ -76,10 +87,11 @@ def test_nothing_is_traced_twice_in_a_whole_run(counted):
 
 
 def test_a_run_is_a_folder_that_says_how_it_went(counted, tiny_faces):
-    config, run, _ = counted
-    assert {"config.json", "checkpoints", "metrics.jsonl"} == {
+    config, run, *_ = counted
+    assert {"config.json", "data.json", "checkpoints", "metrics.jsonl"} == {
         path.name for path in run.folder.iterdir()
     }
+    assert json.loads((run.folder / "data.json").read_text()) == tiny_faces.spec.to_json()
     assert (run.folder / "config.json").read_text() == config.to_json()
     figures = lines(run.folder)
     assert len(tiny_faces["train"].ids) // config.train.batch_size == 5
@@ -100,13 +112,26 @@ def test_a_run_is_a_folder_that_says_how_it_went(counted, tiny_faces):
     np.testing.assert_array_equal(run.state.step, 15)
 
 
+def test_events_tell_every_step_and_every_line(counted):
+    _, run, _, events = counted
+    assert said(events).startswith("training 3 members on")
+    assert "3 epochs of 5 steps, 32 faces per step and member" in said(events)
+    steps = [event for event in events if isinstance(event, Progress)]
+    assert [event.task for event in steps] == ["training"] * 15
+    np.testing.assert_allclose([event.done for event in steps], np.arange(1, 16) / 15)
+    assert steps[4].note.startswith("epoch 1/3") and steps[5].note.startswith("epoch 2/3")
+    figures = [event for event in events if isinstance(event, LogLine)]
+    assert [event.figures for event in figures] == lines(run.folder)
+    assert {(event.seeds, event.epochs) for event in figures} == {((1, 2, 3), 3)}
+
+
 @pytest.mark.slow
 def test_a_preempted_run_whose_newest_checkpoint_is_damaged_ends_as_the_uninterrupted_one(
-    counted, tiny_faces, tmp_path, capfd
+    counted, tiny_faces, tmp_path
 ):
     """Stopped in the middle of an epoch and of an interval of the log, with open sums; the newest
     checkpoint is torn."""
-    config, run, _ = counted
+    config, run, *_ = counted
     folder = tmp_path / "run"
     hold = Log.hold
 
@@ -126,26 +151,25 @@ def test_a_preempted_run_whose_newest_checkpoint_is_damaged_ends_as_the_uninterr
     assert not (folder / ".lock").exists()
     manifest = folder / "checkpoints" / "5" / "default" / "manifest.ocdbt"
     manifest.write_bytes(manifest.read_bytes()[:-9])
-    capfd.readouterr()
-    resumed = training.train(config, tiny_faces, folder, resume=True)
-    assert (
-        f"{folder / 'checkpoints' / '5'} is damaged and was passed over" in capfd.readouterr().err
-    )
+    events = []
+    resumed = training.train(config, tiny_faces, folder, resume=True, on_event=events.append)
+    assert f"{folder / 'checkpoints' / '5'} is damaged and was passed over" in said(events)
+    assert "resuming after step" in said(events)
     assert_same(resumed.state, run.state)
     assert without_clock(lines(folder)) == without_clock(lines(run.folder))
 
 
 @pytest.mark.slow
-def test_a_member_that_falls_sick_never_touches_the_others(counted, tiny_faces, tmp_path, capfd):
+def test_a_member_of_nans_never_touches_the_others(counted, tiny_faces, tmp_path):
     """Its parameters are NaN from step 10 on: two steps skipped, restored, two more, frozen. The
     others do not notice."""
-    config, run, _ = counted
+    config, run, *_ = counted
     build = members.train_step
 
     def poisoned(*args, **options):
         step = build(*args, **options)
 
-        def sick(state, *data):
+        def with_nans(state, *data):
             nan = (
                 jax.random.key_data(state.key) == jax.random.key_data(jax.random.key(2))
             ).all() & (state.step >= 10)
@@ -156,28 +180,28 @@ def test_a_member_that_falls_sick_never_touches_the_others(counted, tiny_faces, 
                 *data,
             )
 
-        return sick
+        return with_nans
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(members, "train_step", poisoned)
-        sick = training.train(config, tiny_faces, tmp_path / "run")
-    assert_same(sick.state, run.state, np.array([0, 2]))
-    health = sick.state.health
-    assert (health.skipped.tolist(), health.restored.tolist(), health.frozen.tolist()) == (
+        broken = training.train(config, tiny_faces, tmp_path / "run")
+    assert_same(broken.state, run.state, np.array([0, 2]))
+    status = broken.state.status
+    assert (status.skipped.tolist(), status.restored.tolist(), status.frozen.tolist()) == (
         [0, 4, 0],
         [0, 1, 0],
         [0, 1, 0],
     )
-    last = lines(sick.folder)[-1]
+    last = lines(broken.folder)[-1]
     assert last["skipped"] == [0, 4, 0] and last["frozen"] == [False, True, False]
     assert (
         last["loss"][1] is None
         and last["valid_accuracy"][1] is None
         and last["valid_ensemble_accuracy"] is not None
     )
-    assert "member 1 (seed 2) is frozen" in capfd.readouterr().err
-    trained = prediction.load_run(sick.folder)
-    assert "averages 2 of 3 members: those with the seeds 2" in capfd.readouterr().err
+    events = []
+    trained = prediction.load_run(broken.folder, events.append)
+    assert "averages 2 of 3 members: those with the seeds 2" in said(events)
     assert trained.config.train.seeds == (1, 3)
     assert_same(
         trained.params, jax.tree.map(lambda leaf: leaf[np.array([0, 2])], run.state.best_params)
@@ -186,9 +210,10 @@ def test_a_member_that_falls_sick_never_touches_the_others(counted, tiny_faces, 
 
 @pytest.mark.slow
 def test_resuming_a_finished_run_changes_nothing_but_how_it_is_evaluated_and_kept(
-    counted, tiny_faces, tmp_path
+    counted, tiny_faces, tmp_path, capfd
 ):
-    config, run, _ = counted
+    """Without anybody to tell it also says nothing."""
+    config, run, *_ = counted
     shutil.copytree(run.folder, tmp_path / "run")
     other = dataclasses.replace(
         config,
@@ -200,11 +225,12 @@ def test_resuming_a_finished_run_changes_nothing_but_how_it_is_evaluated_and_kep
     assert_same(again.state, run.state)
     assert again.figures == run.figures
     assert lines(tmp_path / "run") == lines(run.folder)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_a_checkpoint_opens_on_any_number_of_devices(counted, devices):
-    _, run, _ = counted
+    _, run, *_ = counted
     step, state = checkpoint.read(run.folder / "checkpoints", 3, like=run.state)
     layout = parallel.lay_out(3, jax.devices()[:devices], batch=32)
     assert step == 15
@@ -212,7 +238,7 @@ def test_a_checkpoint_opens_on_any_number_of_devices(counted, devices):
 
 
 def test_wrong_starts_are_refused_and_leave_nothing(counted, tiny_faces, tmp_path):
-    config, run, _ = counted
+    config, run, *_ = counted
 
     def changed(**changes):
         return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
@@ -247,42 +273,74 @@ def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path,
     images = tiny_faces["test"].images[:9]
     ids = tiny_faces["test"].ids[:9]
     got, _ = prediction.predict(prediction.predictor(trained), images, ids, 16)
-    whole = jax.jit(vit.vit(dataclasses.replace(model, trainable_blocks=None)).apply)
+    whole = jax.jit(vit.vit(dataclasses.replace(model, trainable_blocks=None), 8).apply)
     inputs = normalise(to_network_size(jnp.asarray(images), model.image_size))
     for member in range(3):
-        expected = whole(prediction.one_member(trained, member), inputs).log_probs
-        np.testing.assert_allclose(got[member], expected, atol=1e-4)
+        logits = whole(prediction.member_params(trained, member), inputs).logits
+        np.testing.assert_allclose(got[member], jax.nn.log_softmax(logits), atol=1e-4)
 
 
-def test_cached_tokens_are_the_trunks_of_the_face_and_its_mirror(tiny, rng):
+@pytest.mark.slow
+def test_any_number_of_classes_and_any_side_train_and_predict(tiny, rng, tmp_path):
+    """Both come from the data; the network, the run folder and the predictions follow."""
+    spec = DataSpec(("cat", "dog", "owl"), 20)
+
+    def faces(count, first):
+        votes = rng.multinomial(7, rng.dirichlet(np.ones(3)), count)
+        images = rng.integers(0, 256, (count, 20, 20), np.uint8)
+        q = (votes / 7).astype(np.float32)
+        return Faces(images, votes, first + np.arange(count), q)
+
+    splits = {"train": faces(40, 0), "valid": faces(10, 100), "test": faces(10, 200)}
+    data = Dataset(spec, splits, {"other": faces(5, 300), "none": faces(0, 400)})
     config = dataclasses.replace(
         tiny,
-        model=dataclasses.replace(tiny.model, depth=2, trainable_blocks=1),
-        evaluate=dataclasses.replace(tiny.evaluate, batch_size=4),
+        train=dataclasses.replace(tiny.train, seeds=(1,), epochs=1, warmup_epochs=0),
+        evaluate=dataclasses.replace(tiny.evaluate, corruptions=(), batch_size=16),
     )
-    params, _ = training.starting_point(config)
-    images = rng.integers(0, 256, (6, 48, 48), np.uint8)
-    tokens = training.cache_tokens(config, params, images, mirrored=True)
-    trunk = jax.jit(vit.trunk_model(config.model).apply)
-    for view, pictures in enumerate((images, images[:, :, ::-1])):
-        expected = trunk(params, normalise(to_network_size(jnp.asarray(pictures), 48)))
-        np.testing.assert_allclose(tokens[:, view], expected, atol=1e-5)
+    run = training.train(config, data, tmp_path / "run")
+    assert run.state.params["head"]["kernel"].shape == (1, 32, 3)
+    trained = prediction.load_run(run.folder)
+    assert trained.spec == spec
+    made = prediction.predict_conditions(trained, data, run.folder / "predictions")
+    predictions = {p.condition: p for p in made}
+    assert {name: p.split for name, p in predictions.items()} == {
+        "valid": "valid",
+        "test": "test",
+        "other": "ood",
+    }
+    again = Predictions.load(run.folder / "predictions" / "other.npz")
+    assert again.classes == spec.classes and again.log_probs.shape == (1, 5, 3)
+    np.testing.assert_array_equal(again.votes, data["other"].votes)
 
 
-def test_batches_have_one_shape_and_lose_no_face():
-    got = training.batches(np.arange(10), 4)
-    assert got.shape == (3, 4)
-    np.testing.assert_array_equal(got.ravel()[:10], np.arange(10))
-    np.testing.assert_array_equal(training.batches(np.arange(2), 5).ravel(), [0, 1, 0, 1, 0])
-
-
-def test_hard_labels_train_towards_the_most_voted_class(tiny_faces):
-    hard = training._targets(tiny_faces["valid"], "hard")
-    np.testing.assert_array_equal(hard.argmax(-1), tiny_faces["valid"].q.argmax(-1))
-    assert set(np.unique(hard)) == {0.0, 1.0}
-    np.testing.assert_array_equal(
-        training._targets(tiny_faces["valid"], "soft"), tiny_faces["valid"].q
+@pytest.mark.slow
+def test_labels_train_towards_the_most_voted_class_alone(tiny, tiny_faces, tmp_path):
+    """As votes do on targets that are one-hot already."""
+    short = dataclasses.replace(tiny.train, epochs=1, warmup_epochs=0, seeds=(1, 2))
+    train = tiny_faces["train"]
+    one_hot = np.eye(8, dtype=np.float32)[train.q.argmax(-1)]
+    splits = {**tiny_faces.splits, "train": train._replace(q=one_hot)}
+    arms = {"labels": tiny_faces, "votes": dataclasses.replace(tiny_faces, splits=splits)}
+    labels, votes = (
+        training.train(
+            dataclasses.replace(tiny, train=dataclasses.replace(short, method=method)),
+            data,
+            tmp_path / method,
+        ).state.params
+        for method, data in arms.items()
     )
+    chex.assert_trees_all_close(labels, votes, atol=1e-6)
+
+
+def test_a_dry_run_checks_and_counts_and_leaves_nothing(tiny, tiny_faces):
+    budget = training.dry_run(tiny, tiny_faces)
+    model = vit.members_model(tiny.model, 8)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    assert budget.member_parameters == sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    large = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, batch_size=512))
+    with pytest.raises(ValueError, match="batch_size 512 is more than the"):
+        training.dry_run(large, tiny_faces)
 
 
 def test_the_order_of_faces_is_what_members_say(tiny, tiny_faces):

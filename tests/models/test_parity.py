@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ferjax.config import ModelConfig
-from ferjax.models import positions, pretrained, state_dicts, vit
+from ferjax.models import layers, positions, pretrained, state_dicts, vit
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -32,6 +32,12 @@ def reference(registers, gated, tmp_path):
     return model, pretrained.read_state(tmp_path), size
 
 
+def final_tokens(config, params, images):
+    """Tokens after the last block and the final norm, ``[face, token, dim]``."""
+    tokens = jax.jit(vit.blocks(config, 0, config.depth).apply)(params, images)
+    return layers.norm("float32", "norm").apply({"params": params["norm"]}, tokens)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("registers, gated", [(0, False), (4, False), (0, True), (4, True)])
 def test_final_tokens_equal_transformers(registers, gated, tmp_path):
@@ -51,7 +57,7 @@ def test_final_tokens_equal_transformers(registers, gated, tmp_path):
             expected = model(
                 torch.from_numpy(images.transpose(0, 3, 1, 2))
             ).last_hidden_state.numpy()
-        got = jax.jit(vit.final_tokens(config))(state_dicts.from_state(state, config), images)
+        got = final_tokens(config, state_dicts.from_state(state, config), images)
         assert np.abs(got - expected).max() <= 1e-4, f"side {side}"
 
 
@@ -83,22 +89,25 @@ def test_an_exported_member_opens_in_pytorch_and_comes_back_exactly(head, regist
     config = ModelConfig(
         image_size=28, patch_size=14, dim=48, depth=2, heads=3, registers=registers, head=head
     )
-    model = vit.vit(config)
+    model = vit.vit(config, 3)
     params = model.init(jax.random.key(0))
-    pretrained.write_hugging_face(params, config, tmp_path)
+    pretrained.write_hugging_face(params, config, ("cat", "dog", "owl"), tmp_path)
     name = "Dinov2WithRegisters" if registers else "Dinov2"
     opened = getattr(transformers, f"{name}ForImageClassification").from_pretrained(tmp_path).eval()
     images = np.random.default_rng(0).normal(size=(2, 28, 28, 3)).astype(np.float32)
+    assert opened.config.id2label == {0: "cat", 1: "dog", 2: "owl"}
     with torch.no_grad():
-        expected = torch.log_softmax(
-            opened(torch.from_numpy(images.transpose(0, 3, 1, 2))).logits, -1
-        ).numpy()
-    np.testing.assert_allclose(model.apply(params, images).log_probs, expected, atol=1e-5)
+        expected = opened(torch.from_numpy(images.transpose(0, 3, 1, 2))).logits.numpy()
+    np.testing.assert_allclose(model.apply(params, images).logits, expected, atol=1e-5)
 
     state = pretrained.read_state(tmp_path)
+    width = params["head"]["kernel"].shape[0]
     back = {
         **state_dicts.from_state(state, config),
-        "head": state_dicts.head_from_state(state, config),
+        "head": {
+            "kernel": state["classifier.weight"].T[:width],
+            "bias": state["classifier.bias"],
+        },
     }
     jax.tree.map(np.testing.assert_array_equal, dict(params), back)
 
@@ -137,5 +146,5 @@ def test_real_weights_give_pytorchs_features(shared_data, tmp_path):
         expected = reference(
             torch.from_numpy(inputs.transpose(0, 3, 1, 2))
         ).last_hidden_state.numpy()
-    got = vit.final_tokens(config)(pretrained.load_pretrained(path, config), inputs)
+    got = final_tokens(config, pretrained.load_pretrained(path, config), inputs)
     np.testing.assert_allclose(got, expected, atol=1e-4)

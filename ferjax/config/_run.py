@@ -1,43 +1,26 @@
-"""Every setting of a run, as frozen dataclasses; a file in configs/ builds one :class:`Config`.
-
-This file imports nothing but the standard library, so that reading or checking a configuration
-never starts JAX.
-"""
+"""A run as frozen dataclasses: data, training, evaluation, and all of it as one :class:`Config`."""
 
 import dataclasses
-import difflib
 import json
 import runpy
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal
+
+from ferjax.config._checks import build, nearest, require, require_known_choices
+from ferjax.config._model import ModelConfig
 
 __all__ = [
+    "BASE_CORRUPTIONS",
     "Config",
     "DataConfig",
     "EvaluateConfig",
-    "ModelConfig",
     "TrainConfig",
-    "dinov2",
     "load_config",
 ]
 
 BASE_CORRUPTIONS = ("gnoise", "blur", "occlude", "bright", "pixelate")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _require_known_choices(part: Any, prefix: str) -> None:
-    """Holds every ``Literal`` field to its choices; Python itself does not."""
-    for field in dataclasses.fields(part):
-        value = getattr(part, field.name)
-        choices = get_args(field.type)
-        _require(
-            get_origin(field.type) is not Literal or value in choices,
-            f"{prefix}.{field.name} must be one of {', '.join(map(str, choices))}; got {value!r}",
-        )
+METHOD_OF_LABELS = {"soft": "votes", "hard": "labels"}
+"""``train.method`` by what version 0.1.0 called ``train.labels``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,114 +42,15 @@ class DataConfig:
     """Seed of the synthetic faces."""
 
     def __post_init__(self) -> None:
-        _require_known_choices(self, "data")
-        _require(
+        require_known_choices(self, "data")
+        require(
             self.name != "ferplus" or bool(self.path),
             "data.path is empty: give the folder that `ferjax data ferplus --out FOLDER` wrote",
         )
-        _require(
+        require(
             self.synthetic_faces >= 50,
             f"data.synthetic_faces must be at least 50, got {self.synthetic_faces}",
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """A DINOv2-style Vision Transformer; the defaults are a tiny one for 48-pixel faces."""
-
-    image_size: int = 48
-    """Side of the square network input, pixels; a multiple of patch_size."""
-    patch_size: int = 16
-    dim: int = 64
-    """Width of a token."""
-    depth: int = 2
-    """Number of transformer blocks."""
-    heads: int = 4
-    """Attention heads; divides dim."""
-    mlp_ratio: float = 4.0
-    mlp: Literal["gelu", "swiglu"] = "gelu"
-    """gelu: two dense layers (S, B, L); swiglu: the gated form of DINOv2 g."""
-    registers: int = 0
-    """Register tokens (4 in the DINOv2 "reg" models)."""
-    layer_scale: float = 1.0
-    """Initial LayerScale; 1.0 as in the original hub, 1e-5 makes blocks near-identity."""
-    head: Literal["cls", "cls+mean"] = "cls+mean"
-    """The linear head sees the final-normed CLS token, or CLS and the mean patch token side by
-    side."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Compute type of the blocks; parameters, softmax, head and entropies stay float32."""
-    remat: bool = False
-    """Recompute each block in the backward pass: less memory, about a third more time."""
-    drop_path: float = 0.0
-    """Stochastic depth of the last block, growing linearly from 0 at the first (0 in the paper's
-    recipe)."""
-    pretrained: str = ""
-    """Weights to start every member from: a safetensors file or folder, a .pth file. Empty:
-    random."""
-    trainable_blocks: int | None = None
-    """Train only this many top blocks and the head; the frozen trunk is held once for all members.
-    Unset: train all."""
-
-    def __post_init__(self) -> None:
-        _require_known_choices(self, "model")
-        for name in ("image_size", "patch_size", "dim", "depth", "heads"):
-            _require(
-                getattr(self, name) >= 1,
-                f"model.{name} must be at least 1, got {getattr(self, name)}",
-            )
-        _require(self.registers >= 0, f"model.registers must be 0 or more, got {self.registers}")
-        _require(
-            self.dim % self.heads == 0,
-            f"model.heads must divide model.dim: {self.dim} / {self.heads} leaves a rest",
-        )
-        _require(
-            0 <= self.drop_path < 1, f"model.drop_path must be in [0, 1), got {self.drop_path}"
-        )
-        _require(
-            self.trainable_blocks is None or 0 <= self.trainable_blocks < self.depth,
-            f"model.trainable_blocks must be in 0..{self.depth - 1} (unset trains all), got {self.trainable_blocks}",
-        )
-        below = self.image_size // self.patch_size * self.patch_size
-        near = " or ".join(str(s) for s in (below, below + self.patch_size) if s > 0)
-        _require(
-            self.image_size % self.patch_size == 0,
-            f"model.image_size {self.image_size} is not a multiple of model.patch_size {self.patch_size}; "
-            f"the nearest that are: {near}",
-        )
-
-
-DINOV2_SIZES: dict[str, dict[str, Any]] = {
-    "s14": {"dim": 384, "depth": 12, "heads": 6},
-    "b14": {"dim": 768, "depth": 12, "heads": 12},
-    "l14": {"dim": 1024, "depth": 24, "heads": 16},
-    "g14": {"dim": 1536, "depth": 40, "heads": 24, "mlp": "swiglu"},
-}
-
-
-def dinov2(size: str, image_size: int = 224, *, registers: int = 0, **options: Any) -> ModelConfig:
-    """A DINOv2 architecture by name.
-
-    Args:
-      size: s14, b14, l14 or g14.
-      image_size: side of the input, a multiple of 14.
-      registers: 0, or 4 for the models with registers.
-      **options: any other field of :class:`ModelConfig`.
-
-    Raises:
-      ValueError: on an unknown size or an image size that patches of 14 do not tile.
-
-    >>> dinov2("b14").dim
-    768
-    """
-    _require(
-        size in DINOV2_SIZES, f"unknown DINOv2 size {size!r}; known: {', '.join(DINOV2_SIZES)}"
-    )
-    return ModelConfig(
-        image_size=image_size,
-        patch_size=14,
-        registers=registers,
-        **{**DINOV2_SIZES[size], **options},
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +60,8 @@ class TrainConfig:
     seeds: tuple[int, ...] = (42, 43, 44, 45, 46)
     """One member per seed: its head init, batch order and flips. Their number is the ensemble size
     K."""
-    labels: Literal["soft", "hard"] = "soft"
-    """soft: cross-entropy to the vote distribution; hard: to the most voted class."""
+    method: Literal["votes", "labels"] = "votes"
+    """votes: cross-entropy to the vote distribution; labels: to the most voted class."""
     epochs: int = 8
     batch_size: int = 32
     """Faces per step and member."""
@@ -204,46 +88,57 @@ class TrainConfig:
     max_bad_steps: int = 5
     """Steps in a row with a non-finite loss or gradient after which a member returns to its best
     parameters; a second time it is frozen and left out."""
+    labels: dataclasses.InitVar[str | None] = None
+    """What version 0.1.0 called the method: soft for votes, hard for labels. Where it is given, it
+    decides."""
 
-    def __post_init__(self) -> None:
-        _require_known_choices(self, "train")
-        _require(
+    def __post_init__(self, labels: str | None) -> None:
+        if labels is not None:
+            require(
+                labels in METHOD_OF_LABELS,
+                f"train.labels, the old name of train.method, must be soft or hard; got {labels!r}",
+            )
+            object.__setattr__(self, "method", METHOD_OF_LABELS[labels])
+        require_known_choices(self, "train")
+        require(
             len(self.seeds) >= 1,
             "train.seeds is empty: an ensemble needs at least one member (K >= 1)",
         )
         twice = sorted({s for s in self.seeds if self.seeds.count(s) > 1})
-        _require(
+        require(
             not twice,
-            f"train.seeds holds {twice} more than once: members with one seed are one member",
+            f"train.seeds holds {twice} more than once: members with the same seed are identical",
         )
-        _require(
+        require(
             all(0 <= s < 2**32 for s in self.seeds),
             f"train.seeds must be in 0..2**32-1, got {self.seeds}",
         )
         for name in ("epochs", "batch_size", "log_every", "keep_checkpoints", "max_bad_steps"):
-            _require(
+            require(
                 getattr(self, name) >= 1,
                 f"train.{name} must be at least 1, got {getattr(self, name)}",
             )
-        _require(
+        require(
             self.checkpoint_every >= 0,
             f"train.checkpoint_every must be 0 or more minutes, got {self.checkpoint_every}",
         )
-        _require(
+        require(
             0 < self.layer_decay <= 1,
             f"train.layer_decay must be in (0, 1], got {self.layer_decay}",
         )
-        _require(
+        require(
             self.accumulate >= 1 and self.batch_size % self.accumulate == 0,
-            f"train.accumulate must divide train.batch_size {self.batch_size}, got {self.accumulate}",
+            f"train.accumulate must divide train.batch_size {self.batch_size}, "
+            f"got {self.accumulate}",
         )
-        _require(
+        require(
             self.learning_rate > 0,
             f"train.learning_rate must be positive, got {self.learning_rate}",
         )
-        _require(
+        require(
             0 <= self.warmup_epochs < self.epochs,
-            f"train.warmup_epochs must be 0 or more and below train.epochs ({self.epochs}), got {self.warmup_epochs}",
+            f"train.warmup_epochs must be 0 or more and below train.epochs ({self.epochs}), "
+            f"got {self.warmup_epochs}",
         )
 
 
@@ -276,25 +171,21 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         for name in ("severities", "fit_severities"):
-            _require(
+            require(
                 all(1 <= s <= 5 for s in getattr(self, name)),
                 f"evaluate.{name} must be in 1..5, got {getattr(self, name)}",
             )
-        _require(
-            self.fit_faces >= 2, f"evaluate.fit_faces must be at least 2, got {self.fit_faces}"
-        )
-        _require(
+        require(self.fit_faces >= 2, f"evaluate.fit_faces must be at least 2, got {self.fit_faces}")
+        require(
             self.density_faces >= 20,
             f"evaluate.density_faces must be at least 20, got {self.density_faces}",
         )
-        _require(
+        require(
             self.batch_size >= 1, f"evaluate.batch_size must be at least 1, got {self.batch_size}"
         )
-        _require(
-            self.resamples >= 2, f"evaluate.resamples must be at least 2, got {self.resamples}"
-        )
+        require(self.resamples >= 2, f"evaluate.resamples must be at least 2, got {self.resamples}")
         for name in ("false_rejection", "defer_share"):
-            _require(
+            require(
                 0 < getattr(self, name) < 1,
                 f"evaluate.{name} must lie strictly between 0 and 1, got {getattr(self, name)}",
             )
@@ -305,15 +196,15 @@ class Config:
     """One run. ``Config()`` is the embedded default: synthetic faces, five tiny ViTs, minutes on
     two CPU cores."""
 
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    train: TrainConfig = TrainConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = dataclasses.field(default_factory=EvaluateConfig)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
-            _require(
+            require(
                 isinstance(part, field.type),
                 f"{field.name} must be a {field.type.__name__}, got {part!r}",
             )  # type: ignore[arg-type, union-attr]
@@ -339,29 +230,7 @@ class Config:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"not a JSON configuration: {error}") from error
-        return _build(cls, values, "")
-
-
-def _build(cls: type, values: Any, prefix: str) -> Any:
-    _require(
-        isinstance(values, dict),
-        f"{prefix.rstrip('.') or 'a configuration'} must be an object, got {values!r}",
-    )
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    built = {}
-    for key, value in values.items():
-        if key not in fields:
-            raise ValueError(f"unknown key {prefix}{key}; {_nearest(key, list(fields), prefix)}")
-        kind = fields[key].type
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            value = _build(kind, value, f"{prefix}{key}.")
-        built[key] = tuple(value) if isinstance(value, list) else value
-    return cls(**built)
-
-
-def _nearest(key: str, known: list[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {prefix}{near[0]}?" if near else f"known keys: {', '.join(known)}"
+        return build(cls, values)
 
 
 def load_config(path: str | Path) -> Config:
@@ -383,9 +252,8 @@ def load_config(path: str | Path) -> Config:
         config = runpy.run_path(str(path)).get("config")
     except (ImportError, NameError, AttributeError, SyntaxError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise ValueError(
-            f"{path}{where}: {type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
-        ) from error
+        said = error.msg if isinstance(error, SyntaxError) else error
+        raise ValueError(f"{path}{where}: {type(error).__name__}: {said}") from error
     except TypeError as error:
         # A wrong keyword in a Python config arrives as the dataclass's TypeError.
         known = [
@@ -395,7 +263,7 @@ def load_config(path: str | Path) -> Config:
         ]
         key = str(error).split("'")[1] if "unexpected keyword argument" in str(error) else ""
         raise ValueError(
-            f"{path}: {error}" + (f"; {_nearest(key, known)}" if key else "")
+            f"{path}: {error}" + (f"; {nearest(key, known)}" if key else "")
         ) from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

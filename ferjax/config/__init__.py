@@ -1,0 +1,27 @@
+"""Every setting of a run, as frozen dataclasses; a file in configs/ builds one :class:`Config`.
+
+This package imports nothing but the standard library, so that reading or checking a configuration
+never starts JAX.
+"""
+
+from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
+from ferjax.config._run import (
+    BASE_CORRUPTIONS,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    TrainConfig,
+    load_config,
+)
+
+__all__ = [
+    "BASE_CORRUPTIONS",
+    "DINOV2_SIZES",
+    "Config",
+    "DataConfig",
+    "EvaluateConfig",
+    "ModelConfig",
+    "TrainConfig",
+    "dinov2",
+    "load_config",
+]

@@ -1,0 +1,110 @@
+"""The architecture of a member: a DINOv2-style Vision Transformer."""
+
+import dataclasses
+from typing import Any, Literal
+
+from ferjax.config._checks import require, require_known_choices
+
+__all__ = ["DINOV2_SIZES", "ModelConfig", "dinov2"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """A DINOv2-style Vision Transformer; the defaults are a tiny one for 48-pixel faces."""
+
+    image_size: int = 48
+    """Side of the square network input, pixels; a multiple of patch_size."""
+    patch_size: int = 16
+    dim: int = 64
+    """Width of a token."""
+    depth: int = 2
+    """Number of transformer blocks."""
+    heads: int = 4
+    """Attention heads; divides dim."""
+    mlp_ratio: float = 4.0
+    mlp: Literal["gelu", "swiglu"] = "gelu"
+    """gelu: two dense layers (S, B, L); swiglu: the gated form of DINOv2 g."""
+    registers: int = 0
+    """Register tokens (4 in the DINOv2 "reg" models)."""
+    layer_scale: float = 1.0
+    """Initial LayerScale; 1.0 as in the original hub, 1e-5 makes blocks near-identity."""
+    head: Literal["cls", "cls+mean"] = "cls+mean"
+    """The linear head sees the final-normed CLS token, or CLS and the mean patch token side by
+    side."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Compute type of the blocks; parameters, softmax, head and entropies stay float32."""
+    remat: bool = False
+    """Recompute each block in the backward pass: less memory, about a third more time."""
+    drop_path: float = 0.0
+    """Stochastic depth of the last block, growing linearly from 0 at the first (0 in the paper's
+    recipe)."""
+    pretrained: str = ""
+    """Weights to start every member from: a safetensors file or folder, a .pth file. Empty:
+    random."""
+    trainable_blocks: int | None = None
+    """Train only this many top blocks and the head; the frozen trunk is held once for all members.
+    Unset: train all."""
+
+    @property
+    def mlp_width(self) -> int:
+        """Width between the layers of a block's MLP; DINOv2's gated form is narrower, in eights."""
+        width = int(self.dim * self.mlp_ratio)
+        return width if self.mlp == "gelu" else (width * 2 // 3 + 7) // 8 * 8
+
+    def __post_init__(self) -> None:
+        require_known_choices(self, "model")
+        for name in ("image_size", "patch_size", "dim", "depth", "heads"):
+            require(
+                getattr(self, name) >= 1,
+                f"model.{name} must be at least 1, got {getattr(self, name)}",
+            )
+        require(self.registers >= 0, f"model.registers must be 0 or more, got {self.registers}")
+        require(
+            self.dim % self.heads == 0,
+            f"model.heads must divide model.dim: {self.dim} / {self.heads} leaves a rest",
+        )
+        require(0 <= self.drop_path < 1, f"model.drop_path must be in [0, 1), got {self.drop_path}")
+        require(
+            self.trainable_blocks is None or 0 <= self.trainable_blocks < self.depth,
+            f"model.trainable_blocks must be in 0..{self.depth - 1} (unset trains all), "
+            f"got {self.trainable_blocks}",
+        )
+        below = self.image_size // self.patch_size * self.patch_size
+        near = " or ".join(str(s) for s in (below, below + self.patch_size) if s > 0)
+        require(
+            self.image_size % self.patch_size == 0,
+            f"model.image_size {self.image_size} is not a multiple of model.patch_size "
+            f"{self.patch_size}; the nearest that are: {near}",
+        )
+
+
+DINOV2_SIZES: dict[str, dict[str, Any]] = {
+    "s14": {"dim": 384, "depth": 12, "heads": 6},
+    "b14": {"dim": 768, "depth": 12, "heads": 12},
+    "l14": {"dim": 1024, "depth": 24, "heads": 16},
+    "g14": {"dim": 1536, "depth": 40, "heads": 24, "mlp": "swiglu"},
+}
+
+
+def dinov2(size: str, image_size: int = 224, *, registers: int = 0, **options: Any) -> ModelConfig:
+    """A DINOv2 architecture by name.
+
+    Args:
+      size: s14, b14, l14 or g14.
+      image_size: side of the input, a multiple of 14.
+      registers: 0, or 4 for the models with registers.
+      **options: any other field of :class:`ModelConfig`.
+
+    Raises:
+      ValueError: on an unknown size or an image size that patches of 14 do not tile.
+
+    >>> dinov2("b14").dim
+    768
+    """
+    require(size in DINOV2_SIZES, f"unknown DINOv2 size {size!r}; known: {', '.join(DINOV2_SIZES)}")
+    return ModelConfig(
+        image_size=image_size,
+        patch_size=14,
+        registers=registers,
+        **{**DINOV2_SIZES[size], **options},
+    )

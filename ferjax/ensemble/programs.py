@@ -1,0 +1,93 @@
+"""The compiled functions of a training run: one member's, mapped over all of them by a layout."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ferjax.config import Config
+from ferjax.ensemble import inputs, members, optimizer, parallel
+from ferjax.ensemble.methods import METHODS
+from ferjax.models import vit
+
+__all__ = ["Programs", "compile_programs", "lines_per_epoch", "stacked_state"]
+
+
+class Programs(NamedTuple):
+    """Functions of the stacked state ``[M, ...]`` in the layout's form, and what that state is.
+
+    ``init(seeds, start) -> state``; ``order(key, epoch) -> rows [member, step, face]``;
+    ``step(state, order, stored, target) -> (state, report)`` and ``validate(state, batches, labels)
+    -> (state, log_probs)``, both of which consume the state they are given.
+    """
+
+    init: Callable[..., members.EnsembleState]
+    order: Callable[..., jax.Array]
+    step: Callable[..., tuple[members.EnsembleState, members.StepReport]]
+    validate: Callable[..., tuple[members.EnsembleState, jax.Array]]
+    like: members.EnsembleState
+
+
+def lines_per_epoch(log_every: int, steps: int) -> int:
+    """Lines of the log in an epoch of so many steps, where one is wanted about every
+    ``log_every``."""
+    return min(steps, max(1, round(steps / log_every)))
+
+
+def _member_init(config: Config, num_classes: int, steps: int) -> Callable:
+    model = vit.members_model(config.model, num_classes, METHODS[config.train.method].extra)
+    optimise = optimizer.adamw(config.train, steps, config.model.depth)
+    return lambda seed, start: members.init(model, optimise, seed, start)
+
+
+def stacked_state(config: Config, num_classes: int, start: Any = None) -> members.EnsembleState:
+    """Shapes and types of a run's state, every leaf ``[M, ...]``."""
+    seeds = jax.ShapeDtypeStruct((len(config.train.seeds),), jnp.uint32)
+    init = jax.vmap(_member_init(config, num_classes, 1), (0, None))
+    return jax.eval_shape(init, seeds, start)
+
+
+def compile_programs(
+    config: Config, num_classes: int, layout: parallel.Layout, faces: int, start: Any = None
+) -> Programs:
+    """Builds a run's programs; nothing is traced before the first call.
+
+    Args:
+      config: the run.
+      num_classes: classes of the votes.
+      layout: where the members live.
+      faces: in the training set.
+      start: parameters that every member starts from, by top-level name; None for random ones.
+    """
+    c = config.train
+    steps = faces // c.batch_size
+    method = METHODS[c.method]
+    model = vit.members_model(config.model, num_classes, method.extra)
+    prepare = inputs.prepared(config.model)
+
+    def predict(params: Any, batch: jax.Array) -> jax.Array:
+        return method.read(model.apply(params, prepare(batch))).log_probs
+
+    def order(key: jax.Array, epoch: jax.Array) -> jax.Array:
+        return members.epoch_order(key, epoch, faces=faces, batch_size=c.batch_size)
+
+    step = members.train_step(
+        model,
+        optimizer.adamw(c, steps, config.model.depth),
+        method,
+        inputs.drawing(config.model),
+        accumulate=c.accumulate,
+        lines=lines_per_epoch(c.log_every, steps),
+        max_bad=c.max_bad_steps,
+        split=layout.split,
+    )
+    validate = members.validate(predict, layout.split)
+    init = _member_init(config, num_classes, steps)
+    return Programs(
+        init=parallel.map_members(layout, init, (0, None)),
+        order=parallel.map_members(layout, order, (0, None)),
+        step=parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)),
+        validate=parallel.map_members(layout, validate, (0, None, None), donate=(0,)),
+        like=stacked_state(config, num_classes, start),
+    )

@@ -1,0 +1,119 @@
+"""Layers of a Vision Transformer: patch embedding, attention, MLP, and the block of the two."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ferjax.config import ModelConfig
+from ferjax.models import matmul
+
+__all__ = ["Attention", "Block", "Embed", "Mlp", "dense", "norm"]
+
+
+def dense(config: ModelConfig, width: int, name: str) -> nn.Dense:
+    return nn.Dense(
+        width,
+        dtype=config.dtype,
+        kernel_init=nn.initializers.xavier_uniform(),
+        name=name,
+        dot_general=matmul.dense,
+    )
+
+
+def norm(dtype: str, name: str) -> nn.LayerNorm:
+    return nn.LayerNorm(epsilon=1e-6, dtype=dtype, name=name)
+
+
+class Embed(nn.Module):
+    """Patches to tokens: linear embedding, CLS, positions, then registers (without positions)."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        c = self.config
+        grid = c.image_size // c.patch_size
+        patch = c.patch_size
+        if images.shape[1:] != (c.image_size, c.image_size, 3):
+            raise ValueError(
+                f"expected images [face, {c.image_size}, {c.image_size}, 3], got {images.shape}"
+            )
+        patches = (
+            images.reshape(-1, grid, patch, grid, patch, 3)
+            .swapaxes(2, 3)
+            .reshape(-1, grid * grid, patch * patch * 3)
+        )
+        tokens = dense(c, c.dim, "patch")(patches)
+        small = nn.initializers.truncated_normal(0.02)
+        cls = self.param("cls", small, (1, 1, c.dim))
+        position = self.param("position", small, (1, 1 + grid * grid, c.dim))
+        tokens = (
+            jnp.concatenate([jnp.broadcast_to(cls, (tokens.shape[0], 1, c.dim)), tokens], axis=1)
+            + position
+        )
+        if c.registers:
+            registers = self.param("registers", small, (1, c.registers, c.dim))
+            registers = jnp.broadcast_to(registers, (tokens.shape[0], c.registers, c.dim))
+            tokens = jnp.concatenate([tokens[:, :1], registers, tokens[:, 1:]], axis=1)
+        return tokens.astype(c.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one qkv projection and a float32 softmax."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        c = self.config
+        # Explicit [face, head, token, width] products: on CPU 4x faster than
+        # jax.nn.dot_product_attention's layout.
+        qkv = dense(c, 3 * c.dim, "qkv")(x).reshape(*x.shape[:2], 3, c.heads, c.dim // c.heads)
+        query, key, value = jnp.moveaxis(qkv, (2, 3), (0, 2))
+        scores = matmul.rows(query, key)
+        weights = jax.nn.softmax(scores / jnp.sqrt(jnp.float32(c.dim // c.heads)), axis=-1).astype(
+            c.dtype
+        )
+        mixed = matmul.columns(weights, value).swapaxes(1, 2).reshape(x.shape)
+        return dense(c, c.dim, "out")(mixed)
+
+
+class Mlp(nn.Module):
+    """Two dense layers with exact (erf) GELU, or the gated SwiGLU of DINOv2 g."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        c = self.config
+        if c.mlp == "gelu":
+            hidden = dense(c, c.mlp_width, "up")(x)
+            return dense(c, c.dim, "down")(nn.gelu(hidden, approximate=False))
+        gate, up = jnp.split(dense(c, 2 * c.mlp_width, "up")(x), 2, axis=-1)
+        return dense(c, c.dim, "down")(nn.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block with LayerScale, and stochastic depth where ``drop`` > 0."""
+
+    config: ModelConfig
+    drop: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, deterministic: bool = True) -> jax.Array:
+        c = self.config
+
+        def residual(branch: jax.Array, name: str) -> jax.Array:
+            scale = self.param(name, nn.initializers.constant(c.layer_scale), (c.dim,))
+            return self._drop_path(branch * scale.astype(c.dtype)[None, None], deterministic)
+
+        x = x + residual(Attention(c, name="attention")(norm(c.dtype, "norm1")(x)), "scale1")
+        return x + residual(Mlp(c, name="mlp")(norm(c.dtype, "norm2")(x)), "scale2")
+
+    def _drop_path(self, branch: jax.Array, deterministic: bool) -> jax.Array:
+        if deterministic or self.drop == 0:
+            return branch
+        kept = jax.random.bernoulli(
+            self.make_rng("drop_path"), 1 - self.drop, (branch.shape[0], 1, 1)
+        )
+        return jnp.where(kept, branch / (1 - self.drop), 0).astype(branch.dtype)
