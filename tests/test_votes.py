@@ -71,4 +71,6 @@ def test_ambiguity_is_relative_to_the_split(crowds):
     assert h[ambiguous].min() > h[clear].max()
     assert ambiguous.mean() >= 1 / 3 - 1 / len(q)
     assert clear.mean() >= 1 / 3 - 1 / len(q)
+    untied = votes.ambiguity(np.random.default_rng(1).dirichlet(np.ones(5), 300))
+    assert [part.sum() for part in untied] == [100, 100]
     assert [part.shape for part in votes.ambiguity(np.zeros((0, 8)))] == [(0,), (0,)]
