@@ -4,13 +4,9 @@ import dataclasses
 import time
 from pathlib import Path
 
-from rich.console import RenderableType
 from tyro.conf import Positional
 
 from ferjax.commands.console import out
-from ferjax.config import Config
-
-_BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +24,7 @@ class Watch:
     def run(self) -> int:
         from rich.live import Live
 
+        from ferjax.ensemble.display import run_table, sentence
         from ferjax.ensemble.folder import RunFolder
         from ferjax.ensemble.log import read_log
 
@@ -36,12 +33,10 @@ class Watch:
         if self.follow and out.is_terminal:
             with Live(console=out, auto_refresh=False) as live:
                 while folder.in_use:
-                    live.update(view(read_log(folder.log), config), refresh=True)
+                    live.update(run_table(read_log(folder.log), config), refresh=True)
                     time.sleep(1)
-                live.update(view(read_log(folder.log), config), refresh=True)
+                live.update(run_table(read_log(folder.log), config), refresh=True)
         elif self.follow:
-            from ferjax.ensemble.display import sentence
-
             seen = 0
             going = True
             while going:
@@ -53,7 +48,7 @@ class Watch:
                 if going:
                     time.sleep(1)
         else:
-            out.print(view(read_log(folder.log), config))
+            out.print(run_table(read_log(folder.log), config))
             out.print("in progress" if folder.in_use else "not running")
         if self.plot is not None:
             from ferjax.report.curves import training_curves
@@ -65,40 +60,3 @@ class Watch:
                 f"picture: {training_curves(lines, config.train.seeds, self.plot)}", highlight=False
             )
         return 0
-
-
-def view(lines: list[dict], config: Config) -> RenderableType:
-    """The last line of a log as a table, with the curve of each member's loss."""
-    from ferjax.ensemble.display import members_table
-
-    if not lines:
-        return "no line of the log yet"
-    last = {
-        "skipped": [0] * len(config.train.seeds),
-        "frozen": [False] * len(config.train.seeds),
-        **lines[-1],
-    }
-    curves = [curve([line["loss"][k] for line in lines]) for k in range(len(config.train.seeds))]
-    return members_table(last, config.train.seeds, {"loss so far": curves})
-
-
-def curve(values: list[float | None], width: int = 24) -> str:
-    """Numbers as a line of bars, low to high, thinned to a width; a blank where there is none.
-
-    >>> curve([3.0, 2.0, None, 1.0])
-    '█▅ ▁'
-    """
-    chosen = (
-        [values[round(i * (len(values) - 1) / max(width - 1, 1))] for i in range(width)]
-        if len(values) > width
-        else values
-    )
-    known = [value for value in chosen if value is not None]
-    if not known:
-        return " " * len(chosen)
-    low = min(known)
-    span = max(known) - min(known) or 1.0
-    return "".join(
-        " " if value is None else _BARS[round((value - low) / span * (len(_BARS) - 1))]
-        for value in chosen
-    )
