@@ -18,47 +18,50 @@ import numpy as np
 from benchmarks import results
 from benchmarks.timing import interleave, matmul_peak
 from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
-from ferjax.ensemble import cost, members, parallel
+from ferjax.ensemble import cost, inputs, members, parallel
+from ferjax.ensemble.methods import METHODS, Target
+from ferjax.ensemble.optimizer import adamw
+from ferjax.faces.dataset import DataSpec
 from ferjax.models import vit
 
 FACES = 512
+CLASSES = 8
+SIDE = 48
+SPEC = DataSpec(tuple(f"class {k}" for k in range(CLASSES)), SIDE)
 
 
 def step_on_all_devices(config: Config):
-    """One training step of all members on all devices, as a call that returns the losses
-    ``[member]``, and its layout."""
+    """One training step of all members on all devices.
+
+    Returns:
+      a call that takes it and returns the losses ``[member]``, and its layout.
+    """
     layout = parallel.lay_out(len(config.train.seeds), batch=config.train.batch_size)
-    model = vit.members_model(config.model)
-    optimizer = members.optimizer(config.train, 10**6)
-    step = members.train_step(
-        model, optimizer, members.pixel_feed(config.model.image_size), split=layout.split
-    )
+    model = vit.members_model(config.model, CLASSES)
+    optimizer = adamw(config.train, 10**6)
+    draw = inputs.drawing(config.model)
+    step = members.train_step(model, optimizer, METHODS["votes"], draw, split=layout.split)
     program = parallel.map_members(layout, step, (0, 0, None, None), donate=(0,))
-    init_status = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))
+    init = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))
     rng = np.random.default_rng(0)
-    data, targets = parallel.replicate(
-        layout,
-        (
-            jnp.asarray(rng.integers(0, 256, (FACES, 48, 48)), jnp.uint8),
-            jnp.full((FACES, vit.NUM_CLASSES), 1 / vit.NUM_CLASSES),
-        ),
-    )
+    target = Target(jnp.full((FACES, CLASSES), 1 / CLASSES), jnp.ones((FACES, CLASSES), jnp.int32))
+    images = jnp.asarray(rng.integers(0, 256, (FACES, SIDE, SIDE)), jnp.uint8)
+    data, target = parallel.replicate(layout, (images, target))
     seeds = len(config.train.seeds)
     order = parallel.scatter(
         layout, jnp.asarray(rng.integers(0, FACES, (seeds, 1, config.train.batch_size)), jnp.int32)
     )
-    carried = [parallel.scatter(layout, init_status(jnp.asarray(config.train.seeds, jnp.uint32)))]
+    carried = [parallel.scatter(layout, init(jnp.asarray(config.train.seeds, jnp.uint32)))]
 
     def call() -> jax.Array:
-        carried[0], report = program(carried[0], order, data, targets)
+        carried[0], report = program(carried[0], order, data, target)
         return report.loss
 
     return call, layout
 
 
 def run(found: results.Results) -> None:
-    """The paper's ensemble where there is a GPU or TPU; a rehearsal, or a word, where there is
-    none."""
+    """The paper's ensemble where there is a GPU or TPU; else a rehearsal, or a word."""
     on_cpu = jax.default_backend() == "cpu"
     if on_cpu and not found.quick:
         found.say("\nunmeasured: no GPU or TPU here; run the same command where there is one")
@@ -110,7 +113,8 @@ def run(found: results.Results) -> None:
                 raise
             found.row(name, "out of memory", batch, *[None] * 6)
             continue
-        train_flops = 3 * cost.estimate(config, FACES, 1, layout).forward_flops
+        budget = cost.estimate(config, SPEC, layout, train_faces=FACES, valid_faces=1)
+        train_flops = 3 * budget.forward_flops
         used = count * batch * train_flops / timing.median
         found.row(
             name,

@@ -29,11 +29,17 @@ import jax.numpy as jnp
 from benchmarks import results
 from benchmarks.timing import free_memory, interleave, matmul_peak
 from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
-from ferjax.ensemble import cost, members, parallel
-from ferjax.faces.images import normalise, to_network_size
+from ferjax.ensemble import cost, inputs, members, parallel
+from ferjax.ensemble.methods import METHODS, Target
+from ferjax.ensemble.optimizer import adamw
+from ferjax.faces.dataset import DataSpec
 from ferjax.models import vit
 
 FACES = 256
+CLASSES = 8
+SIDE = 48
+SPEC = DataSpec(tuple(f"class {k}" for k in range(CLASSES)), SIDE)
+METHOD = METHODS["votes"]
 STACKED = "stacked vmap"
 LOOP = "loop of jitted members"
 MAP = "lax.map"
@@ -116,12 +122,17 @@ def compiled(function: Any, *args: Any) -> tuple[Callable, float, int]:
     return program, seconds, peak
 
 
+def drawn_target() -> Target:
+    """Vote distributions of the stored faces; nobody counted the votes."""
+    q = jax.nn.softmax(jax.random.normal(jax.random.key(1), (FACES, CLASSES)))
+    return Target(q, jnp.zeros((FACES, CLASSES), jnp.int32))
+
+
 def stored_faces(model: ModelConfig) -> jax.Array:
-    """What batches are drawn from: gray faces, or the cached tokens of each and of its mirror
-    image."""
+    """What batches are drawn from: gray faces, or cached tokens of each and its mirror image."""
     key = jax.random.key(0)
     if model.trainable_blocks is None:
-        return jax.random.randint(key, (FACES, 48, 48), 0, 256).astype(jnp.uint8)
+        return jax.random.randint(key, (FACES, SIDE, SIDE), 0, 256).astype(jnp.uint8)
     return jax.random.normal(key, (FACES, 2, *vit.tokens_shape(model)), model.dtype)
 
 
@@ -134,7 +145,8 @@ def settings(case: Case, count: int) -> Config:
 
 
 def _flops_per_face(config: Config) -> tuple[float, float]:
-    estimate = cost.estimate(config, FACES, 1, parallel.lay_out(1, jax.devices()[:1]))
+    layout = parallel.lay_out(1, jax.devices()[:1])
+    estimate = cost.estimate(config, SPEC, layout, train_faces=FACES, valid_faces=1)
     # A member's own part; with a cached trunk the blocks below it are not run.
     return estimate.train_flops / (4 if config.model.remat else 3), estimate.train_flops
 
@@ -142,16 +154,11 @@ def _flops_per_face(config: Config) -> tuple[float, float]:
 def training(case: Case, count: int) -> Programs:
     """One training step of every member, in each way."""
     config = settings(case, count)
-    model = vit.members_model(case.model)
-    optimizer = members.optimizer(config.train, 10**6)
-    feed = (
-        members.pixel_feed(case.model.image_size)
-        if case.model.trainable_blocks is None
-        else members.token_feed()
-    )
-    step = members.train_step(model, optimizer, feed)
+    model = vit.members_model(case.model, CLASSES)
+    optimizer = adamw(config.train, 10**6)
+    step = members.train_step(model, optimizer, METHOD, inputs.drawing(case.model))
     stored = stored_faces(case.model)
-    targets = jax.nn.softmax(jax.random.normal(jax.random.key(1), (FACES, vit.NUM_CLASSES)))
+    target = drawn_target()
     order = jax.random.randint(jax.random.key(2), (count, 1, case.batch), 0, FACES)
     seeds = jnp.arange(count, dtype=jnp.uint32)
     state = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))(seeds)
@@ -166,7 +173,7 @@ def training(case: Case, count: int) -> Programs:
         state,
         order,
         stored,
-        targets,
+        target,
     )
     in_turn = jax.jit(
         lambda s, o, d, t: jax.lax.map(lambda x: step(*x, d, t), (s, o)), donate_argnums=0
@@ -176,7 +183,7 @@ def training(case: Case, count: int) -> Programs:
 
     def all_at_once(program: Callable) -> Callable[[], Any]:
         def call() -> Any:
-            carried["state"], report = program(carried["state"], order, stored, targets)
+            carried["state"], report = program(carried["state"], order, stored, target)
             return carried["state"].step, report
 
         return call
@@ -184,7 +191,7 @@ def training(case: Case, count: int) -> Programs:
     def one_by_one() -> Any:
         reports = []
         for k in range(count):
-            singles[k], report = one(singles[k], order[k], stored, targets)
+            singles[k], report = one(singles[k], order[k], stored, target)
             reports.append((singles[k].step, report))
         return reports
 
@@ -192,45 +199,44 @@ def training(case: Case, count: int) -> Programs:
     torch = _peers()
     if torch:
         calls |= torch.training_steps(
-            case.model, config.train, params, stored, targets, order[:, 0]
+            case.model, config.train, params, stored, target.q, order[:, 0]
         )
     return Programs(calls, seconds, peak, count * case.batch * _flops_per_face(config)[1])
 
 
 def log_probs_of(config: ModelConfig) -> Callable[[Any, jax.Array], jax.Array]:
     """One member's answer to stored faces, or to cached tokens."""
-    model = vit.members_model(config)
+    model = vit.members_model(config, CLASSES)
+    prepare = inputs.prepared(config)
 
-    def ask(params: Any, inputs: jax.Array) -> jax.Array:
-        if config.trainable_blocks is None:
-            inputs = normalise(to_network_size(inputs, config.image_size))
-        return model.apply(params, inputs).log_probs
+    def ask(params: Any, stored: jax.Array) -> jax.Array:
+        return METHOD.read(model.apply(params, prepare(stored))).log_probs
 
     return ask
 
 
 def inference(case: Case, count: int) -> Programs:
     """Log-probabilities of the same faces from every member, in each way."""
-    model = vit.members_model(case.model)
+    model = vit.members_model(case.model, CLASSES)
     stored = stored_faces(case.model)[: case.asked]
-    inputs = stored if case.model.trainable_blocks is None else stored[:, 0]
+    asked = stored if case.model.trainable_blocks is None else stored[:, 0]
     params = jax.jit(jax.vmap(model.init))(jax.random.split(jax.random.key(0), count))
     ask = log_probs_of(case.model)
     layout = parallel.lay_out(count, jax.devices()[:1])
-    stacked, seconds, peak = compiled(parallel.map_members(layout, ask, (0, None)), params, inputs)
+    stacked, seconds, peak = compiled(parallel.map_members(layout, ask, (0, None)), params, asked)
     in_turn = jax.jit(lambda p, x: jax.lax.map(lambda p: ask(p, x), p))
     one = jax.jit(ask)
     singles = [jax.tree.map(lambda leaf, k=k: leaf[k], params) for k in range(count)]
     calls: dict[str, Callable[[], Any]] = {
-        STACKED: lambda: stacked(params, inputs),
-        LOOP: lambda: [one(single, inputs) for single in singles],
-        MAP: lambda: in_turn(params, inputs),
+        STACKED: lambda: stacked(params, asked),
+        LOOP: lambda: [one(single, asked) for single in singles],
+        MAP: lambda: in_turn(params, asked),
     }
     torch = _peers()
     if torch:
-        calls |= torch.predictions(case.model, params, inputs)[0]
+        calls |= torch.predictions(case.model, params, asked)[0]
     return Programs(
-        calls, seconds, peak, count * len(inputs) * _flops_per_face(settings(case, count))[0]
+        calls, seconds, peak, count * len(asked) * _flops_per_face(settings(case, count))[0]
     )
 
 
@@ -248,17 +254,16 @@ def missing() -> list[str]:
     if torch is None:
         return ["PyTorch is not installed (pip install 'ferjax[peers]'): compared with JAX alone"]
     tiny = ModelConfig(patch_size=24, dim=4, depth=1, heads=1)
-    params = jax.vmap(vit.members_model(tiny).init)(jax.random.split(jax.random.key(0), 1))
-    left_out = torch.predictions(tiny, params, jnp.zeros((1, 48, 48), jnp.uint8))[1]
+    params = jax.vmap(vit.members_model(tiny, CLASSES).init)(jax.random.split(jax.random.key(0), 1))
+    left_out = torch.predictions(tiny, params, jnp.zeros((1, SIDE, SIDE), jnp.uint8))[1]
     return [f"{name} is left out: {reason}" for name, reason in left_out.items()]
 
 
 def needed_bytes(case: Case, count: int) -> float:
     """About what all candidates hold at once: state stacked and one by one, in JAX and in
     PyTorch."""
-    estimate = cost.estimate(
-        settings(case, count), FACES, 1, parallel.lay_out(count, jax.devices()[:1])
-    )
+    layout = parallel.lay_out(count, jax.devices()[:1])
+    estimate = cost.estimate(settings(case, count), SPEC, layout, train_faces=FACES, valid_faces=1)
     return 4 * estimate.state_bytes + 2 * estimate.activation_bytes
 
 
@@ -269,7 +274,8 @@ def run(found: results.Results) -> None:
     side = 256 if found.quick else 2048 if jax.default_backend() == "cpu" else 8192
     for dtype in sorted({case.model.dtype for case in cases(found.quick)}, reverse=True):
         found.say(
-            f"\n{dtype} matmul, {side} × {side}: {matmul_peak(side, dtype) / 1e9:,.0f} GFLOP/s at best"
+            f"\n{dtype} matmul, {side} × {side}: {matmul_peak(side, dtype) / 1e9:,.0f} GFLOP/s at "
+            "best"
         )
     for title, build in (("training", training), ("inference", inference)):
         columns = [STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty"]
@@ -303,7 +309,8 @@ def measure(
     for count in case.members:
         if needed_bytes(case, count) > 0.9 * free_memory():
             found.say(
-                f"| {case.name} | {count} | left out: needs about {needed_bytes(case, count) / 2**30:.0f} GiB, "
+                f"| {case.name} | {count} | left out: needs about "
+                f"{needed_bytes(case, count) / 2**30:.0f} GiB, "
                 f"{free_memory() / 2**30:.0f} are free" + " | " * 13
             )
             continue

@@ -1,5 +1,4 @@
-"""The same members however they are laid out: M members on D devices, in P processes, against M
-runs of one member each.
+"""The same members in every layout: M on D devices, in P processes, against M runs of one each.
 
     python -m benchmarks.layouts [--folder DIR] [--members 1 3 5 8] [--devices 1 2 4 8] [--processes
     1 2 4]
@@ -95,6 +94,11 @@ def difference(one: dict, other: dict) -> float:
     )
 
 
+def heading(corner: str, columns: Sequence[int]) -> None:
+    """Prints the first two lines of a Markdown table."""
+    print(f"\n| {corner} | {' | '.join(map(str, columns))} |\n|---|{'---|' * len(columns)}")
+
+
 def main(argv: Sequence[str] = ()) -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(
@@ -117,21 +121,20 @@ def main(argv: Sequence[str] = ()) -> None:
     reference = jax.tree.map(lambda *leaves: np.concatenate(leaves), *alone)
 
     def against_single_runs(folder: Path, m: int) -> str:
-        return f"{difference(parameters(folder, m), jax.tree.map(lambda leaf: leaf[:m], reference)):.1e}"
+        expected = jax.tree.map(lambda leaf: leaf[:m], reference)
+        return f"{difference(parameters(folder, m), expected):.1e}"
 
     largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(reference))
-    print(
-        f"largest parameter: {largest:.2f}\n\n| M \\ D | {' | '.join(map(str, given.devices))} |\n|---|{'---|' * len(given.devices)}"
-    )
+    print(f"largest parameter: {largest:.2f}")
+    heading("M \\ D", given.devices)
     for m in given.members:
         cells = []
         for d in given.devices:
             finish(start(base / f"m{m}d{d}", seeds[:m], d))
             cells.append(against_single_runs(base / f"m{m}d{d}", m))
         print(f"| {m} | {' | '.join(cells)} |", flush=True)
-    print(
-        f"\n{DEVICES_OF_PROCESSES} devices\n\n| M \\ P | {' | '.join(map(str, given.processes))} |\n|---|{'---|' * len(given.processes)}"
-    )
+    print(f"\n{DEVICES_OF_PROCESSES} devices")
+    heading("M \\ P", given.processes)
     for m in sorted({4, *given.members}):
         cells = []
         for p in given.processes:

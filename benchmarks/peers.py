@@ -115,11 +115,12 @@ class Vit(nn.Module):
 
     Args:
       c: the architecture.
+      classes: width of the head.
       fused: attention in one call, PyTorch's fastest; vmap has no rule for it and would fall back
         to a loop over members.
     """
 
-    def __init__(self, c: ModelConfig, fused: bool = True):
+    def __init__(self, c: ModelConfig, classes: int, fused: bool = True):
         super().__init__()
         self.bf16 = c.dtype == "bfloat16"
         self.mean_too = c.head == "cls+mean"
@@ -129,7 +130,7 @@ class Vit(nn.Module):
         for name in self.blocks:
             self.add_module(name, Block(c, fused))
         self.norm = nn.LayerNorm(c.dim, eps=1e-6)
-        self.head = nn.Linear(c.dim * (2 if self.mean_too else 1), vit.NUM_CLASSES)
+        self.head = nn.Linear(c.dim * (2 if self.mean_too else 1), classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with torch.autocast(device().type, torch.bfloat16, enabled=self.bf16):
@@ -143,8 +144,7 @@ class Vit(nn.Module):
 
 
 def state_dict(params: Mapping[str, Any], prefix: str = "") -> dict[str, torch.Tensor]:
-    """One member's Flax parameters under PyTorch's names: kernels transposed, a norm's scale called
-    weight."""
+    """One member's Flax parameters under PyTorch's names, kernels transposed."""
     found: dict[str, torch.Tensor] = {}
     for name, value in params.items():
         if isinstance(value, Mapping):
@@ -158,7 +158,8 @@ def state_dict(params: Mapping[str, Any], prefix: str = "") -> dict[str, torch.T
 
 
 def _members(config: ModelConfig, params: Any) -> list[Vit]:
-    models = [Vit(config).to(device()) for _ in range(len(jax.tree.leaves(params)[0]))]
+    count, _, classes = params["head"]["kernel"].shape
+    models = [Vit(config, classes).to(device()) for _ in range(count)]
     for k, model in enumerate(models):
         model.load_state_dict(
             state_dict(jax.tree.map(lambda leaf, k=k: np.asarray(leaf[k]), params))
@@ -167,8 +168,7 @@ def _members(config: ModelConfig, params: Any) -> list[Vit]:
 
 
 def _prepare(config: ModelConfig, stored: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Stored faces ``[face, 48, 48]`` or tokens ``[face, 2, token, dim]`` to network input, some of
-    them mirrored."""
+    """A batch of faces, or of tokens ``[face, 2, token, dim]``, to network input, some mirrored."""
     flips = torch.rand(rows.shape, device=rows.device) < 0.5
     if config.trainable_blocks is not None:
         return stored[rows, flips.long()]
@@ -177,7 +177,7 @@ def _prepare(config: ModelConfig, stored: torch.Tensor, rows: torch.Tensor) -> t
 
 
 def network_input(config: ModelConfig, images: torch.Tensor) -> torch.Tensor:
-    """Faces ``[..., 48, 48]`` uint8 to ``[..., S, S, 3]``: resized, normalised."""
+    """Faces ``[..., side, side]`` uint8 to ``[..., S, S, 3]``: resized, normalised."""
     lead = images.shape[:-2]
     side = config.image_size
     x = images.reshape(-1, 1, *images.shape[-2:]).float() / 255
@@ -230,7 +230,7 @@ def training_steps(
         return loss.detach()
 
     stacked, _ = stack_module_state(members)
-    skeleton = Vit(model, fused=False).to("meta")
+    skeleton = Vit(model, params["head"]["kernel"].shape[-1], fused=False).to("meta")
     stacked = {name: value.detach().clone().requires_grad_() for name, value in stacked.items()}
     optimizer = _adamw(stacked.values(), train)
     gradients_of = vmap(
@@ -263,7 +263,7 @@ def predictions(model: ModelConfig, params: Any, inputs: Any) -> tuple[Calls, di
     Args:
       model: the architecture.
       params: Flax parameters ``[member, ...]``.
-      inputs: faces ``[face, 48, 48]`` uint8, or tokens ``[face, token, dim]``.
+      inputs: faces ``[face, side, side]`` uint8, or tokens ``[face, token, dim]``.
 
     Returns:
       name -> call, and name -> why it was left out.
@@ -271,7 +271,7 @@ def predictions(model: ModelConfig, params: Any, inputs: Any) -> tuple[Calls, di
     faces = torch.from_numpy(np.array(inputs)).to(device())
     members = [member.eval() for member in _members(model, params)]
     stacked, _ = stack_module_state(members)
-    skeleton = Vit(model, fused=False).to("meta")
+    skeleton = Vit(model, params["head"]["kernel"].shape[-1], fused=False).to("meta")
     forward = vmap(lambda p, x: functional_call(skeleton, p, (x,)), in_dims=(0, None))
 
     def inference(call: Callable[[torch.Tensor], Any]) -> Callable[[], Any]:

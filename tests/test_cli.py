@@ -1,5 +1,6 @@
 """The command line on good and bad input; one tiny run is shared by all tests."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from ferjax.cli import main
 from ferjax.commands.route import SOME_FAILED
+from ferjax.config import Config, TrainConfig
 
 
 def ferjax(*words):
@@ -61,7 +63,7 @@ def test_a_run_holds_everything_later_commands_need(run, tiny):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     thresholds = json.loads((run / "thresholds.json").read_text())
-    assert {"aleatoric", "epistemic"} <= set(thresholds)
+    assert {"uar", "density"} <= set(thresholds["routers"])
     assert all(Path(file).is_file() for file in tables["files"])
     for picture in (file for file in tables["files"] if file.endswith(".png")):
         with Image.open(picture) as opened:
@@ -111,7 +113,7 @@ def test_unknown_keys_and_impossible_values_are_refused(run, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_other_pictures_are_strangers_or_a_labelled_test(run, tmp_path, rng, capsys):
+def test_other_pictures_are_an_ood_set_or_a_labelled_test(run, tmp_path, rng, capsys):
     copy = shutil.copytree(run, tmp_path / "run")
     for name in ("happy/1.png", "happy/2.png", "sad/1.png", "sad/2.png"):
         (tmp_path / "labelled" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -165,16 +167,73 @@ def test_no_sheet_of_what_is_no_picture(tmp_path, capsys, words, said):
     assert not (tmp_path / "sheet.png").exists()
 
 
-@pytest.mark.slow
-def test_a_finished_run_is_watched_member_by_member(run, tiny, capsys):
-    assert ferjax("watch", run) == 0
+@pytest.fixture
+def watched(tmp_path):
+    """A run that is known by its configuration and its log alone."""
+    config = dataclasses.replace(Config(), train=TrainConfig(seeds=(11, 12), epochs=2))
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    (folder / "config.json").write_text(config.to_json())
+    lines = [
+        {
+            "epoch": epoch,
+            "step": 5 * epoch,
+            "loss": [2.0 / epoch, 1.5],
+            "train_accuracy": [0.5, 0.4],
+            "skipped": [0, 0],
+            "restored": [False, False],
+            "frozen": [False, False],
+            "valid_accuracy": [0.2 * epoch, 0.3],
+            "valid_ensemble_accuracy": 0.4,
+        }
+        for epoch in (1, 2)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_a_run_is_watched_member_by_member(watched, capsys):
+    assert ferjax("watch", watched) == 0
     said = capsys.readouterr().out
-    assert "not running" in said
-    for member, seed in enumerate(tiny.train.seeds):
-        assert any(
-            str(member) in line and str(seed) in line and ("█" in line or "▁" in line)
-            for line in said.splitlines()
-        )
+    assert "step 10, epoch 2" in said and "not running" in said
+    first, second = (
+        next(line for line in said.splitlines() if f" {seed} " in line) for seed in (11, 12)
+    )
+    assert "1.0000" in first and "0.400" in first and "█▁" in first
+    assert "1.5000" in second and "0.300" in second and "▁▁" in second
+
+
+def test_following_a_run_that_ended_tells_every_line(watched, capsys):
+    assert ferjax("watch", watched, "--follow") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split("  loss")[0].split() for line in said] == [
+        ["epoch", "1/2", "step", "5"],
+        ["epoch", "2/2", "step", "10"],
+    ]
+
+
+def test_the_plot_of_a_run_shows_its_log(watched, tmp_path, capsys):
+    def plotted(name):
+        assert ferjax("watch", watched, "--plot", tmp_path / name) == 0
+        assert f"picture: {tmp_path / name}" in "".join(capsys.readouterr().out.splitlines())
+        with Image.open(tmp_path / name) as picture:
+            return np.asarray(picture.convert("L"))
+
+    picture = plotted("one.png")
+    assert picture.shape[1] > 100 and (picture < 128).any()
+    np.testing.assert_array_equal(plotted("same.png"), picture)
+    log = watched / "metrics.jsonl"
+    for was, now in (('"loss": [2.0, 1.5]', '"loss": [1.9, 1.5]'), ("0.4}", "0.1}")):
+        text = log.read_text()
+        assert was in text
+        log.write_text(text.replace(was, now))
+        other = plotted("other.png")
+        assert other.shape == picture.shape and (other != picture).any()
+        log.write_text(text)
+    log.write_text("")
+    assert ferjax("watch", watched, "--plot", tmp_path / "none.png") == 2
+    assert "holds no line yet: nothing to plot" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "none.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -216,6 +275,19 @@ def test_thresholds_that_are_no_numbers_are_refused(run, pictures, tmp_path, cap
     (copy / "predictions" / "test.npz").write_text("junk")
     assert ferjax("evaluate", copy) == 2
     assert "delete it and evaluate again" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_dry_run_counts_and_writes_nothing(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"data": {"synthetic_faces": 50}}')
+    assert ferjax("train", tmp_path / "config.json", "--out", tmp_path / "x", "--dry-run") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said] == [
+        "parameters",
+        "per face and member",
+        "layout",
+        "memory per device",
+    ]
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_dry_run_checks_the_batch_against_the_faces(tmp_path, capsys):

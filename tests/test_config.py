@@ -1,5 +1,4 @@
-"""Configurations: the same through JSON, strict about keys and values, and every shipped file
-builds."""
+"""Configurations: the same through JSON, strict about keys and values; shipped files build."""
 
 import dataclasses
 import json
@@ -17,6 +16,7 @@ from ferjax.config import (
     load_config,
 )
 
+ARMS = ("ferplus_dinov2_b14", "ferplus_dinov2_b14_hard")
 SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
@@ -27,13 +27,48 @@ SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
         Config(
             DataConfig("ferplus", "somewhere", "majority", deduplicate=True),
             dinov2("g14", registers=4, trainable_blocks=2),
-            TrainConfig(seeds=(7,), labels="hard"),
+            TrainConfig(seeds=(7,), method="labels"),
             EvaluateConfig(corruptions=(), severities=(5,)),
         ),
     ],
 )
 def test_json_and_back(config):
     assert Config.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("labels, method", [("soft", "votes"), ("hard", "labels")])
+def test_the_labels_of_version_0_1_0_are_methods(labels, method):
+    """In a run's JSON, in a Python file, and in one that changes another's configuration."""
+    text = json.dumps({"train": {"labels": labels}})
+    assert Config.from_json(text).train.method == method
+    assert TrainConfig(labels=labels).method == method
+    for before in ("votes", "labels"):
+        changed = dataclasses.replace(TrainConfig(method=before), labels=labels)
+        assert changed == TrainConfig(method=method)
+    # And they leave no trace: what is written is the method alone, and a later change keeps it.
+    assert "labels" not in json.loads(Config(train=TrainConfig(labels=labels)).to_json())["train"]
+    assert dataclasses.replace(TrainConfig(labels=labels), epochs=9).method == method
+
+
+def test_the_hard_label_arm_trains_towards_labels():
+    arms = {name: load_config(SHIPPED[0].with_name(f"{name}.py")) for name in ARMS}
+    assert [arms[name].train.method for name in ARMS] == ["votes", "labels"]
+    soft, hard = (dataclasses.replace(arm.train, method="votes") for arm in arms.values())
+    assert soft == hard
+
+
+def test_familiar_faces_of_version_0_1_0_are_density_faces():
+    text = '{"evaluate": {"familiar_faces": 77}}'
+    assert Config.from_json(text).evaluate.density_faces == 77
+    with pytest.raises(ValueError, match="evaluate.density_faces is given twice"):
+        Config.from_json('{"evaluate": {"familiar_faces": 77, "density_faces": 78}}')
+
+
+@pytest.mark.parametrize(
+    "mlp, dim, width", [("gelu", 384, 1536), ("swiglu", 1536, 4096), ("swiglu", 192, 512)]
+)
+def test_a_gated_mlp_is_as_wide_as_dinov2s(mlp, dim, width):
+    assert ModelConfig(mlp=mlp, dim=dim, heads=1).mlp_width == width
 
 
 def test_part_of_a_json_is_the_default_for_the_rest():
@@ -88,6 +123,7 @@ def test_wrong_json_is_refused(text, message):
         (TrainConfig, {"seeds": (1, 2, 1)}),
         (TrainConfig, {"seeds": (-1,)}),
         (TrainConfig, {"seeds": (2**32,)}),
+        (TrainConfig, {"method": "vots"}),
         (TrainConfig, {"labels": "sfot"}),
         (TrainConfig, {"epochs": 0}),
         (TrainConfig, {"learning_rate": 0.0}),
@@ -130,7 +166,8 @@ def test_dinov2_sizes():
     "source, message",
     [
         (
-            "from ferjax.config import Config, TrainConfig\nconfig = Config(train=TrainConfig(epohcs=3))",
+            "from ferjax.config import Config, TrainConfig\n"
+            "config = Config(train=TrainConfig(epohcs=3))",
             "did you mean epochs?",
         ),
         (

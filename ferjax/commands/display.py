@@ -14,12 +14,28 @@ from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
+<<<<<<< HEAD:ferjax/commands/display.py
 from ferjax.events import Event, LogLine, Message, Progress
 
 if TYPE_CHECKING:  # an evaluation of scores from elsewhere loads no training code
     from ferjax.ensemble.cost import Budget
+=======
+from ferjax.config import Config
+from ferjax.ensemble.cost import Budget
+from ferjax.events import Event, LogLine, Message, Progress
+>>>>>>> ensemble:ferjax/ensemble/display.py
 
-__all__ = ["Console", "budget_lines", "members_table", "progress", "sentence"]
+__all__ = [
+    "Console",
+    "budget_lines",
+    "members_table",
+    "progress",
+    "run_table",
+    "sentence",
+    "sparkline",
+]
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 # Names of files and messages hold square brackets, which are not meant as markup.
 _stderr = RichConsole(stderr=True, markup=False)
@@ -175,6 +191,43 @@ def members_table(
             *(cells[member] for cells in more.values()),
         )
     return table
+
+
+def run_table(lines: Sequence[dict], config: Config) -> RenderableType:
+    """The last line of a log as a table, with the curve of each member's loss."""
+    if not lines:
+        return "no line of the log yet"
+    last = {
+        "skipped": [0] * len(config.train.seeds),
+        "frozen": [False] * len(config.train.seeds),
+        **lines[-1],
+    }
+    curves = [
+        sparkline([line["loss"][k] for line in lines]) for k in range(len(config.train.seeds))
+    ]
+    return members_table(last, config.train.seeds, {"loss so far": curves})
+
+
+def sparkline(values: Sequence[float | None], width: int = 24) -> str:
+    """Numbers as a line of bars, low to high, thinned to a width; a blank where there is none.
+
+    >>> sparkline([3.0, 2.0, None, 1.0])
+    '█▅ ▁'
+    """
+    chosen = (
+        [values[round(i * (len(values) - 1) / max(width - 1, 1))] for i in range(width)]
+        if len(values) > width
+        else values
+    )
+    known = [value for value in chosen if value is not None]
+    if not known:
+        return " " * len(chosen)
+    low = min(known)
+    span = max(known) - min(known) or 1.0
+    return "".join(
+        " " if value is None else _BARS[round((value - low) / span * (len(_BARS) - 1))]
+        for value in chosen
+    )
 
 
 def sentence(line: dict, epochs: int) -> str:

@@ -4,13 +4,9 @@ import dataclasses
 import time
 from pathlib import Path
 
-from rich.console import RenderableType
 from tyro.conf import Positional
 
 from ferjax.commands.console import out
-from ferjax.config import Config
-
-_BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +24,7 @@ class Watch:
     def run(self) -> int:
         from rich.live import Live
 
+        from ferjax.commands.display import run_table, sentence
         from ferjax.ensemble.folder import RunFolder
         from ferjax.ensemble.log import read_log
 
@@ -36,12 +33,15 @@ class Watch:
         if self.follow and out.is_terminal:
             with Live(console=out, auto_refresh=False) as live:
                 while folder.in_use:
-                    live.update(view(read_log(folder.log), config), refresh=True)
+                    live.update(run_table(read_log(folder.log), config), refresh=True)
                     time.sleep(1)
-                live.update(view(read_log(folder.log), config), refresh=True)
+                live.update(run_table(read_log(folder.log), config), refresh=True)
         elif self.follow:
+<<<<<<< HEAD
             from ferjax.commands.display import sentence
 
+=======
+>>>>>>> ensemble
             seen = 0
             going = True
             while going:
@@ -53,7 +53,7 @@ class Watch:
                 if going:
                     time.sleep(1)
         else:
-            out.print(view(read_log(folder.log), config))
+            out.print(run_table(read_log(folder.log), config))
             out.print("in progress" if folder.in_use else "not running")
         if self.plot is not None:
             from ferjax.report.curves import training_curves
@@ -65,6 +65,7 @@ class Watch:
                 f"picture: {training_curves(lines, config.train.seeds, self.plot)}", highlight=False
             )
         return 0
+<<<<<<< HEAD
 
 
 def view(lines: list[dict], config: Config) -> RenderableType:
@@ -102,3 +103,5 @@ def curve(values: list[float | None], width: int = 24) -> str:
         " " if value is None else _BARS[round((value - low) / span * (len(_BARS) - 1))]
         for value in chosen
     )
+=======
+>>>>>>> ensemble

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import runpy
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ferjax.config._checks import build, nearest, require, require_known_choices
 from ferjax.config._model import ModelConfig
@@ -204,10 +204,8 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
-            require(
-                isinstance(part, field.type),
-                f"{field.name} must be a {field.type.__name__}, got {part!r}",
-            )  # type: ignore[arg-type, union-attr]
+            kind: Any = field.type
+            require(isinstance(part, kind), f"{field.name} must be a {kind.__name__}, got {part!r}")
 
     def to_json(self) -> str:
         """The configuration as indented JSON, the inverse of :meth:`from_json`."""

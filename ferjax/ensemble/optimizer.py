@@ -3,7 +3,7 @@
 The only file that knows Optax.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import optax
 
@@ -12,8 +12,8 @@ from ferjax.config import TrainConfig
 __all__ = ["Optimizer", "OptimizerState", "adamw", "apply_updates"]
 
 Params = Any
-Optimizer = optax.GradientTransformation
-OptimizerState = optax.OptState
+Optimizer: TypeAlias = optax.GradientTransformation
+OptimizerState: TypeAlias = optax.OptState
 apply_updates = optax.apply_updates
 
 

@@ -240,13 +240,10 @@ def _data(
             config, frozen, validated, mirrored=False, on_event=on_event
         )[:, 0]
     size = -(-config.evaluate.batch_size // layout.replicas) * layout.replicas
-    data = _Data(
-        stored=stored,
-        target=Target(train.q, train.votes.astype(np.int32)),
-        valid=inputs.batches(validated, size),
-        labels=valid.q.argmax(-1),
-    )
-    return parallel.replicate(layout, data)
+    labels = valid.q.argmax(-1)
+    target = Target._make((train.q, train.votes.astype(np.int32)))
+    batches = inputs.batches(validated, size)
+    return _Data(*parallel.replicate(layout, (stored, target, batches, labels)))
 
 
 @dataclasses.dataclass
