@@ -14,16 +14,11 @@ from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-<<<<<<< HEAD:ferjax/commands/display.py
+from ferjax.config import Config
 from ferjax.events import Event, LogLine, Message, Progress
 
 if TYPE_CHECKING:  # an evaluation of scores from elsewhere loads no training code
     from ferjax.ensemble.cost import Budget
-=======
-from ferjax.config import Config
-from ferjax.ensemble.cost import Budget
-from ferjax.events import Event, LogLine, Message, Progress
->>>>>>> ensemble:ferjax/ensemble/display.py
 
 __all__ = [
     "Console",

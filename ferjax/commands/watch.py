@@ -37,11 +37,6 @@ class Watch:
                     time.sleep(1)
                 live.update(run_table(read_log(folder.log), config), refresh=True)
         elif self.follow:
-<<<<<<< HEAD
-            from ferjax.commands.display import sentence
-
-=======
->>>>>>> ensemble
             seen = 0
             going = True
             while going:
@@ -65,43 +60,3 @@ class Watch:
                 f"picture: {training_curves(lines, config.train.seeds, self.plot)}", highlight=False
             )
         return 0
-<<<<<<< HEAD
-
-
-def view(lines: list[dict], config: Config) -> RenderableType:
-    """The last line of a log as a table, with the curve of each member's loss."""
-    from ferjax.commands.display import members_table
-
-    if not lines:
-        return "no line of the log yet"
-    last = {
-        "skipped": [0] * len(config.train.seeds),
-        "frozen": [False] * len(config.train.seeds),
-        **lines[-1],
-    }
-    curves = [curve([line["loss"][k] for line in lines]) for k in range(len(config.train.seeds))]
-    return members_table(last, config.train.seeds, {"loss so far": curves})
-
-
-def curve(values: list[float | None], width: int = 24) -> str:
-    """Numbers as a line of bars, low to high, thinned to a width; a blank where there is none.
-
-    >>> curve([3.0, 2.0, None, 1.0])
-    '█▅ ▁'
-    """
-    chosen = (
-        [values[round(i * (len(values) - 1) / max(width - 1, 1))] for i in range(width)]
-        if len(values) > width
-        else values
-    )
-    known = [value for value in chosen if value is not None]
-    if not known:
-        return " " * len(chosen)
-    low = min(known)
-    span = max(known) - min(known) or 1.0
-    return "".join(
-        " " if value is None else _BARS[round((value - low) / span * (len(_BARS) - 1))]
-        for value in chosen
-    )
-=======
->>>>>>> ensemble

@@ -138,7 +138,7 @@ def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -
     evaluated = None if run is None else run / "evaluation.json"
     figures = {}
     if evaluated is not None and evaluated.is_file():
-        figures = json.loads(evaluated.read_text()).get("classification", {})
+        figures = json.loads(evaluated.read_text()).get("quality", {})
     return {
         "run": None if run is None else run.resolve().name,
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -151,7 +151,7 @@ def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -
         "seeds": list(trained.config.train.seeds),
         "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy],
         "test": {
-            name: figures[name] for name in ("faces", "accuracy", "nll", "ece") if name in figures
+            name: figures[name] for name in ("items", "accuracy", "nll", "ece") if name in figures
         },
         "config": json.loads(trained.config.to_json()),
     }

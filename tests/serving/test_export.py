@@ -34,7 +34,7 @@ def test_the_file_says_where_it_comes_from(exported, evaluated, tiny, rules, liv
     assert made["seeds"] == [1, 2, 3] and made["platforms"] == ["cpu", "cuda"]
     assert made["versions"]["jax"] == jax.__version__
     assert made["config"] == json.loads(tiny.to_json())
-    figures = json.loads((evaluated / "evaluation.json").read_text())["classification"]
+    figures = json.loads((evaluated / "evaluation.json").read_text())["quality"]
     assert made["test"]["accuracy"] == figures["accuracy"] and len(made["valid_accuracy"]) == 3
     assert about["parity"]["largest_difference"] <= about["parity"]["tolerance"] == 1e-4
     assert about["parity"]["pictures"] == 16
