@@ -51,7 +51,7 @@ class Watch:
             out.print(run_table(read_log(folder.log), config))
             out.print("in progress" if folder.in_use else "not running")
         if self.plot is not None:
-            from ferjax.report.curves import training_curves
+            from ferjax.report.plots import training_curves
 
             lines = read_log(folder.log)
             if not lines:

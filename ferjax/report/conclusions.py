@@ -1,7 +1,7 @@
 """What the results say, in sentences that change with the numbers: good news, bad news, notes."""
 
+import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import Evaluation
@@ -13,7 +13,8 @@ NEAR = 0.05
 """Two rank correlations or areas closer than this are called "almost as good"."""
 
 
-class Conclusion(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Conclusion:
     """A sentence, and whether it is ``good``, ``bad`` or a ``note``."""
 
     tone: str
