@@ -16,6 +16,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 __all__ = [
@@ -155,7 +156,7 @@ def quantile_threshold(scores: ArrayLike, share: float) -> jax.Array:
     return jnp.sort(scores)[n - above - 1]
 
 
-def binomial_tail(errors: ArrayLike, accepted: ArrayLike, max_error: float) -> jax.Array:
+def binomial_tail(errors: ArrayLike, accepted: ArrayLike, max_error: ArrayLike) -> jax.Array:
     """The chance of so few errors if the error were above ``max_error``: an exact binomial tail.
 
     Args:
@@ -186,7 +187,7 @@ def learn_then_test(
     errors: ArrayLike,
     accepted: ArrayLike,
     *,
-    max_error: float,
+    max_error: ArrayLike,
     delta: float,
     first: ArrayLike = 0,
 ) -> jax.Array:
@@ -201,7 +202,7 @@ def learn_then_test(
     Args:
       errors: ``[..., T]`` wrong items among the accepted, along thresholds of rising leniency.
       accepted: ``[..., T]`` accepted items.
-      max_error: ε in (0, 1) (static).
+      max_error: ε in (0, 1); checked unless it is traced.
       delta: δ in (0, 1) (static).
       first: where each walk begins, scalar or ``[...]``; earlier thresholds are not certified.
 
@@ -265,8 +266,11 @@ def risk_controlling_index(losses: ArrayLike, max_error: float) -> jax.Array:
     return jnp.sum(jnp.cumprod(bound <= max_error)).astype(jnp.int32) - 1
 
 
-def _check_share(name: str, share: float) -> None:
-    if not 0 < share < 1:
+def _check_share(name: str, share: ArrayLike) -> None:
+    """Refuses a share outside (0, 1); one that is traced cannot be looked at."""
+    if isinstance(share, jax.core.Tracer):
+        return
+    if not 0 < float(np.asarray(share)) < 1:
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {share}")
 
 

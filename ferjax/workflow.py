@@ -76,9 +76,9 @@ def evaluate_run(
 
     run = Path(run)
     trained = load_run(run, on_event)
-    given = {"resamples": resamples, "corruptions": corruptions, "seed": seed}
-    given = {name: value for name, value in given.items() if value is not None}
-    settings = dataclasses.replace(trained.config.evaluate, **given)
+    settings = _replaced(
+        trained.config.evaluate, resamples=resamples, corruptions=corruptions, seed=seed
+    )
     data = trained.config.data
     if data_path is not None:
         data = dataclasses.replace(data, path=data_path)
@@ -147,9 +147,7 @@ def evaluate_predictions(
       FileNotFoundError: if a file is not there.
       ValueError: naming the file, if anything does not fit together.
     """
-    given = {"resamples": resamples, "seed": seed}
-    given = {name: value for name, value in given.items() if value is not None}
-    settings = dataclasses.replace(EvaluateConfig(), **given)
+    settings = _replaced(EvaluateConfig(), resamples=resamples, seed=seed)
     loaded = readers.load((Path(path) for path in predictions), votes)
     test = loaded.predictions["test"]
     if test.votes is None:
@@ -167,6 +165,11 @@ def evaluate_predictions(
         about={"data": _file_facts(loaded)},
         on_event=on_event,
     )
+
+
+def _replaced(settings: EvaluateConfig, **given: Any) -> EvaluateConfig:
+    """Settings with those fields replaced that were given."""
+    return dataclasses.replace(settings, **{n: v for n, v in given.items() if v is not None})
 
 
 def _evaluate(

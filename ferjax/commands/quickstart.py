@@ -46,7 +46,7 @@ class Quickstart:
         pictures = np.concatenate([data[name].images[:n] for name, n in counts.items()])
         decisions = Router(self.out, router="density")(pictures)
         sheet = plots.contact_sheet(
-            pictures,
+            list(pictures),
             [_caption(decision) for decision in decisions],
             self.out / "routed.png",
             colours=[decision.action for decision in decisions],

@@ -173,7 +173,7 @@ def _mean_item(parts: uncertainty.Decomposition, without_one: np.ndarray) -> dic
     """Bias-corrected uncertainties of the mean clean item, with standard errors over members."""
     table = {}
     for part in ("total", "aleatoric", "epistemic"):
-        found = _jackknife(getattr(parts, part)[0], without_one)
+        found = _jackknife(np.asarray(getattr(parts, part)[0]), without_one)
         table[part] = Jackknife(float(found.value.mean()), float(found.error.mean()))
     return table
 
@@ -220,7 +220,7 @@ def _forms(
         "variance_aleatoric": variance.aleatoric,
     }  # form -> [condition, item]
     if log_probs.shape[1] >= 3:
-        forms["jackknife_epistemic"] = _jackknife(parts.epistemic, without_one).value
+        forms["jackknife_epistemic"] = _jackknife(np.asarray(parts.epistemic), without_one).value
     weights = conditions.weights
     table = {}
     for name, (clean, *shifted) in forms.items():

@@ -12,6 +12,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ferjax import conformal, routing
 from ferjax.evaluation.conditions import Condition, Conditions
@@ -78,7 +79,7 @@ def choose_thresholds(
 
 @functools.partial(jax.jit, static_argnames=("delta", "first"))
 def _learn_then_test(
-    errors: np.ndarray, accepted: np.ndarray, levels: np.ndarray, *, delta: float, first: int
+    errors: ArrayLike, accepted: ArrayLike, levels: ArrayLike, *, delta: float, first: int
 ) -> jax.Array:
     """Which thresholds are certified at each error level, bool ``[level, T]``."""
 
@@ -87,7 +88,7 @@ def _learn_then_test(
             errors, accepted, max_error=max_error, delta=delta, first=first
         )
 
-    return jax.vmap(at)(levels)
+    return jax.vmap(at)(jnp.asarray(levels))
 
 
 def certified_defer_threshold(

@@ -7,6 +7,7 @@ weights. Undefined cases are NaN, never a silent 0 or 1; each docstring says whi
 """
 
 from ferjax.metrics._calibration import Bins, ece, reliability_bins
+from ferjax.metrics._kendall import kendall
 from ferjax.metrics._noise_ceiling import noise_ceiling
 from ferjax.metrics._prediction_quality import (
     accuracy,
@@ -16,14 +17,7 @@ from ferjax.metrics._prediction_quality import (
     nll,
     vote_accuracy,
 )
-from ferjax.metrics._ranking import (
-    aupr,
-    auroc,
-    auroc_between,
-    fpr_at_tpr,
-    kendall,
-    spearman,
-)
+from ferjax.metrics._ranking import aupr, auroc, auroc_between, fpr_at_tpr, spearman
 from ferjax.metrics._selective import (
     augrc,
     aurc,

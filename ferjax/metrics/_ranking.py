@@ -16,7 +16,7 @@ from ferjax.metrics._weighted_ranks import (
     weights_or_ones,
 )
 
-__all__ = ["aupr", "auroc", "auroc_between", "fpr_at_tpr", "kendall", "spearman"]
+__all__ = ["aupr", "auroc", "auroc_between", "fpr_at_tpr", "spearman"]
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -207,48 +207,3 @@ def spearman(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> ja
     rho = covariance / jnp.sqrt(var_x * var_y)
     rho = jnp.where((var_x > 0) & (var_y > 0), jnp.clip(rho, -1.0, 1.0), jnp.nan)
     return jnp.where(jnp.any(jnp.isnan(x)) | jnp.any(jnp.isnan(y)), jnp.nan, rho)
-
-
-def kendall(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
-    """Kendall's rank correlation τ_b, corrected for ties on either side.
-
-    Compares all pairs, 64 items at a time: O(N²) work, O(N) memory. Under a vmap over weights the
-    comparisons are made once and weighed by a matrix product.
-
-    Args:
-      x: ``[item]``, at least one.
-      y: ``[item]``.
-      weights: ``[item]`` >= 0, or None for one each.
-
-    Returns:
-      float32 scalar in [-1, 1]; NaN for a NaN input, if either side is constant, or if no item has
-      weight.
-
-    Raises:
-      ValueError: if the arrays are not ``[item]`` of one length.
-
-    References:
-      Kendall, The Treatment of Ties in Ranking Problems, 1945,
-      https://doi.org/10.1093/biomet/33.3.239.
-
-    >>> round(float(kendall(jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 3.0, 2.0]))), 4)
-    0.3333
-    """
-    x, y = check_same_length(x, y)
-    w = weights_or_ones(weights, x)
-    share = w / jnp.sum(w)
-
-    def concordance(i: jax.Array) -> jax.Array:
-        signs = jnp.sign(x[i] - x) * jnp.sign(y[i] - y)
-        return jnp.dot(signs, share, precision=jax.lax.Precision.HIGHEST)
-
-    def distinct(scores: jax.Array) -> jax.Array:
-        below, up_to = below_and_up_to(ties(scores), w)
-        return 1.0 - weighted_mean((up_to - below) / jnp.max(up_to), w)
-
-    agreeing = jnp.sum(share * jax.lax.map(concordance, jnp.arange(x.shape[0]), batch_size=64))
-    distinct_x = distinct(x)
-    distinct_y = distinct(y)
-    tau = agreeing / jnp.sqrt(distinct_x * distinct_y)
-    tau = jnp.where((distinct_x > 1e-6) & (distinct_y > 1e-6), tau, jnp.nan)
-    return jnp.where(jnp.any(jnp.isnan(x)) | jnp.any(jnp.isnan(y)), jnp.nan, tau)

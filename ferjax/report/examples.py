@@ -46,10 +46,10 @@ def examples(
     aleatoric = np.asarray(test.scores["aleatoric"])
     epistemic = np.asarray(test.scores["epistemic"])
     if thresholds is None:
-        limits = (np.quantile(aleatoric, 2 / 3), np.quantile(epistemic, 0.95))
+        limits = (float(np.quantile(aleatoric, 2 / 3)), float(np.quantile(epistemic, 0.95)))
     else:
         rule = thresholds.routers["uar"].rule
-        limits = (np.float64(rule.defer_above), np.float64(rule.reject_above))
+        limits = (float(rule.defer_above), float(rule.reject_above))
     unknown = epistemic > limits[1]
     ambiguous = (aleatoric > limits[0]) & ~unknown
     regions = {
@@ -61,7 +61,9 @@ def examples(
         chosen = np.flatnonzero(inside)
         chosen = chosen[np.argsort(order[chosen], kind="stable")[:COUNT]]
         if len(chosen):
-            shown = [_example(test, images["test"], row, conditions.classes) for row in chosen]
+            shown = [
+                _example(test, images["test"], row, conditions.classes) for row in chosen.tolist()
+            ]
             groups.append(ExampleGroup(title, shown))
     for c in conditions.ood:
         if c.name in images:

@@ -90,7 +90,8 @@ def curve_of(
 
     def passing(mass: jax.Array) -> jax.Array:
         running = jnp.concatenate([jnp.zeros(1), jnp.cumsum(mass)])
-        return running / running[-1]
+        # Divided by multiplying, the end may come out below 1: a compiler may do that.
+        return jnp.where(running == running[-1], 1.0, running / running[-1])
 
     return Curve(1.0 - passing(outside_mass), passing(mass))
 

@@ -16,6 +16,10 @@ ACTIONS = ("accept", "defer", "reject")
 """What :func:`decide` returns indices into."""
 
 
+Threshold = float | jax.Array | np.ndarray | np.floating
+"""A threshold: a number, or an array that broadcasts against the scores."""
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RouterRule:
@@ -28,9 +32,9 @@ class RouterRule:
     {'score': 'epistemic', 'above': 0.12}
     """
 
-    defer_above: ArrayLike
+    defer_above: Threshold
     """Threshold of the defer score, in its units (entropies: nats)."""
-    reject_above: ArrayLike
+    reject_above: Threshold
     """Threshold of the reject score, in its units."""
     defer: str = dataclasses.field(default="aleatoric", metadata={"static": True})
     """Name of the defer score."""
@@ -93,7 +97,7 @@ class RouterRule:
             ) from error
 
 
-def _finite_or_none(threshold: ArrayLike) -> float | None:
+def _finite_or_none(threshold: Threshold) -> float | None:
     if np.ndim(threshold) or not np.asarray(threshold) > -math.inf:
         raise ValueError(f"a threshold to be saved must be one number, got {threshold}")
     value = float(np.asarray(threshold))
