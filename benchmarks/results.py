@@ -43,7 +43,8 @@ class Results:
             f"\n## {name}\n\n{describe(self.machine)}"
             + ("  (--quick: sizes too small to conclude from)" if quick else "")
             + (
-                "\n\n--cpu: seconds are processor seconds, added up over threads; what two cores share counts twice"
+                "\n\n--cpu: seconds are processor seconds, added up over threads; what two cores "
+                "share counts twice"
                 if cpu
                 else ""
             )
@@ -147,7 +148,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-memory",
         action="store_true",
-        help="keep freed memory, as ferjax train and evaluate do (glibc); without it all run as the allocator is set up",
+        help="keep freed memory, as ferjax train and evaluate do (glibc); without it all run as "
+        "the allocator is set up",
     )
     parser.add_argument(
         "--out",

@@ -72,7 +72,8 @@ def interleave(
     """
     if not candidates or runs < 1:
         raise ValueError(
-            f"expected candidates and at least one run, got {len(candidates)} candidates and {runs} runs"
+            "expected candidates and at least one run, "
+            f"got {len(candidates)} candidates and {runs} runs"
         )
 
     def seconds(call: Call) -> float:
@@ -161,6 +162,7 @@ def describe(facts: Mapping[str, Any]) -> str:
     """:func:`machine` on one line."""
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     return (
-        f"{facts['devices']} × {facts['device']}, {facts['processor']}, {facts['cores']} cores, load {facts['load']}, "
+        f"{facts['devices']} × {facts['device']}, {facts['processor']}, {facts['cores']} cores, "
+        f"load {facts['load']}, "
         f"Python {facts['python']}, {versions}"
     )
