@@ -11,7 +11,7 @@ import pytest
 
 from ferjax import conformal
 
-ALPHAS = ("0.05", "0.1", "0.2", "0.25", "0.29", "0.3", "0.45", "0.01", "0.07")
+ALPHAS = ("0.05", "0.1", "0.2", "0.25", "0.29", "0.3", "0.45", "0.01", "0.13", "0.21")
 
 conformal_threshold = jax.jit(conformal.conformal_threshold, static_argnums=1)
 group_conformal_thresholds = jax.jit(conformal.group_conformal_thresholds, static_argnums=(2, 3))
@@ -32,13 +32,14 @@ def test_conformal_rank_is_exact(alpha):
 
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_rank_in_a_group_is_exact(alpha):
-    """Groups of every size up to 129 in one array, where (n + 1) alpha is whole and where not."""
-    groups = np.repeat(np.arange(1, 130), np.arange(1, 130))
-    scores = np.concatenate([np.arange(1.0, n + 1) for n in range(1, 130)])
-    got = group_conformal_thresholds(scores, groups, 130, float(alpha))
-    for n in range(1, 130):
+    """Also where (n + 1) alpha is whole, and float32 would take it for less (n = 299, 0.21)."""
+    sizes = [*range(1, 61), 99, 199, 299, 899]
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    scores = np.concatenate([np.arange(1.0, n + 1) for n in sizes])
+    got = group_conformal_thresholds(scores, groups, len(sizes), float(alpha))
+    for n, threshold in zip(sizes, got):
         rank = math.ceil((n + 1) * (1 - Fraction(alpha)))
-        assert float(got[n]) == (rank if rank <= n else math.inf), n
+        assert float(threshold) == (rank if rank <= n else math.inf), n
 
 
 @pytest.mark.parametrize("distinct", [None, 5])
@@ -82,8 +83,7 @@ def test_each_group_has_the_threshold_it_would_have_alone(rng, alpha):
 
 @pytest.mark.slow
 def test_ten_thousand_calibrations_reject_no_more_than_promised():
-    """Pooled, per group, and with one threshold for both groups, on tied scores whose groups differ
-    in level."""
+    """Pooled, per group, and with one threshold for both groups, whose tied scores differ."""
     trials = 10_000
     n = 60
     alpha = 0.1

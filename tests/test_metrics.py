@@ -168,6 +168,14 @@ def test_weights_are_repetition_and_zero_is_absence(tied, weights):
         close(jitted[name](x, labels, weights), expected, 2e-6)
 
 
+def test_an_item_left_out_may_have_any_loss(tied, weights):
+    x, _, labels = tied
+    left_out = weights == 0
+    for name in ("aurc", "augrc", "risk_at_coverage"):
+        broken = jnp.where(left_out, jnp.nan, labels)
+        close(jitted[name](x, broken, weights), jitted[name](x, labels, weights))
+
+
 def test_scaling_weights_changes_nothing(tied, weights):
     x, y, labels = tied
     quarter = weights * 0.25

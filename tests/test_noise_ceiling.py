@@ -26,6 +26,28 @@ def test_ceiling_is_what_a_second_crowd_reaches(rng):
     assert abs(ceiling(votes) - reached) < 0.05
 
 
+def test_ceiling_is_that_of_split_halves_in_plain_numpy(rng):
+    votes = rng.multinomial(10, rng.dirichlet(np.full(8, 0.3), 1500))
+
+    def disagreement(counts):
+        return 1 - counts.max(1) / counts.sum(1)
+
+    correlations = []
+    for _ in range(20):
+        half = np.stack([rng.multivariate_hypergeometric(row, 5) for row in votes])
+        split = scipy.stats.spearmanr(disagreement(half), disagreement(votes - half))
+        correlations.append(split.statistic)
+    reliability = np.mean(correlations)
+    expected = np.sqrt(2 * reliability / (1 + reliability))
+    assert ceiling(votes) == pytest.approx(expected, abs=0.01)
+
+
+def test_four_votes_are_split_into_two_and_two(rng):
+    """Three and one would leave a half that never disagrees, and no ceiling."""
+    votes = rng.multinomial(4, rng.dirichlet(np.full(8, 0.3), 1500))
+    assert np.isfinite(ceiling(votes))
+
+
 def test_ceiling_of_unanimous_votes_is_undefined():
     assert np.isnan(ceiling(10 * np.eye(8, dtype=int)[np.arange(1500) % 8]))
 

@@ -148,3 +148,6 @@ def test_certainty_falls_into_the_last_bin_and_empty_bins_are_undefined():
     np.testing.assert_allclose(bins.share, [1 / 3, 0, 0, 2 / 3], rtol=1e-6)
     np.testing.assert_array_equal(np.isnan(bins.confidence), [False, True, True, False])
     assert float(bins.correct[-1]) == 0.5
+    # An inner edge belongs to the bin below it.
+    bins = reliability_bins(jnp.array([0.25, 0.5, 0.75]), jnp.array([0, 1, 0]), bins=4)
+    np.testing.assert_allclose(bins.share, [1 / 3, 1 / 3, 1 / 3, 0], rtol=1e-6)
