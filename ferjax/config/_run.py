@@ -193,8 +193,7 @@ class EvaluateConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """One run. ``Config()`` is the embedded default: synthetic faces, five tiny ViTs, minutes on
-    two CPU cores."""
+    """One run; ``Config()`` is five tiny ViTs on synthetic faces, minutes on two CPU cores."""
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
@@ -205,9 +204,7 @@ class Config:
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
             kind: Any = field.type
-            require(
-                isinstance(part, kind), f"{field.name} must be a {kind.__name__}, got {part!r}"
-            )
+            require(isinstance(part, kind), f"{field.name} must be a {kind.__name__}, got {part!r}")
 
     def to_json(self) -> str:
         """The configuration as indented JSON, the inverse of :meth:`from_json`."""
