@@ -1,5 +1,4 @@
-"""Members spread over every device, in bfloat16: K = 5 DINOv2 B/14 at 224 pixels, the paper's
-configuration.
+"""The paper's K = 5 DINOv2 B/14 at 224 pixels, in bfloat16, spread over every device.
 
     python -m benchmarks.devices [--quick] [--out FOLDER]
 

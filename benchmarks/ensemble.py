@@ -48,8 +48,7 @@ MATMUL = "matmul"
 
 
 class Case(NamedTuple):
-    """A model, faces per member and step (training), faces per call (inference), and the numbers of
-    members to try."""
+    """A model, faces per training step and per inference call, and numbers of members to try."""
 
     name: str
     model: ModelConfig
@@ -59,8 +58,7 @@ class Case(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """Calls by name, what compiling the stacked one took and reserves, and the FLOPs of one
-    call."""
+    """Calls by name, what compiling the stacked one took and reserves, and one call's FLOPs."""
 
     calls: dict[str, Callable[[], Any]]
     compile_seconds: float
@@ -260,8 +258,7 @@ def missing() -> list[str]:
 
 
 def needed_bytes(case: Case, count: int) -> float:
-    """About what all candidates hold at once: state stacked and one by one, in JAX and in
-    PyTorch."""
+    """About what all candidates hold at once: state stacked and one by one, twice (PyTorch)."""
     layout = parallel.lay_out(count, jax.devices()[:1])
     estimate = cost.estimate(settings(case, count), SPEC, layout, train_faces=FACES, valid_faces=1)
     return 4 * estimate.state_bytes + 2 * estimate.activation_bytes

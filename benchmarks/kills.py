@@ -1,7 +1,6 @@
-"""SIGKILL at random moments of one training run, each followed by ``--resume``, against the run
-nobody disturbed.
+"""SIGKILL at random moments of a training run, resumed each time, against an undisturbed one.
 
-    python -m benchmarks.kills [--lives 25] [--folder DIR]
+    python -m benchmarks.kills [--kills 25] [--folder DIR]
 
 Prints where every kill hit (before the first step, between checkpoints, or while one was being
 written) and whether the final state, every array of it, and the log but for its clock are identical
@@ -46,8 +45,7 @@ def _train(words: list[str]) -> None:
 
 
 def _start(config: Path, folder: Path, *more: str) -> multiprocessing.Process:
-    """A process of its own, which a server that has done the imports forks off; compilations are
-    kept on disk."""
+    """Starts a process, forked by a server that has done the imports; compilations are cached."""
     process = multiprocessing.get_context("forkserver").Process(
         target=_train, args=([str(config), "--out", str(folder), *more],)
     )
@@ -64,11 +62,14 @@ def _newest(folder: Path) -> int:
     return max(checkpoint.steps(folder / "checkpoints"), default=0)
 
 
-def live_and_die(
+def resume_and_kill(
     config: Path, folder: Path, dice: random.Random, startup: float
 ) -> tuple[str, float] | None:
-    """One life: resume, and be killed. None if it finished first, else where the kill hit and how
-    long a life's start took."""
+    """Resumes the run and kills it at a random moment.
+
+    Returns:
+      where the kill hit and how many seconds the start took; None if the run finished first.
+    """
     before = _newest(folder)
     began = time.monotonic()
     run = _start(config, folder, *(["--resume"] if folder.exists() else []))
@@ -86,7 +87,7 @@ def live_and_die(
     if _status(run) == 0:
         return None
     if run.exitcode != -signal.SIGKILL:
-        raise SystemExit(f"a life ended by itself, with {run.exitcode}")
+        raise SystemExit(f"a run ended by itself, with {run.exitcode}")
     writing = (
         any("tmp" in path.name for path in (folder / "checkpoints").iterdir())
         if (folder / "checkpoints").is_dir()
@@ -125,7 +126,7 @@ def main(argv: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--lives", type=int, default=25)
+    parser.add_argument("--kills", type=int, default=25)
     parser.add_argument(
         "--folder",
         type=Path,
@@ -148,15 +149,15 @@ def main(argv: Sequence[str] = ()) -> None:
         raise SystemExit("the undisturbed run failed")
     startup = time.monotonic() - began
     hits: dict[str, int] = {}
-    for life in range(1, given.lives + 1):
-        died = live_and_die(config, base / "killed", dice, startup)
+    for kill in range(1, given.kills + 1):
+        died = resume_and_kill(config, base / "killed", dice, startup)
         if died is None:
-            print(f"finished before kill {life}; the run is too short for so many")
+            print(f"finished before kill {kill}; the run is too short for so many")
             break
         where, startup = died
         hits[where] = hits.get(where, 0) + 1
         print(
-            f"kill {life}: {where}; newest checkpoint: step {_newest(base / 'killed')}", flush=True
+            f"kill {kill}: {where}; newest checkpoint: step {_newest(base / 'killed')}", flush=True
         )
     if _status(_start(config, base / "killed", "--resume")) != 0:
         raise SystemExit("the last resumed run failed")

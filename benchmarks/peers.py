@@ -1,5 +1,4 @@
-"""The same ensembles in PyTorch: what people would use otherwise, with the same shapes and the same
-work per step.
+"""The same ensembles in PyTorch, with the same shapes and the same work per step.
 
 The network carries the parameter names of ``ferjax.models.vit``, so that parameters move over
 mechanically and both sides can be held to the same log-probabilities. Every step draws a batch of
@@ -110,8 +109,7 @@ class Block(nn.Module):
 
 
 class Vit(nn.Module):
-    """The part of the network that a member trains: images or cached tokens in, log-probabilities
-    out.
+    """What a member trains: images or cached tokens in, log-probabilities out.
 
     Args:
       c: the architecture.

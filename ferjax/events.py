@@ -1,4 +1,4 @@
-"""What long work says while it runs: typed events, given to one callable.
+"""Events of long work: typed, handed to one callable while it runs.
 
 Nothing in this package prints. Every function that takes long takes ``on_event``, a callable of one
 event, and is silent without one. :class:`ferjax.commands.display.Console` shows events in a
@@ -32,8 +32,7 @@ class Progress(NamedTuple):
 
 
 class LogLine(NamedTuple):
-    """A line of metrics.jsonl as it was written, see :mod:`ferjax.ensemble.log`; the seeds of the
-    members, and the epochs of the run."""
+    """A line of metrics.jsonl, see :mod:`ferjax.ensemble.log`; seeds and epochs of the run."""
 
     figures: dict
     seeds: tuple[int, ...]
@@ -45,5 +44,5 @@ OnEvent = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Takes an event and says nothing: what ``on_event`` is by default."""
+    """Ignores an event: what ``on_event`` is by default."""
     del event

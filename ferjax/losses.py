@@ -1,5 +1,4 @@
-"""Losses of predictions against votes: log-probabilities and vote distributions in, nats per item
-out.
+"""Losses: log-probabilities and vote distributions in, nats per item out.
 
 Axis legend: ``[item, class]`` log-probabilities and vote distributions, ``[item]`` losses. Every
 function is pure, un-jitted and differentiable, is computed in float32 or better, and takes the

@@ -11,8 +11,7 @@ from ferjax.commands.console import err, out
 
 @dataclasses.dataclass(frozen=True)
 class MembersList:
-    """List the members of a run: seed, best valid accuracy, steps skipped, and whether any is
-    frozen."""
+    """List the members of a run: seed, best valid accuracy, steps skipped, whether frozen."""
 
     run_folder: Positional[Path]
     """Folder of a run, finished or not."""
@@ -60,8 +59,7 @@ class MembersSelect:
 
 @dataclasses.dataclass(frozen=True)
 class MembersMerge:
-    """Write the members of several runs as one run. They must agree in everything but their
-    seeds."""
+    """Write the members of several runs, which differ by their seeds alone, as one run."""
 
     run_folders: Positional[tuple[Path, ...]]
     """Folders of runs, equally far."""

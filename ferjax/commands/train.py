@@ -14,15 +14,13 @@ from ferjax.config import Config
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train an ensemble: ferjax train CONFIG --out RUN, with any field of the configuration
-    overridden.
+    """Train an ensemble: ferjax train CONFIG --out RUN.
 
-    CONFIG comes first and is a Python file that defines `config = Config(...)` (see configs/) or a
-    run's config.json. Example: ferjax train configs/ferplus_scratch.py --out runs/a --data.path
-    data/ferplus --train.epochs 4
+    Any field of the configuration can be overridden. CONFIG comes first and is a Python file that
+    defines `config = Config(...)` (see configs/) or a run's config.json. Example: ferjax train
+    configs/ferplus_scratch.py --out runs/a --data.path data/ferplus --train.epochs 4
 
-    It may be killed at any moment: the same command with --resume goes on as if nothing had
-    happened. SIGTERM saves and exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C
+    It may be killed at any moment: the same command with --resume continues, with the same result. SIGTERM saves and exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C
     stops at once. `ferjax watch RUN` shows how it is going.
 
     On many hosts start the same command everywhere, with one --out on a file system they share:

@@ -11,8 +11,7 @@ from ferjax.commands.console import out
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """Show a run in progress or a finished one: every member's last figures and the curve of its
-    loss."""
+    """Show a run, in progress or finished: every member's last figures and curve of its loss."""
 
     run_folder: Positional[Path]
     """Folder of a run."""

@@ -10,8 +10,7 @@ from ferjax.commands.console import out
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """Say what a weights file or folder holds: naming, size, patches, registers, position grid,
-    head."""
+    """Describe a weights file or folder: naming, size, patches, registers, positions, head."""
 
     source: Positional[str]
     """A .safetensors file, a folder (sharded or not), a .pth file, or a hub name."""
@@ -40,8 +39,10 @@ class WeightsInfo:
 
 @dataclasses.dataclass(frozen=True)
 class WeightsExport:
-    """Write one member of a run as a Hugging Face folder that
-    Dinov2ForImageClassification.from_pretrained opens."""
+    """Write one member of a run as a folder that Hugging Face's from_pretrained opens.
+
+    It is a Dinov2ForImageClassification, or Dinov2WithRegistersForImageClassification.
+    """
 
     run_folder: Positional[Path]
     """Folder of a trained run."""

@@ -193,8 +193,7 @@ class EvaluateConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """One run. ``Config()`` is the embedded default: synthetic faces, five tiny ViTs, minutes on
-    two CPU cores."""
+    """One run; ``Config()`` is five tiny ViTs on synthetic faces, minutes on two CPU cores."""
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)

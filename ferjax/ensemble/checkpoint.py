@@ -47,8 +47,7 @@ def size(state: Any) -> int:
 
 
 def _sum(tree: Tree) -> Any:
-    """A checksum of every member, ``[M]`` uint32, of jax or of numpy arrays: 32-bit words added up,
-    in whatever order."""
+    """A checksum of every member, uint32 ``[M]``: the sum of its 32-bit words, of jax or numpy."""
     total: Any = 0
     for leaf in jax.tree.leaves(tree):
         words = leaf.view(np.uint32) if leaf.dtype.itemsize == 4 else leaf.astype(np.uint32)
@@ -63,8 +62,10 @@ def checksums(parts: dict[str, Tree]) -> dict[str, jax.Array]:
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run, by step. In several processes all of them call, and each
-    writes what it holds."""
+    """Writes the checkpoints of one run, by step.
+
+    With several processes all of them call, and each writes what it holds.
+    """
 
     def __init__(self, folder: Path, keep: int = 2):
         self.folder = folder.absolute()
@@ -143,8 +144,8 @@ def _cause(error: BaseException) -> str:
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps of the finished checkpoints, oldest first; a half-written one still has its temporary
-    name."""
+    """Steps of the finished checkpoints, oldest first."""
+    # A half-written one still has its temporary name.
     return (
         sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
         if folder.is_dir()
@@ -178,8 +179,7 @@ def _host(leaf: Any) -> ocp.RestoreArgs:
 
 
 def _read_step(folder: Path, step: int, wanted: Mapping[str, Tree] | None) -> dict[str, Tree]:
-    """The wanted parts (all by default), each as its tree says, or as it is stored where that is
-    None."""
+    """The wanted parts (all by default), structured as their trees, or as stored where None."""
     item = folder.absolute() / str(step) / _ITEM
     stored = _structure(item)
     names = {name: _OLD_PARTS.get(name, name) for name in stored}

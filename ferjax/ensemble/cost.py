@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from ferjax.config import Config, ModelConfig
 from ferjax.ensemble import parallel
-from ferjax.ensemble.methods import METHODS
+from ferjax.ensemble.methods import method_of
 from ferjax.faces.dataset import DataSpec
 from ferjax.models import vit
 
@@ -15,8 +15,11 @@ __all__ = ["Budget", "block_flops", "estimate"]
 
 
 class Budget(NamedTuple):
-    """Counts are exact; FLOPs are those of the matrix products of the blocks and the patch
-    embedding, per face and member; memory is an estimate, bytes."""
+    """What a run takes.
+
+    Parameters are exact. FLOPs are those of the matrix products of blocks and patch embedding, per
+    face and member. Memory is an estimate, bytes.
+    """
 
     member_parameters: int
     trunk_parameters: int
@@ -38,8 +41,10 @@ def _parameters(model: vit.Model) -> int:
 
 
 def block_flops(config: ModelConfig) -> float:
-    """FLOPs of the matrix products of one block for one face, forward; a product of ``[n, k]`` and
-    ``[k, m]`` is 2 n k m."""
+    """FLOPs of one block's matrix products for one face, forward.
+
+    A product of ``[n, k]`` and ``[k, m]`` is 2 n k m.
+    """
     tokens, dim = vit.tokens_shape(config)
     layers = 3 if config.mlp == "swiglu" else 2
     weights = 4 * dim * dim + layers * dim * config.mlp_width  # qkv and out, MLP
@@ -78,9 +83,7 @@ def estimate(
     frozen = first * block_flops(m) + (embed if trunk else 0)
     # Forward, gradients of activations, gradients of weights; a recomputed forward with remat.
     train = trained * (4 if m.remat else 3)
-    member = _parameters(
-        vit.members_model(m, len(spec.classes), METHODS[config.train.method].extra)
-    )
+    member = _parameters(vit.members_model(m, len(spec.classes), method_of(c).extra))
     shared = _parameters(trunk) if trunk else 0
     item = jnp.dtype(m.dtype).itemsize
     if trunk:

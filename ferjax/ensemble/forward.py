@@ -1,4 +1,4 @@
-"""One member's forward pass as prediction needs it: what it says, and its features on the way."""
+"""One member's forward pass for prediction: log-probabilities, scores and features."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ferjax.config import ModelConfig
-from ferjax.ensemble.methods import Method, passes_of
+from ferjax.ensemble.methods import Method, read_passes
 from ferjax.models import vit
 
 __all__ = ["Features", "Forward", "ForwardOutputs", "density_blocks", "make_forward"]
@@ -74,10 +74,10 @@ def make_forward(config: ModelConfig, num_classes: int, method: Method) -> Forwa
             inputs, shared = trunk(trunk_params, inputs)
         output, own = member(params, inputs)
 
-        def ask(key: jax.Array | None) -> vit.Output:
+        def one_pass(key: jax.Array | None) -> vit.Output:
             return output if key is None else random.apply(params, inputs, key)
 
-        reading = passes_of(method, ask, key)
+        reading = read_passes(method, one_pass, key)
         energy = -jax.nn.logsumexp(output.logits, axis=-1)
         return ForwardOutputs(
             reading.log_probs,

@@ -1,5 +1,4 @@
-"""From stored faces to network input: drawn, mirrored, resized, normalised, in batches of one
-shape.
+"""From stored faces to network input: drawn, mirrored, resized, normalised.
 
 What a member's network takes are normalised pictures where every block is trained, and the tokens
 of the frozen trunk, computed once before training, where one is shared. :func:`drawing` and
@@ -44,16 +43,14 @@ def drawing(config: ModelConfig) -> Draw:
 
 
 def prepared(config: ModelConfig) -> Callable[[jax.Array], jax.Array]:
-    """How a batch becomes network input where nothing is drawn: stored faces, or tokens as they
-    are."""
+    """How a batch becomes network input where nothing is drawn: of stored faces, or of tokens."""
     if config.trainable_blocks is None:
         return lambda batch: network_input(batch, config.image_size)
     return lambda batch: batch
 
 
 def batches(array: np.ndarray, size: int) -> np.ndarray:
-    """``[face, ...]`` to ``[batch, size, ...]``; the last batch is filled up with repeats, so that
-    no shape is new."""
+    """``[face, ...]`` to ``[batch, size, ...]``; repeats fill the last batch."""
     count = -(-len(array) // size)
     rows = np.arange(count * size) % len(array)
     return np.take(array, rows, axis=0).reshape(count, size, *array.shape[1:])

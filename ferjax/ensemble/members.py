@@ -114,8 +114,10 @@ def epoch_order(key: jax.Array, epoch: jax.Array, *, faces: int, batch_size: int
 
 
 def begins_interval(step: Any, steps: int, lines: int) -> Any:
-    """Whether a step is the first of an interval of the log, where an epoch of ``steps`` has
-    ``lines`` as even as can be."""
+    """Whether a step is the first of an interval of the log.
+
+    An epoch of ``steps`` has ``lines`` intervals, as even as can be.
+    """
     position = step % steps
     return position * lines // steps != (position - 1) * lines // steps
 

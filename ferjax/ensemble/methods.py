@@ -1,9 +1,9 @@
-"""Methods: what a network is trained towards, and how what it says is read.
+"""Methods: the loss that members are trained with, and the reading of their outputs.
 
-A :class:`Method` is the columns of its head, a loss, a reading of the head's outputs, and how often
-it is asked. All of it is written for one member and a batch, pure, and mapped over members like
-everything else; the trainer and the predictions know methods through :data:`METHODS` alone, so that
-a new one is an entry of this table and a loss in :mod:`ferjax.losses`.
+A :class:`Method` is a loss, a reading, the width of the head, and a number of passes. All of it is
+pure, written for one member and a batch, and mapped over members like everything else. Training and
+prediction know methods through :func:`method_of` alone: a new one is an entry of :data:`METHODS`,
+and what is closed-form in its loss a function of :mod:`ferjax.losses`.
 
 Axis legend: ``face`` rows of a batch, ``class`` last.
 """
@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 
 from ferjax import losses
+from ferjax.config import TrainConfig
 from ferjax.models.vit import Output
 
-__all__ = ["METHODS", "Apply", "Batch", "Method", "Reading", "Target", "passes_of"]
+__all__ = ["METHODS", "Apply", "Batch", "Method", "Reading", "Target", "method_of", "read_passes"]
 
 Params = Any
 Apply = Callable[[Params, jax.Array, jax.Array | None], Output]
@@ -25,8 +26,10 @@ Apply = Callable[[Params, jax.Array, jax.Array | None], Output]
 
 
 class Target(NamedTuple):
-    """What faces are trained towards, ``[face, ...]``; lies on the device whole, and a step takes
-    the rows of its batch."""
+    """What faces are trained towards, ``[face, ...]``.
+
+    Lies on the device whole; a step takes the rows of its batch.
+    """
 
     q: jax.Array
     """The distribution that the label filter made of the votes, float32 ``[face, class]``."""
@@ -64,8 +67,8 @@ class Method(NamedTuple):
     extra: int = 0
     """Outputs of the network beside its classes, see :func:`ferjax.models.vit.vit`."""
     passes: int = 1
-    """How often a member is asked about a face. More than once only where its answer is random:
-    then every pass has a key of its own, and counts as a member in the predictions."""
+    """Forward passes of a member at prediction. With more than one, what is random in the network
+    is on and every pass has a key of its own; each then counts as a member in the predictions."""
 
 
 def softmax(output: Output) -> Reading:
@@ -94,20 +97,28 @@ METHODS: dict[str, Method] = {
 """Methods by ``train.method``."""
 
 
-def passes_of(method: Method, ask: Callable[[jax.Array | None], Output], key: jax.Array) -> Reading:
+def method_of(config: TrainConfig) -> Method:
+    """The method that a run is trained with and read by."""
+    return METHODS[config.method]
+
+
+def read_passes(
+    method: Method, forward: Callable[[jax.Array | None], Output], key: jax.Array
+) -> Reading:
     """All passes of a member over a batch.
 
     Args:
-      method: how it is read.
-      ask: the member's answer to the batch, given what is random in it; None for nothing.
+      method: how outputs are read.
+      forward: the member's output for the batch, given a key for what is random in the network, or
+        None for nothing random.
       key: the member's own, for its passes.
 
     Returns:
       Log-probabilities ``[pass, face, class]``, and scores ``[face]``: means over the passes.
     """
     if method.passes == 1:
-        reading = method.read(ask(None))
+        reading = method.read(forward(None))
         return reading._replace(log_probs=reading.log_probs[None])
     keys = jax.random.split(key, method.passes)
-    readings = jax.lax.map(lambda one: method.read(ask(one)), keys)
+    readings = jax.lax.map(lambda one: method.read(forward(one)), keys)
     return readings._replace(scores=jax.tree.map(lambda s: jnp.mean(s, axis=0), readings.scores))

@@ -18,8 +18,7 @@ apply_updates = optax.apply_updates
 
 
 def _layer(name: str, depth: int) -> int:
-    """How far below the head a top-level part of the network lies: head and final norm 0, embedding
-    depth + 1."""
+    """How far below the head a part of the network lies: head and norm 0, embedding depth + 1."""
     if name.startswith("block_"):
         return depth - int(name.removeprefix("block_"))
     return depth + 1 if name == "embed" else 0

@@ -20,7 +20,7 @@ from ferjax.ensemble.conditions import plan
 from ferjax.ensemble.densities import Densities, Head
 from ferjax.ensemble.forward import Features, ForwardOutputs, make_forward
 from ferjax.ensemble.inputs import batches
-from ferjax.ensemble.methods import METHODS
+from ferjax.ensemble.methods import method_of
 from ferjax.ensemble.trained import Trained, load_run, member_params
 from ferjax.events import OnEvent, Progress, silent
 from ferjax.faces.dataset import Dataset, Faces
@@ -57,7 +57,7 @@ def _forward(
     ``(member, trunk_params, images, ids, severity)``; pictures ``[face, S, S, 3]`` in [0, 1].
     """
     config = trained.config
-    method = METHODS[config.train.method]
+    method = method_of(config.train)
     forward = make_forward(config.model, len(trained.spec.classes), method)
 
     def run(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ferjax.config import Config
 from ferjax.ensemble import inputs, members, optimizer, parallel
-from ferjax.ensemble.methods import METHODS
+from ferjax.ensemble.methods import method_of
 from ferjax.models import vit
 
 __all__ = ["Programs", "compile_programs", "lines_per_epoch", "stacked_state"]
@@ -30,13 +30,12 @@ class Programs(NamedTuple):
 
 
 def lines_per_epoch(log_every: int, steps: int) -> int:
-    """Lines of the log in an epoch of so many steps, where one is wanted about every
-    ``log_every``."""
+    """Lines of the log in an epoch of so many steps, one about every ``log_every``."""
     return min(steps, max(1, round(steps / log_every)))
 
 
 def _member_init(config: Config, num_classes: int, steps: int) -> Callable:
-    model = vit.members_model(config.model, num_classes, METHODS[config.train.method].extra)
+    model = vit.members_model(config.model, num_classes, method_of(config.train).extra)
     optimise = optimizer.adamw(config.train, steps, config.model.depth)
     return lambda seed, start: members.init(model, optimise, seed, start)
 
@@ -62,7 +61,7 @@ def compile_programs(
     """
     c = config.train
     steps = faces // c.batch_size
-    method = METHODS[c.method]
+    method = method_of(c)
     model = vit.members_model(config.model, num_classes, method.extra)
     prepare = inputs.prepared(config.model)
 

@@ -10,8 +10,10 @@ __all__ = ["write", "writer"]
 
 
 def writer(folder: Path, step: int) -> Any:
-    """A writer that goes on after a step (later events are hidden), or None without
-    ``tensorboardX``."""
+    """A writer that goes on after a step, or None without ``tensorboardX``.
+
+    Later events that are there already are hidden.
+    """
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
@@ -20,8 +22,7 @@ def writer(folder: Path, step: int) -> Any:
 
 
 def write(events: Any, line: dict) -> None:
-    """Writes one line of the log: a scalar per figure and, where members have their own, per
-    member."""
+    """Writes one line of the log: a scalar per figure, or per figure and member."""
     for name, value in line.items():
         if name in ("epoch", "step") or value is None:
             continue

@@ -1,4 +1,4 @@
-"""Position embeddings at another resolution: four published rules, each as an explicit matrix.
+"""Position embeddings at another resolution: three published rules, each as an explicit matrix.
 
 DINOv2 checkpoints hold a 37 × 37 grid of positions (518 pixels). Every code base resizes it
 differently, and none of them is what ``jax.image.resize`` does (a = -0.5, antialias by default); on

@@ -1,4 +1,4 @@
-"""Somebody's state dictionary to parameters and back: renaming, checked name by name.
+"""Published state dictionaries to parameters and back: renaming, checked name by name.
 
 A *state* is a flat dictionary name -> array as PyTorch stores it (linear weights ``[out, in]``,
 patch kernel ``[dim, 3, P, P]``); *params* is the tree of :mod:`ferjax.models.vit`.

@@ -36,8 +36,7 @@ def estimated(model, **train):
     ],
 )
 def test_flops_are_counted_by_hand(changes, forward, trained):
-    """A step costs the forward pass and twice that for the two gradients; a recomputed forward
-    pass once more."""
+    """A step is the forward pass and two gradients of its cost, and with remat one pass more."""
     model = dataclasses.replace(MODEL, **changes)
     budget = estimated(model)
     assert budget.forward_flops == forward

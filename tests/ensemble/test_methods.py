@@ -130,14 +130,14 @@ def test_passes_of_a_random_network_are_asked_with_keys_of_their_own(target):
         passes=3,
     )
 
-    def ask(key):
+    def forward(key):
         return Output(jax.random.normal(key, (1, CLASSES)) + jnp.zeros((FACES, 1)), None)
 
-    reading = jax.jit(lambda key: methods.passes_of(method, ask, key))(jax.random.key(5))
+    reading = jax.jit(lambda key: methods.read_passes(method, forward, key))(jax.random.key(5))
     chex.assert_shape(reading.log_probs, (3, FACES, CLASSES))
     assert len(np.unique(reading.log_probs[:, 0, 0])) == 3
     np.testing.assert_allclose(reading.scores["first"], reading.log_probs[:, :, 0].mean(0))
-    again = methods.passes_of(method, ask, jax.random.key(5))
+    again = methods.read_passes(method, forward, jax.random.key(5))
     chex.assert_trees_all_close(reading, again, atol=1e-6)
-    other = methods.passes_of(method, ask, jax.random.key(6))
+    other = methods.read_passes(method, forward, jax.random.key(6))
     assert (np.asarray(other.log_probs) != np.asarray(reading.log_probs)).any()

@@ -125,18 +125,22 @@ def few(tiny_faces):
 
 
 @pytest.fixture
-def predictions_made(monkeypatch):
-    """A list that grows by one with every condition that is predicted, not read."""
-    calls = []
-    monkeypatch.setattr(
-        prediction,
-        "predict",
-        lambda *given, original=prediction.predict: calls.append(1) or original(*given),
-    )
-    return calls
+def predictions_made(trained, monkeypatch):
+    """Fakes that compute nothing; a list of how many faces were predicted, call by call."""
+    made = []
+
+    def predict(run, images, *_):
+        made.append(len(images))
+        shape = (len(trained.best_accuracy), len(images), 8)
+        return np.full(shape, -np.log(8), np.float32), {}
+
+    monkeypatch.setattr(prediction, "predict", predict)
+    monkeypatch.setattr(prediction, "predictor", lambda *_, **__: None)
+    monkeypatch.setattr(prediction, "fit_densities", lambda *_: (trained.densities, None))
+    return made
 
 
-def test_an_interrupted_evaluation_goes_on_where_it_was(trained, few, tmp_path, predictions_made):
+def test_an_interrupted_evaluation_goes_on_where_it_was(trained, few, tmp_path, monkeypatch):
     short = with_evaluation(trained, corruptions=("gnoise",), severities=(5,))
     events = []
     first = {
@@ -147,12 +151,17 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(trained, few, tmp_path, 
     assert [event.note for event in progress] == list(first)
     np.testing.assert_allclose([event.done for event in progress], np.arange(1, 6) / 5)
     assert any(event.task.startswith("densities of ") for event in events)
-    predictions_made.clear()
+    calls = []
+    monkeypatch.setattr(
+        prediction,
+        "predict",
+        lambda *given, original=prediction.predict: calls.append(1) or original(*given),
+    )
     (tmp_path / "predictions" / "gnoise_5.npz").unlink()
     again = {
         p.condition: p for p in prediction.predict_conditions(short, few, tmp_path / "predictions")
     }
-    assert len(predictions_made) == 1
+    assert len(calls) == 1
     for name, p in first.items():
         np.testing.assert_allclose(again[name].log_probs, p.log_probs, atol=1e-6)
 

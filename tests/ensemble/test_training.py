@@ -129,8 +129,7 @@ def test_events_tell_every_step_and_every_line(counted):
 def test_a_preempted_run_whose_newest_checkpoint_is_damaged_ends_as_the_uninterrupted_one(
     counted, tiny_faces, tmp_path
 ):
-    """Stopped in the middle of an epoch and of an interval of the log, with open sums; the newest
-    checkpoint is torn."""
+    """Stopped in the middle of an epoch and of an interval; the newest checkpoint is torn."""
     config, run, *_ = counted
     folder = tmp_path / "run"
     hold = Log.hold
@@ -161,8 +160,7 @@ def test_a_preempted_run_whose_newest_checkpoint_is_damaged_ends_as_the_uninterr
 
 @pytest.mark.slow
 def test_a_member_of_nans_never_touches_the_others(counted, tiny_faces, tmp_path):
-    """Its parameters are NaN from step 10 on: two steps skipped, restored, two more, frozen. The
-    others do not notice."""
+    """From step 10 on: two steps skipped, restored, two more, frozen; the others as without it."""
     config, run, *_ = counted
     build = members.train_step
 

@@ -120,8 +120,7 @@ def _block(x, p, heads, gated):
 
 @pytest.mark.parametrize("name", ["plain", "swiglu"])
 def test_the_whole_network_is_plain_arithmetic(name, faces):
-    """Attention, exact (erf) GELU or SwiGLU, LayerScale, epsilons and both norms: the tanh GELU
-    would be off by 1e-4."""
+    """Attention, exact GELU or SwiGLU, LayerScale, epsilons, norms; a tanh GELU is off by 1e-4."""
     model, params = built(name)
     x = np.asarray(vit.blocks(VARIANTS[name], 0, 0).apply(params, faces), np.float64)
     for i in range(2):
