@@ -1,5 +1,4 @@
-"""Bootstrap intervals: ferjax against what one would write in numpy, and against
-scipy.stats.bootstrap.
+"""Bootstrap intervals: ferjax against plain numpy, and against scipy.stats.bootstrap.
 
     python -m benchmarks.bootstrap [--quick] [--out FOLDER]
 
@@ -27,8 +26,7 @@ LEVELS = (0.025, 0.975)
 
 
 def draw(faces: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two related scores ``[face]``, tied (26 levels in the second), and labels that follow
-    them."""
+    """Two related scores ``[face]``, tied (26 levels in the second), and labels that follow."""
     rng = np.random.default_rng(seed)
     signal = rng.normal(size=faces)
     first = np.round(signal + rng.normal(size=faces), 2).astype(np.float32)
@@ -62,8 +60,12 @@ def scipy_interval(x: np.ndarray, y: np.ndarray, resamples: int, vectorised: boo
     from scipy import stats
 
     def all_rows(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        rx, ry = (stats.rankdata(v, axis=axis) for v in (x, y))
-        rx, ry = (r - r.mean(axis, keepdims=True) for r in (rx, ry))
+        def centred_ranks(values: np.ndarray) -> np.ndarray:
+            ranks = stats.rankdata(values, axis=axis)
+            return ranks - ranks.mean(axis, keepdims=True)
+
+        rx = centred_ranks(x)
+        ry = centred_ranks(y)
         return (rx * ry).sum(axis) / np.sqrt((rx**2).sum(axis) * (ry**2).sum(axis))
 
     def one_row(x: np.ndarray, y: np.ndarray) -> float:
@@ -96,8 +98,7 @@ def check(ours: Any, theirs: np.ndarray, resamples: int) -> None:
 def interval(
     statistic: Callable, first: np.ndarray, second: np.ndarray, resamples: int
 ) -> Callable[[], bootstrap.Estimate]:
-    """ferjax's way, as a call: weights drawn, statistic resampled, interval taken, in one
-    program."""
+    """ferjax's way as a call: weights, resampled statistic and interval in one program."""
     on_device = jax.device_put((first, second))
     key = jax.random.key(0)
 

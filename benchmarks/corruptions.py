@@ -1,4 +1,4 @@
-"""ImageNet-C's corruptions against the package imagecorruptions: same pictures? how fast?
+"""ImageNet-C's corruptions against the package imagecorruptions: agreement and speed.
 
     python -m benchmarks.corruptions [--quick] [--out FOLDER]
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.timing import interleave
-from ferjax.corruptions.suites import IMAGENET_C, IMAGENET_C_EXTRA, corrupt
+from ferjax.corruptions import IMAGENET_C, IMAGENET_C_EXTRA, corrupt
 from ferjax.faces import images, synthetic
 
 DETERMINISTIC = (
@@ -49,7 +49,7 @@ class Distance(NamedTuple):
 
 def faces(count: int, side: int) -> np.ndarray:
     """Drawn faces as uint8 ``[count, side, side, 3]``."""
-    pictures = images.to_network_size(jnp.asarray(synthetic.make(count, seed=0)[0]), side)
+    pictures = images.to_network_size(jnp.asarray(synthetic.make(count, seed=0).images), side)
     return np.round(np.asarray(pictures) * 255).astype(np.uint8)
 
 
@@ -59,8 +59,7 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def _log_spectrum(added: np.ndarray) -> np.ndarray:
-    """log2 amplitude ``[ring]`` of pictures ``[..., H, W, C]``, over eight rings of frequency up to
-    Nyquist's."""
+    """log2 amplitude ``[ring]`` of pictures ``[..., H, W, C]``, eight rings up to Nyquist's."""
     power = np.mean(np.abs(np.fft.fft2(added, axes=(-3, -2))) ** 2, axis=(0, -1))
     frequency = np.hypot(
         *np.meshgrid(*(np.fft.fftfreq(side) for side in power.shape), indexing="ij")
@@ -70,8 +69,13 @@ def _log_spectrum(added: np.ndarray) -> np.ndarray:
 
 
 def distance(clean: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> Distance:
-    """Compares two sets of corrupted pictures ``[face, H, W, C]`` of the same clean ones; all
-    0..255."""
+    """Compares two sets of corrupted pictures of the same clean ones, all 0..255.
+
+    Args:
+      clean: ``[face, H, W, C]``.
+      ours: ``[face, H, W, C]``.
+      theirs: ``[face, H, W, C]``.
+    """
     return Distance(
         abs(ours.mean() - theirs.mean()),
         abs(ours.std() - theirs.std()),
@@ -90,6 +94,12 @@ def compare(
     full_name: str, pixels: np.ndarray, severities: Sequence[int], runs: int
 ) -> tuple[list[str], float, float]:
     """One row of the table.
+
+    Args:
+      full_name: one of :data:`ferjax.corruptions.CORRUPTIONS`.
+      pixels: uint8 ``[face, H, W, 3]``.
+      severities: 1..5 each.
+      runs: timed calls of each side.
 
     Returns:
       a cell per severity, and the seconds per picture of ours and of theirs, mean over the
@@ -116,8 +126,10 @@ def compare(
             "theirs": lambda s=severity: reference(few, s, name),
         }
         timing = interleave(calls, runs)
-        seconds += (timing["ours"].median / len(pixels), timing["theirs"].median / len(few))
-    return cells, *(seconds / len(severities))
+        seconds[0] += timing["ours"].median / len(pixels)
+        seconds[1] += timing["theirs"].median / len(few)
+    ours_mean, theirs_mean = seconds / len(severities)
+    return cells, float(ours_mean), float(theirs_mean)
 
 
 def run(found: results.Results) -> None:
@@ -130,7 +142,8 @@ def run(found: results.Results) -> None:
         import imagecorruptions  # noqa: F401
     except ImportError:
         found.say(
-            "\nimagecorruptions is not installed (pip install 'ferjax[peers]'): nothing to compare with"
+            "\nimagecorruptions is not installed (pip install 'ferjax[peers]'): "
+            "nothing to compare with"
         )
         return
     with warnings.catch_warnings():
@@ -153,7 +166,8 @@ def _table(
     runs: int,
 ) -> None:
     found.table(
-        f"{pixels.shape[1]} px, {len(pixels)} faces: share of pixels within 2/255, or |Δmean| |Δstd| in 1/255 and spectrum in octaves",
+        f"{pixels.shape[1]} px, {len(pixels)} faces: share of pixels within 2/255, "
+        "or |Δmean| |Δstd| in 1/255 and spectrum in octaves",
         "corruption",
         *(f"severity {s}" for s in severities),
         "ours, images/s",

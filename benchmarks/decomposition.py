@@ -1,12 +1,11 @@
-"""Total, aleatoric and epistemic uncertainty of M members, N faces, C classes: ferjax against
-PyTorch and numpy.
+"""Decomposition of M members' uncertainty of N faces: ferjax against PyTorch and numpy.
 
     python -m benchmarks.decomposition [--quick] [--out FOLDER]
 
-All begin with the same float32 log-probabilities and end with three arrays of N. PyTorch uses
-torch.special.entr, as its users do; numpy the formulas. "share of a copy" is the time to copy the
-log-probabilities once over the time to decompose them: 100 % is as fast as memory allows. The
-results are compared before anything is timed.
+All begin with the same float32 log-probabilities of C classes and end with three arrays of N:
+total, aleatoric, epistemic. PyTorch uses torch.special.entr, as its users do; numpy the formulas.
+"share of a copy" is the time to copy the log-probabilities once over the time to decompose them:
+100 % is as fast as memory allows. The results are compared before anything is timed.
 """
 
 from collections.abc import Callable
@@ -23,8 +22,7 @@ SIZES = ((5, 3_563, 8), (5, 100_000, 8), (10, 100_000, 8), (10, 1_000_000, 8))
 
 
 def candidates(log_probs: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """Ways to decompose ``log_probs [member, face, class]``; each gives (total, aleatoric,
-    epistemic)."""
+    """Ways to decompose ``log_probs [member, face, class]``: name -> call of the three parts."""
     on_device = jax.device_put(log_probs)
     decompose = jax.jit(uncertainty.decompose)
 

@@ -9,8 +9,7 @@ log-probabilities; its stages are the public functions of ``ferjax.evaluation``,
 without those it calls.
 """
 
-import importlib
-import pkgutil
+import inspect
 import tempfile
 import time
 from collections import Counter
@@ -23,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks import results
-from ferjax import evaluation
 from ferjax.config import (
     BASE_CORRUPTIONS,
     Config,
@@ -66,29 +64,19 @@ class Stages:
             self._inside[-1] += whole
 
     @contextmanager
-    def functions_of(self, package: Any) -> Iterator[None]:
-        """Makes a stage of every public function of a package's modules, as they call each other by
-        module."""
-        changed = []
-        for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            module = importlib.import_module(info.name)
-            for name in getattr(module, "__all__", ()):
-                function = getattr(module, name)
-                if (
-                    getattr(function, "__module__", None) == module.__name__
-                    and callable(function)
-                    and not isinstance(function, type)
-                ):
-                    changed.append((module, name, function))
-                    setattr(
-                        module,
-                        name,
-                        self._counted(f"{info.name.rpartition('.')[2]}.{name}", function),
-                    )
+    def functions_in(self, module: Any) -> Iterator[None]:
+        """Makes a stage of every function of ferjax that a module calls by name."""
+        changed = {
+            name: function
+            for name, function in vars(module).items()
+            if inspect.isfunction(function) and function.__module__.startswith("ferjax.")
+        }
+        for name, function in changed.items():
+            setattr(module, name, self._counted(name, function))
         try:
             yield
         finally:
-            for module, name, function in changed:
+            for name, function in changed.items():
                 setattr(module, name, function)
 
     def _counted(self, stage: str, function: Callable) -> Callable:
@@ -101,36 +89,21 @@ class Stages:
 
 
 def quickstart(config: Config, folder: Path) -> Counter[str]:
-    """The whole road on drawn faces, stage by stage."""
-    from ferjax.ensemble import prediction, training
+    """Everything that the command does on drawn faces, stage by stage."""
+    from ferjax.ensemble import training
     from ferjax.faces import dataset
-    from ferjax.report import write
     from ferjax.serving.router import Router
+    from ferjax.workflow import evaluate_run
 
     stages = Stages()
-    e = config.evaluate
     with stages.stage("draw faces"):
-        faces = dataset.load(config.data)
+        data = dataset.load(config.data)
     with stages.stage("train"):
-        training.train(config, faces, folder)
-    with stages.stage("load the run"):
-        trained = prediction.load_run(folder)
-    with stages.stage("predict every condition"):
-        predicted = {
-            p.condition: p
-            for p in prediction.predict_conditions(trained, faces, folder / "predictions")
-        }
-    with stages.stage("evaluate"):
-        write.evaluate(
-            predicted,
-            folder,
-            resamples=e.resamples,
-            seed=e.seed,
-            false_rejection=e.false_rejection,
-            defer_share=e.defer_share,
-        )
+        training.train(config, data, folder)
+    with stages.stage("predict and evaluate"):
+        evaluate_run(folder)
     with stages.stage("route 24 faces"):
-        Router(folder)(faces["test"].images[:24])
+        Router(folder)(data["test"].images[:24])
     return stages.seconds
 
 
@@ -141,9 +114,7 @@ def draw_predictions(
     votes."""
     rng = np.random.default_rng(0)
     truth = rng.dirichlet(np.full(8, 0.3), faces)
-    votes = np.concatenate(
-        [np.stack([rng.multinomial(10, p) for p in truth]), np.zeros((faces, 2), int)], 1
-    )
+    votes = rng.multinomial(10, truth)
     ids = np.arange(faces)
 
     def predictions(condition: str, corruption: str | None, severity: int | None) -> Predictions:
@@ -151,9 +122,9 @@ def draw_predictions(
             size=(members, faces, 8)
         )
         log_probs = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
-        return Predictions(
-            log_probs.astype(np.float32), ids, votes, None, condition, corruption, severity
-        )
+        split = "valid" if condition == "valid" else "test"
+        about = {"corruption": corruption, "severity": severity, "split": split}
+        return Predictions(log_probs.astype(np.float32), ids, votes, condition=condition, **about)
 
     clean = [predictions(name, None, None) for name in ("valid", "test")]
     return clean + [predictions(f"{c}_{s}", c, s) for c in corruptions for s in severities]
@@ -161,6 +132,8 @@ def draw_predictions(
 
 def evaluation_stages(drawn: list[Predictions], folder: Path, resamples: int) -> Counter[str]:
     """Reads saved predictions and evaluates them, stage by stage."""
+    from ferjax.evaluation import evaluate
+    from ferjax.evaluation.conditions import Conditions
     from ferjax.report import write
 
     (folder / "predictions").mkdir(parents=True)
@@ -170,15 +143,13 @@ def evaluation_stages(drawn: list[Predictions], folder: Path, resamples: int) ->
     e = EvaluateConfig()
     with stages.stage("read predictions"):
         read = [Predictions.load(path) for path in sorted((folder / "predictions").glob("*.npz"))]
-    with stages.functions_of(evaluation):
-        write.evaluate(
-            {p.condition: p for p in read},
-            folder,
-            resamples=resamples,
-            seed=e.seed,
-            false_rejection=e.false_rejection,
-            defer_share=e.defer_share,
+    with stages.functions_in(evaluate):
+        conditions = Conditions.of({p.condition: p for p in read}, resamples=resamples, seed=e.seed)
+        found = evaluate.evaluate(
+            conditions, false_rejection=e.false_rejection, defer_share=e.defer_share
         )
+    with stages.stage("report"):
+        write.write(found, conditions, folder)
     return stages.seconds
 
 
@@ -194,7 +165,8 @@ def run(found: results.Results) -> None:
         for title, seconds in (
             ("quickstart", lambda: quickstart(config, Path(scratch, "quickstart"))),
             (
-                f"evaluation of {len(drawn) - 1} conditions of {len(drawn[0].ids):,} faces from saved predictions",
+                f"evaluation of {len(drawn) - 1} conditions of {len(drawn[0].ids):,} items from "
+                "saved predictions",
                 lambda: evaluation_stages(
                     drawn, Path(scratch, "evaluation"), 50 if found.quick else 2_000
                 ),

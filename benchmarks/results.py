@@ -16,8 +16,7 @@ __all__ = ["Results", "main"]
 
 
 class Results:
-    """Collects tables and timings; prints each row the moment it is known, so that a long run can
-    be watched.
+    """Collects tables and timings, and prints each row the moment it is known.
 
     Args:
       name: name of the benchmark and of its files.
@@ -39,16 +38,17 @@ class Results:
         self.tables: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
         self._markdown: list[str] = []
-        self.say(
-            f"\n## {name}\n\n{describe(self.machine)}"
-            + ("  (--quick: sizes too small to conclude from)" if quick else "")
-            + (
-                "\n\n--cpu: seconds are processor seconds, added up over threads; what two cores share counts twice"
-                if cpu
-                else ""
+        heading = f"\n## {name}\n\n{describe(self.machine)}"
+        if quick:
+            heading += "  (--quick: sizes too small to conclude from)"
+        if cpu:
+            heading += (
+                "\n\n--cpu: seconds are processor seconds, added up over threads; "
+                "what two cores share counts twice"
             )
-            + ("\n\n--keep-memory: freed memory stays with the process" if keep_memory else "")
-        )
+        if keep_memory:
+            heading += "\n\n--keep-memory: freed memory stays with the process"
+        self.say(heading)
 
     def say(self, line: str) -> None:
         """Prints a line of Markdown and keeps it."""
@@ -73,8 +73,7 @@ class Results:
         self.say(f"| {' | '.join(map(shown, cells))} |")
 
     def timed(self, panel: str, x: float, timings: dict[str, Timing], x_name: str) -> None:
-        """Keeps timings for the JSON file and the plot: one panel, one point on its axis, a line
-        per candidate."""
+        """Keeps timings for the JSON file and the plot: one point of a panel's lines."""
         self.timings += [
             {"panel": panel, x_name: x, "candidate": name, **t._asdict()}
             for name, t in timings.items()
@@ -101,8 +100,7 @@ class Results:
 
 
 def shown(cell: Any) -> str:
-    """A table cell: text as it is, nothing as a dash, numbers with three significant digits and
-    thousands apart."""
+    """A table cell: text as it is, None as a dash, numbers with three significant digits."""
     if cell is None:
         return "–"
     if isinstance(cell, bool | str | int):
@@ -116,8 +114,7 @@ def shown(cell: Any) -> str:
 def main(
     run: Callable[[Results], None], text: str | None, argv: Sequence[str] | None = None
 ) -> None:
-    """The command line that every benchmark has: ``--quick``, ``--cpu``, ``--keep-memory``, ``--out
-    FOLDER``.
+    """The command line that every benchmark has; ``--help`` names its options.
 
     Args:
       run: the benchmark.
@@ -147,7 +144,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-memory",
         action="store_true",
-        help="keep freed memory, as ferjax train and evaluate do (glibc); without it all run as the allocator is set up",
+        help="keep freed memory, as ferjax train and evaluate do (glibc); "
+        "without it all run as the allocator is set up",
     )
     parser.add_argument(
         "--out",

@@ -3,7 +3,7 @@ PyTorch loops.
 
     python -m benchmarks.serving RUN_OR_FILE PICTURES [--run RUN] [--runs 5] [--cpu]
 
-All candidates read the same files, judge them with the same members (written out in Hugging Face's
+All candidates read the same files, run the same members on them (written out in Hugging Face's
 format, opened by transformers) and give probabilities, uncertainties and the action of each
 picture; broken files get an error. The loops: ``loop`` decodes a batch, then runs the members over
 it; ``loader`` decodes in two worker processes. ``--cpu`` counts seconds of processor time instead
@@ -29,45 +29,46 @@ from ferjax.ensemble import prediction
 from ferjax.faces import image_files
 from ferjax.faces.images import IMAGENET_MEAN, IMAGENET_STD
 from ferjax.models.pretrained import write_hugging_face
+from ferjax.routing import RouterRule
 from ferjax.serving import pipeline, records, sources
 from ferjax.serving.router import Router
 
 BATCH = 64
 
 
-def _read(path: str) -> np.ndarray | str:
+def _read(path: str, side: int) -> np.ndarray | str:
     try:
-        return image_files.read(path)[0][1]
+        return image_files.read(path, side)[0][1]
     except ValueError as error:
         return str(error)
 
 
 class _Files(torch.utils.data.Dataset):
-    def __init__(self, paths: list[str]):
+    def __init__(self, paths: list[str], side: int):
         self.paths = paths
+        self.side = side
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, i: int) -> np.ndarray | str:
-        return _read(self.paths[i])
+        return _read(self.paths[i], self.side)
 
 
 class TorchRouter:
     """The run's members, one after the other, and the decomposition, as one would write them in
     PyTorch."""
 
-    def __init__(self, run: Path, thresholds: dict):
+    def __init__(self, run: Path, rule: RouterRule):
         trained = prediction.load_run(run)
         self.size = trained.config.model.image_size
-        self.thresholds = thresholds
+        self.rule = rule
         self.members = []
         with tempfile.TemporaryDirectory() as scratch:
             for member in range(len(trained.config.train.seeds)):
                 folder = Path(scratch) / str(member)
-                write_hugging_face(
-                    prediction.one_member(trained, member), trained.config.model, folder
-                )
+                params = prediction.member_params(trained, member)
+                write_hugging_face(params, trained.config.model, trained.spec.classes, folder)
                 self.members.append(AutoModelForImageClassification.from_pretrained(folder).eval())
 
     @torch.inference_mode()
@@ -89,9 +90,7 @@ class TorchRouter:
         aleatoric = -(log_probs.exp() * log_probs).sum(-1).mean(0)
         epistemic = -(mean * mean.log()).sum(-1) - aleatoric
         action = torch.where(
-            epistemic > self.thresholds["epistemic"],
-            2,
-            (aleatoric > self.thresholds["aleatoric"]).int(),
+            epistemic > self.rule.reject_above, 2, (aleatoric > self.rule.defer_above).int()
         )
         rows = zip(action.tolist(), mean.tolist(), aleatoric.tolist(), epistemic.tolist())
         return [
@@ -117,26 +116,26 @@ def torch_lines(router: TorchRouter, batches: Iterator[tuple[list[str], list]]) 
 def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[[], object]]:
     """The three ways, each from paths to lines; the models are loaded once."""
     router = Router(source, batch_size=BATCH)
-    twin = TorchRouter(run, router.thresholds)
+    torch_router = TorchRouter(run, router.rule)
     batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
-    faces = np.stack([face for face in map(_read, batches[0]) if not isinstance(face, str)])
-    for ours, theirs in zip(router(faces), twin(faces), strict=True):
+    read = [_read(path, router.side) for path in batches[0]]
+    faces = np.stack([face for face in read if not isinstance(face, str)])
+    for ours, theirs in zip(router(faces), torch_router(faces), strict=True):
         np.testing.assert_allclose(list(ours.probs.values()), theirs["probs"], atol=1e-3)
 
     def route() -> int:
         out = io.BytesIO()
-        pipeline.route_files(router, sources.items(paths), records.Jsonl(), out)
+        pipeline.route_items(router, sources.items(paths), records.Jsonl(), out)
         return len(out.getvalue().splitlines())
 
     def loop() -> int:
-        return len(
-            torch_lines(twin, ((batch, [_read(path) for path in batch]) for batch in batches))
-        )
+        decoded = ((batch, [_read(path, router.side) for path in batch]) for batch in batches)
+        return len(torch_lines(torch_router, decoded))
 
     # Workers start once, in the run that is not counted, and by a server: a fork of JAX's threads
     # may hang.
     ahead = torch.utils.data.DataLoader(
-        _Files(paths),
+        _Files(paths, router.side),
         BATCH,
         num_workers=2,
         collate_fn=list,
@@ -145,7 +144,7 @@ def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[
     )
 
     def loader() -> int:
-        return len(torch_lines(twin, zip(batches, ahead)))
+        return len(torch_lines(torch_router, zip(batches, ahead)))
 
     return {
         "ferjax route": route,
@@ -170,18 +169,21 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--cpu", action="store_true")
-    given = parser.parse_args(argv)
-    paths = [item.path for item in sources.items(given.pictures)]
+    args = parser.parse_args(argv)
+    paths = [item.path for item in sources.items(args.pictures)]
     print(describe(machine()))
-    ways = candidates(given.source, given.run or given.source, paths)
-    timings = interleave(ways, given.runs, clock=_cpu_seconds if given.cpu else time.perf_counter)
+    ways = candidates(args.source, args.run or args.source, paths)
+    timings = interleave(ways, args.runs, clock=_cpu_seconds if args.cpu else time.perf_counter)
     baseline = timings["PyTorch loop"].median
     print(
-        f"{len(paths)} files, batches of {BATCH}, median of {given.runs} (slowest to fastest), per {'CPU second' if given.cpu else 'second'}"
+        f"{len(paths)} files, batches of {BATCH}, median of {args.runs} (slowest to fastest), per "
+        + ("CPU second" if args.cpu else "second")
     )
     for name, t in timings.items():
+        slowest = len(paths) / t.high
+        fastest = len(paths) / t.low
         print(
-            f"  {name:40s} {len(paths) / t.median:8.0f} pictures ({len(paths) / t.high:.0f}-{len(paths) / t.low:.0f})   "
+            f"  {name:40s} {len(paths) / t.median:8.0f} pictures ({slowest:.0f}-{fastest:.0f})   "
             f"{baseline / t.median:.2f} x the loop"
         )
 

@@ -1,5 +1,4 @@
-"""Timing that can be believed: warm-up apart, results waited for, candidates in turn, medians and
-spread."""
+"""Timing: warm-up apart, results waited for, candidates in turn, medians and spread."""
 
 import os
 import platform
@@ -27,17 +26,18 @@ Call = Callable[[], object]
 
 
 class Timing(NamedTuple):
-    """Seconds of one call: median, fastest and slowest of the counted runs, their number, and the
-    first call (uncounted).
-
-    The first call is where a program that compiles when it is called does so.
-    """
+    """Seconds of one call."""
 
     median: float
+    """Of the counted runs."""
     low: float
+    """The fastest of them."""
     high: float
+    """The slowest of them."""
     runs: int
+    """How many there were."""
     first: float
+    """The first call, not counted: where a program that compiles when it is called does so."""
 
     @property
     def spread(self) -> float:
@@ -53,11 +53,11 @@ def interleave(
     clock: Callable[[], float] = time.perf_counter,
     wait: Callable[[Any], object] = jax.block_until_ready,
 ) -> dict[str, Timing]:
-    """Times candidates in turn, A B C, B C A, C A B, …, so that a machine that slows down slows all
-    of them alike.
+    """Times candidates in turn, A B C, B C A, C A B, and so on.
 
-    Each counted run follows one of the same candidate that is not counted, so that none pays for
-    what its neighbour left behind: its arrays in the caches, its threads still spinning.
+    A machine that slows down then slows all of them alike. Each counted run follows one of the same
+    candidate that is not counted, so that none pays for what its neighbour left behind: its arrays
+    in the caches, its threads still spinning.
 
     Args:
       candidates: name -> call; its result is waited for.
@@ -67,12 +67,16 @@ def interleave(
       clock: seconds now.
       wait: blocks until a result is there.
 
+    Returns:
+      Name -> :class:`Timing`.
+
     Raises:
       ValueError: if there is nothing to time or nothing to count.
     """
     if not candidates or runs < 1:
         raise ValueError(
-            f"expected candidates and at least one run, got {len(candidates)} candidates and {runs} runs"
+            f"expected candidates and at least one run, got {len(candidates)} candidates "
+            f"and {runs} runs"
         )
 
     def seconds(call: Call) -> float:
@@ -97,8 +101,7 @@ def interleave(
 
 
 def matmul_peak(side: int = 2048, dtype: Any = "float32", runs: int = 7) -> float:
-    """FLOP/s of the fastest of several large matrix products: what the machine can do at most, as
-    far as JAX can ask."""
+    """FLOP/s of the fastest of several large matrix products: the most that JAX can reach."""
     a = jnp.ones((side, side), dtype)
     product = jax.jit(jnp.matmul)
     return 2 * side**3 / interleave({"matmul": lambda: product(a, a)}, runs)["matmul"].low
@@ -161,6 +164,6 @@ def describe(facts: Mapping[str, Any]) -> str:
     """:func:`machine` on one line."""
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     return (
-        f"{facts['devices']} × {facts['device']}, {facts['processor']}, {facts['cores']} cores, load {facts['load']}, "
-        f"Python {facts['python']}, {versions}"
+        f"{facts['devices']} × {facts['device']}, {facts['processor']}, {facts['cores']} cores, "
+        f"load {facts['load']}, Python {facts['python']}, {versions}"
     )

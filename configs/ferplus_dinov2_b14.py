@@ -1,12 +1,11 @@
-"""The paper's ensemble: DINOv2 B/14 at 224 pixels, five members fully fine-tuned on FER+ vote
-distributions, seeds 42-46.
+"""The paper's ensemble: DINOv2 B/14 at 224 pixels, five members fine-tuned on FER+ votes.
 
     ferjax train configs/ferplus_dinov2_b14.py --out runs/b14 \
-        --data.path data/ferplus --model.pretrained weights/dinov2_vitb14   # Hugging Face, original or timm weights
-    ferjax train configs/ferplus_dinov2_b14.py --out runs/b14 --dry-run     # parameters, FLOPs and memory first
-Meant for accelerators: bfloat16 compute, float32 parameters, recomputed blocks, every member on its
-own device where there are five. The paper reports rho(aleatoric, disagreement) 0.66 and a
-severity-5 AUROC of 0.699; not measured here.
+        --data.path data/ferplus --model.pretrained weights/dinov2_vitb14
+The weights may be Hugging Face's, the original's or timm's; --dry-run says parameters, FLOPs and
+memory first. All blocks are trained, with seeds 42-46. Meant for accelerators: bfloat16 compute,
+float32 parameters, recomputed blocks, every member on its own device where there are five. The
+paper reports rho(aleatoric, disagreement) 0.66 and a severity-5 AUROC of 0.699; not measured here.
 """
 
 from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2

@@ -1,5 +1,4 @@
-"""The hard-label arm of the paper's ensemble: as ferplus_dinov2_b14.py, trained towards the most
-voted class alone.
+"""The paper's ensemble with hard labels: as ferplus_dinov2_b14.py, on the most voted class alone.
 
     ferjax train configs/ferplus_dinov2_b14_hard.py --out runs/b14_hard \
         --data.path data/ferplus --model.pretrained weights/dinov2_vitb14

@@ -1,10 +1,9 @@
-"""DINOv2 S/14 at 112 pixels, five members fully fine-tuned, for one small GPU (8 GiB; see
---dry-run).
+"""DINOv2 S/14 at 112 pixels, five members fully fine-tuned, for one small GPU.
 
     ferjax train configs/ferplus_dinov2_s14.py --out runs/s14_full \
         --data.path data/ferplus --model.pretrained weights/dinov2_vits14
-Layer-wise learning-rate decay keeps the early blocks near their pretrained weights. Not measured
-here.
+Needs 8 GiB (see --dry-run). Layer-wise learning-rate decay keeps the early blocks near their
+pretrained weights. Not measured here.
 """
 
 from ferjax.config import Config, DataConfig, EvaluateConfig, TrainConfig, dinov2

@@ -1,12 +1,11 @@
-"""DINOv2 S/14 at 56 pixels for a laptop: frozen trunk held once, its tokens cached, top 4 blocks
-and head per member.
+"""DINOv2 S/14 at 56 pixels for a laptop: top 4 blocks and head per member on one frozen trunk.
 
     ferjax train configs/ferplus_dinov2_s14_cpu.py --out runs/s14 \
         --data.path data/ferplus --model.pretrained weights/dinov2_vits14.safetensors
-40 minutes on 2 CPU cores. With weights fine-tuned further from DINOv2 (not the stock checkpoint)
-and 24,436 training faces: ensemble accuracy 0.722 on valid, 0.712 on the stand-in test split,
-rho(aleatoric, disagreement) 0.452. Its whole evaluation (72 conditions) takes more than an hour
-more; --corruptions gnoise blur narrows it.
+The trunk is held once and its tokens are cached: 40 minutes on 2 CPU cores. With weights fine-tuned
+further from DINOv2 (not the stock checkpoint) and 24,436 training faces: ensemble accuracy 0.722 on
+valid, 0.712 on the stand-in test split, rho(aleatoric, disagreement) 0.452. Its whole evaluation
+(72 conditions) takes more than an hour more; --corruptions gnoise blur narrows it.
 """
 
 from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2

@@ -1,5 +1,4 @@
-"""A small ViT ensemble (K = 5) trained from scratch on FER+ at 48 pixels: a baseline without
-pretrained weights.
+"""A baseline without pretrained weights: five small ViTs from scratch on FER+ at 48 pixels.
 
     ferjax data ferplus --fer2013 fer2013.csv --votes fer2013new.csv --out data/ferplus
     ferjax train configs/ferplus_scratch.py --out runs/scratch --data.path data/ferplus

@@ -1,5 +1,4 @@
-"""Five tiny ViTs on synthetic faces: the quickstart's configuration, spelled out as a starting
-point for your own.
+"""Five tiny ViTs on synthetic faces: the quickstart's configuration, to start your own from.
 
     ferjax train configs/synthetic_tiny.py --out runs/tiny
 

@@ -1,12 +1,13 @@
-"""How sure can one be of a statistic: percentile intervals from resampling faces.
+"""Percentile intervals of any statistic, from resampling items.
 
-A resample is a row of whole-number weights (how often each face was drawn), never a gather of the
+A resample is a row of whole-number weights (how often each item was drawn), never a gather of the
 data: metrics that take ``weights`` sort once and re-weigh 2,000 times. Two statistics evaluated on
 the *same* weight rows are paired, so an interval of their difference is the interval of a
-difference of scores on the same faces.
+difference of scores on the same items.
 
 References:
-  Efron, Bootstrap Methods: Another Look at the Jackknife, 1979.
+  Efron, Bootstrap Methods: Another Look at the Jackknife, 1979,
+  https://doi.org/10.1214/aos/1176344552.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 
 __all__ = [
     "Estimate",
@@ -27,102 +30,141 @@ __all__ = [
 
 
 class Estimate(NamedTuple):
-    """A statistic with its percentile interval; each a scalar, or whatever shape the statistic
-    returns."""
+    """A statistic with its percentile interval; each of the shape the statistic returns."""
 
     value: jax.Array
+    """The statistic of all items, each counted once."""
     low: jax.Array
+    """Lower end of the interval."""
     high: jax.Array
+    """Upper end of the interval."""
 
 
 def resample_weights(
-    key: jax.Array, faces: int, resamples: int, groups: jax.Array | None = None
+    key: jax.Array, items: int, resamples: int, groups: ArrayLike | None = None
 ) -> jax.Array:
-    """How often each face is drawn in each bootstrap resample.
+    """How often each item is drawn in each bootstrap resample.
 
     Args:
       key: random key.
-      faces: number of faces N.
-      resamples: number of resamples R.
-      groups: optional ``[face]`` ids in 0..G-1 of faces that are drawn together (pixel-identical
-        copies, frames of one video): G groups are drawn with replacement and every face takes its
-        group's count.
+      items: number of items N (static).
+      resamples: number of resamples R (static).
+      groups: ``[item]`` ids in 0..G-1 of items that are drawn together (pixel-identical copies,
+        frames of one video), or None. G groups are drawn with replacement and every item takes its
+        group's count. Never traced: under jit, close over them.
 
     Returns:
-      ``[resample, face]`` int32; rows sum to N (to G, counted in groups, when groups are given).
+      int32 ``[resample, item]``; rows sum to N (to G, counted in groups, when groups are given).
 
-    >>> w = resample_weights(jax.random.key(0), faces=5, resamples=3)
+    Raises:
+      ValueError: if there is not one group for each item.
+
+    >>> w = resample_weights(jax.random.key(0), items=5, resamples=3)
     >>> w.shape, w.sum(1).tolist()
     ((3, 5), [5, 5, 5])
     """
     if groups is not None:
-        groups = jnp.asarray(groups)
-        if groups.shape != (faces,):
-            raise ValueError(f"groups must be [face] ({faces},), got {groups.shape}")
+        groups = np.asarray(groups)
+        if groups.shape != (items,):
+            raise ValueError(f"groups must be [item] ({items},), got {groups.shape}")
         return resample_weights(key, int(groups.max()) + 1, resamples)[:, groups]
-    drawn = jax.random.randint(key, (resamples, faces), 0, faces)
+    drawn = jax.random.randint(key, (resamples, items), 0, items)
     rows = jnp.arange(resamples)[:, None]
-    return jnp.zeros((resamples, faces), jnp.int32).at[rows, drawn].add(1)
+    return jnp.zeros((resamples, items), jnp.int32).at[rows, drawn].add(1)
 
 
-def percentile_interval(samples: jax.Array, level: float = 0.95) -> tuple[jax.Array, jax.Array]:
-    """The central ``level`` of resampled statistics along the first axis, ignoring undefined (NaN)
-    resamples."""
+def percentile_interval(samples: ArrayLike, level: float = 0.95) -> tuple[jax.Array, jax.Array]:
+    """The central interval of resampled statistics.
+
+    Args:
+      samples: ``[resample, ...]``, at least one resample; undefined (NaN) ones are left out.
+      level: mass of the interval, in (0, 1).
+
+    Returns:
+      ``(low, high)``, each ``[...]``; NaN where every resample is.
+
+    >>> [round(float(end), 2) for end in percentile_interval(jnp.arange(101.0), level=0.9)]
+    [5.0, 95.0]
+    """
     tail = (1 - level) / 2
-    low, high = jnp.nanquantile(samples, jnp.array([tail, 1 - tail]), axis=0)
+    low, high = jnp.nanquantile(jnp.asarray(samples), jnp.array([tail, 1 - tail]), axis=0)
     return low, high
 
 
-def resampled(statistic: Callable[[jax.Array], Any], weights: jax.Array, *, batch: int = 64) -> Any:
-    """A statistic on all faces and on every resample: leaves gain a first axis ``1 + R``, all faces
-    first.
+def resampled(statistic: Callable[[jax.Array], Any], weights: ArrayLike, *, batch: int = 64) -> Any:
+    """A statistic of all items, and of every resample.
 
     Resamples are worked through in batches, so that memory stays bounded whatever their number;
     what does not depend on the weights (sorts above all) is the same for a whole batch.
 
     Args:
-      statistic: maps weights ``[face]`` to an array or a tree of arrays; all ones gives the plain
-        statistic.
-      weights: ``[resample, face]`` from :func:`resample_weights`.
+      statistic: maps float32 weights ``[item]`` to an array or a tree of arrays; all ones gives the
+        plain statistic.
+      weights: ``[resample, item]`` from :func:`resample_weights`, at least one item.
       batch: resamples per batch (static).
+
+    Returns:
+      The statistic's tree, leaves ``[1 + resample, ...]``: all items first, then each resample.
+      NaN where the statistic is.
+
+    >>> w = jnp.array([[2, 0], [1, 1]])
+    >>> resampled(lambda w: w @ jnp.array([1.0, 10.0]), w).tolist()
+    [11.0, 2.0, 11.0]
     """
+    weights = jnp.asarray(weights, jnp.float32)
+    items = weights.shape[1]
     rows = 1 + weights.shape[0]
     batch = min(batch, rows)
-    ones = jnp.ones(
-        (1 + -rows % batch, weights.shape[1]), jnp.float32
-    )  # all faces; the others fill the last batch
-    stacked = jnp.concatenate([ones[:1], weights.astype(jnp.float32), ones[1:]]).reshape(
-        -1, batch, weights.shape[1]
-    )
-    samples = jax.lax.map(jax.vmap(statistic), stacked)
+    # The first row is the plain statistic; others fill the last batch and are cut off again.
+    all_items = jnp.ones((1, items), jnp.float32)
+    padding = jnp.ones((-rows % batch, items), jnp.float32)
+    batches = jnp.concatenate([all_items, weights, padding]).reshape(-1, batch, items)
+    samples = jax.lax.map(jax.vmap(statistic), batches)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:rows], samples)
 
 
-def summarise(samples: jax.Array, *, level: float = 0.95) -> Estimate:
-    """The estimate that ``[1 + resample, ...]`` of :func:`resampled` holds.
+def summarise(samples: ArrayLike, *, level: float = 0.95) -> Estimate:
+    """The estimate that samples of :func:`resampled` hold.
 
     Differences, ratios and means of several statistics' samples, taken row by row, are paired:
     summarise those.
+
+    Args:
+      samples: ``[1 + resample, ...]``, at least one resample; undefined (NaN) ones are left out.
+      level: mass of the interval, in (0, 1).
+
+    Returns:
+      :class:`Estimate`, each part ``[...]``.
+
+    >>> [float(v) for v in summarise(jnp.array([2.0, 1.0, 2.0, 3.0]), level=0.5)]
+    [2.0, 1.5, 2.5]
     """
+    samples = jnp.asarray(samples)
     low, high = percentile_interval(samples[1:], level)
     return Estimate(samples[0], low, high)
 
 
 def estimate(
-    statistic: Callable[[jax.Array], jax.Array], weights: jax.Array, *, level: float = 0.95
+    statistic: Callable[[jax.Array], jax.Array], weights: ArrayLike, *, level: float = 0.95
 ) -> Estimate:
-    """A statistic on all faces, with its percentile bootstrap interval.
+    """A statistic of all items, with its percentile bootstrap interval.
 
     Args:
-      statistic: maps weights ``[face]`` to a scalar or array; all ones gives the plain statistic.
-      weights: ``[resample, face]`` from :func:`resample_weights`.
-      level: coverage of the interval.
+      statistic: maps weights ``[item]`` to a scalar or array; all ones gives the plain statistic.
+      weights: ``[resample, item]`` from :func:`resample_weights`.
+      level: mass of the interval, in (0, 1).
 
     Returns:
-      :class:`Estimate`. Nothing is jitted here: wrap the caller in :func:`jax.jit`.
+      :class:`Estimate`; resamples whose statistic is NaN are left out of the interval. Nothing is
+      jitted here: wrap the caller in :func:`jax.jit`.
+
+    References:
+      Efron, Bootstrap Methods: Another Look at the Jackknife, 1979,
+      https://doi.org/10.1214/aos/1176344552.
 
     >>> x = jnp.arange(8.0)
-    >>> e = estimate(lambda w: jnp.sum(w * x) / jnp.sum(w), resample_weights(jax.random.key(0), 8, 500))
+    >>> weights = resample_weights(jax.random.key(0), 8, 100)
+    >>> e = estimate(lambda w: jnp.sum(w * x) / 8, weights)
     >>> float(e.value), bool(e.low < 3.5 < e.high)
     (3.5, True)
     """
@@ -132,15 +174,25 @@ def estimate(
 def difference(
     first: Callable[[jax.Array], jax.Array],
     second: Callable[[jax.Array], jax.Array],
-    weights: jax.Array,
+    weights: ArrayLike,
     *,
     level: float = 0.95,
 ) -> Estimate:
-    """How much larger the first statistic is than the second on the same faces: a paired interval.
+    """How much larger the first statistic is than the second on the same items: a paired interval.
 
-    >>> x, y = jnp.arange(8.0), jnp.arange(8.0) - 1
+    Args:
+      first: maps weights ``[item]`` to a scalar or array.
+      second: likewise.
+      weights: ``[resample, item]`` from :func:`resample_weights`.
+      level: mass of the interval, in (0, 1).
+
+    Returns:
+      :class:`Estimate` of ``first - second``.
+
+    >>> x = jnp.arange(8.0)
     >>> w = resample_weights(jax.random.key(0), 8, 100)
-    >>> [float(v) for v in difference(lambda w: jnp.sum(w * x) / 8, lambda w: jnp.sum(w * y) / 8, w)]
+    >>> e = difference(lambda w: jnp.sum(w * x) / 8, lambda w: jnp.sum(w * (x - 1)) / 8, w)
+    >>> [float(v) for v in e]
     [1.0, 1.0, 1.0]
     """
     return estimate(lambda w: first(w) - second(w), weights, level=level)

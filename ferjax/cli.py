@@ -11,6 +11,7 @@ import tyro
 from rich.text import Text
 from tyro.conf import subcommand
 
+from ferjax.commands.cache import use_compilation_cache
 from ferjax.commands.console import err
 from ferjax.commands.corruptions import Corruptions
 from ferjax.commands.data import Data
@@ -24,10 +25,11 @@ from ferjax.commands.watch import Watch
 from ferjax.commands.weights import WeightsExport, WeightsInfo
 from ferjax.config import Config, load_config
 
-_ABOUT = """Deep ensembles that tell ambiguous faces from unfamiliar ones.
+_ABOUT = """Deep ensembles that tell what people disagree about from what the model has not seen.
 
 First time here: ferjax quickstart. Then: ferjax data, train, evaluate, route, in this order; each \
-command has --help.
+command has --help. Compiled programs are kept in the user's cache folder (FERJAX_CACHE names \
+another, --no-cache keeps none).
 """
 
 
@@ -79,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     The status is 0, 2 for wrong input, 3 if some pictures failed, 75 when preempted, 130 when
     interrupted.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    argv = use_compilation_cache(sys.argv[1:] if argv is None else argv)
     if argv[:2] == ["members", "slice"]:  # its name in version 0.1.0
         argv = ["members", "select", *argv[2:]]
     try:

@@ -11,7 +11,15 @@ __all__ = ["read_arrays", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file so that, whatever happens, either the old or the new one is there, whole."""
+    """Writes a file so that, whatever happens, either the old or the new one is there, whole.
+
+    Args:
+      path: the file; its folder must exist.
+      data: its whole new content.
+
+    Raises:
+      OSError: if it cannot be written; the old file stays as it was.
+    """
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -26,6 +34,12 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Arrays of an ``.npz`` by name; the one of an ``.npy`` under the empty name.
+
+    Args:
+      path: the file; its suffix does not matter.
+
+    Returns:
+      Name -> array, in the file's order.
 
     Raises:
       ValueError: if the file is neither, or damaged; names it.

@@ -1,64 +1,68 @@
-"""What ten votes leave open: the posterior of a face's vote distribution, and the error bar of its
-disagreement.
+"""Dirichlet posterior of an item's vote distribution, and credible intervals of its disagreement.
 
-Ten people are a sample of everyone. With a Dirichlet prior and multinomial votes, the distribution
-over the classes that everyone would give has a Dirichlet posterior, and disagreement ``1 - max_c
-q_c`` is known up to an interval.
+The people who voted are a sample of everyone. With a Dirichlet prior and multinomial votes, the
+distribution over the classes that everyone would give has a Dirichlet posterior, and disagreement
+``1 - max_c q_c`` is known up to an interval.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-__all__ = ["DisagreementPosterior", "disagreement_posterior", "reliability"]
+__all__ = ["DisagreementPosterior", "disagreement_posterior", "intraclass_reliability"]
 
 
 class DisagreementPosterior(NamedTuple):
-    """Of ``1 - max_c q_c`` for each face, ``[face]``: posterior mean, standard deviation, and
-    central interval."""
+    """Posterior of the disagreement ``1 - max_c q_c`` of each item, unitless in [0, 1]."""
 
     mean: jax.Array
+    """``[item]``."""
     deviation: jax.Array
+    """Standard deviation, ``[item]``."""
     low: jax.Array
+    """Lower end of the central interval, ``[item]``."""
     high: jax.Array
+    """Upper end of the central interval, ``[item]``."""
 
 
 def disagreement_posterior(
-    votes: jax.Array,
     key: jax.Array,
+    votes: ArrayLike,
     *,
     prior: float | None = None,
     draws: int = 2000,
     level: float = 0.95,
 ) -> DisagreementPosterior:
-    """Disagreement of each face under the Dirichlet posterior of its votes.
+    """Disagreement of each item under the Dirichlet posterior of its votes.
 
     Args:
-      votes: ``[face, class]`` whole counts; a face without votes gets the prior.
       key: random key of the draws.
-      prior: pseudo-votes per class; ``1 / C`` (one pseudo-vote in all) unless given.
-      draws: posterior draws per face (static). Faces with one multiset of votes have one posterior:
+      votes: ``[item, class]`` whole counts >= 0; an item without votes gets the prior.
+      prior: pseudo-votes per class; ``1 / C`` (one pseudo-vote in all) unless given (static).
+      draws: posterior draws per item (static). Items with one multiset of votes have one posterior:
         give each once.
-      level: mass of the central interval.
+      level: mass of the central interval, in (0, 1).
 
     Returns:
-      :class:`DisagreementPosterior`.
+      :class:`DisagreementPosterior`, float32 ``[item]`` each; NaN where a count is NaN.
 
     Raises:
-      ValueError: if ``votes`` is not ``[face, class]`` or the prior is not positive.
+      ValueError: if ``votes`` is not ``[item, class]`` or the prior is not positive.
 
     References:
       Perks, Some Observations on Inverse Probability, 1947 (the prior); Berger, Bernardo & Sun,
       Overall Objective Priors, 2015, https://arxiv.org/abs/1504.02689.
 
-    >>> ten, hundred = disagreement_posterior(jnp.array([[7, 3], [70, 30]]), jax.random.key(0)).deviation
+    >>> votes = jnp.array([[7, 3], [70, 30]])
+    >>> ten, hundred = jax.jit(disagreement_posterior)(jax.random.key(0), votes).deviation
     >>> bool(ten > 2 * hundred)
     True
     """
     votes = jnp.asarray(votes, jnp.float32)
     if votes.ndim != 2:
-        raise ValueError(f"votes must be [face, class], got {votes.shape}")
+        raise ValueError(f"votes must be [item, class], got {votes.shape}")
     prior = 1 / votes.shape[-1] if prior is None else prior
     if not prior > 0:
         raise ValueError(f"the prior must be positive pseudo-votes per class, got {prior}")
@@ -70,15 +74,25 @@ def disagreement_posterior(
     return DisagreementPosterior(jnp.mean(drawn, 0), jnp.std(drawn, 0), low, high)
 
 
-def reliability(posterior: DisagreementPosterior) -> jax.Array:
-    """Share of the variance of disagreement that lies between faces, not within a face's posterior,
-    in [0, 1].
+def intraclass_reliability(posterior: DisagreementPosterior) -> jax.Array:
+    """Share of the variance of disagreement that lies between items, not within one's posterior.
 
-    Its square root is a second, model-based reliability ceiling beside the split-half one: the
-    correlation of what votes say with what is true.
+    Its square root is a second, model-based ceiling beside
+    :func:`ferjax.metrics.noise_ceiling`: the correlation of what votes say with what is true.
 
-    >>> p = DisagreementPosterior(jnp.array([0.0, 1.0]), jnp.array([0.5, 0.5]), jnp.zeros(2), jnp.ones(2))
-    >>> float(reliability(p))
+    Args:
+      posterior: of the items.
+
+    Returns:
+      float32 scalar in [0, 1]; NaN without items, or where neither variance is positive.
+
+    References:
+      Shrout & Fleiss, Intraclass Correlations: Uses in Assessing Rater Reliability, 1979,
+      https://doi.org/10.1037/0033-2909.86.2.420.
+
+    >>> half = jnp.array([0.5, 0.5])
+    >>> p = DisagreementPosterior(jnp.array([0.0, 1.0]), half, jnp.zeros(2), jnp.ones(2))
+    >>> float(intraclass_reliability(p))
     0.5
     """
     between = jnp.var(posterior.mean)

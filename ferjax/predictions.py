@@ -30,6 +30,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,8 @@ from ferjax.files import read_arrays, write_atomically
 __all__ = ["SPLITS", "Predictions"]
 
 SPLITS = ("test", "valid", "ood")
+"""What :attr:`Predictions.split` may be."""
+
 _OLD_SCORES = {"scores_unfamiliarity": "scores_ood_density"}
 """Arrays that version 0.1.0 wrote under another name."""
 
@@ -112,9 +115,16 @@ class Predictions:
             )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the file in one piece; a kill leaves the old file or none."""
+        """Writes the file in one piece; a kill leaves the old file or none.
+
+        Args:
+          path: the ``.npz`` file; its folder must exist.
+
+        Raises:
+          OSError: if it cannot be written.
+        """
         named = ("condition", "split", "corruption", "severity", "classes")
-        arrays = {
+        arrays: dict[str, Any] = {
             "log_probs": self.log_probs.astype(np.float32),
             "ids": self.ids.astype(np.int64),
             "meta": np.array(json.dumps({name: getattr(self, name) for name in named})),
@@ -131,6 +141,12 @@ class Predictions:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Predictions":
         """Reads a file that :meth:`save` or another framework wrote.
+
+        Args:
+          path: the ``.npz`` file; without ``meta``, its name is the condition's.
+
+        Returns:
+          Predictions, checked.
 
         Raises:
           FileNotFoundError: if there is none.
@@ -149,8 +165,6 @@ class Predictions:
             raise ValueError(
                 f"{path}: one bare array; save it by name, np.savez(path, log_probs=...)"
             )
-        if "log_probs" not in arrays:
-            raise ValueError(f"{path}: no array log_probs; found {', '.join(arrays) or 'nothing'}")
         try:
             return cls.from_arrays(arrays, default_condition=path.stem)
         except ValueError as error:
@@ -162,16 +176,23 @@ class Predictions:
     ) -> "Predictions":
         """Builds predictions from the arrays of a file, by the names of the module's table.
 
+        Args:
+          arrays: name -> array; ``log_probs`` must be there, items are numbered where ``ids`` is
+            not.
+          default_condition: name of the condition where ``meta`` does not say.
+
+        Returns:
+          Predictions, checked.
+
         Raises:
-          ValueError: if they do not fit together.
+          ValueError: if ``log_probs`` is missing, or the arrays do not fit together.
         """
-        meta = json.loads(str(arrays.get("meta", "{}")))
-        if not isinstance(meta, dict):
-            raise ValueError(f"meta must be a JSON object, got {meta!r}")
-        log_probs = arrays["log_probs"]
+        log_probs = arrays.get("log_probs")
+        if log_probs is None:
+            raise ValueError(f"no array log_probs; found {', '.join(arrays) or 'nothing'}")
+        meta = _checked_meta(json.loads(str(arrays.get("meta", "{}"))))
         ids = arrays.get("ids")
-        assert log_probs is not None
-        condition = meta.get("condition", default_condition)
+        condition = meta.get("condition") or default_condition
         corruption = meta.get("corruption")
         classes = meta.get("classes")
         votes = arrays.get("votes")
@@ -182,9 +203,9 @@ class Predictions:
 
         def named(prefix: str) -> dict[str, np.ndarray]:
             return {
-                _OLD_SCORES.get(name, name).removeprefix(prefix): of
-                for name, of in arrays.items()
-                if name.startswith(prefix) and of is not None
+                _OLD_SCORES.get(name, name).removeprefix(prefix): array
+                for name, array in arrays.items()
+                if name.startswith(prefix) and array is not None
             }
 
         return cls(
@@ -198,10 +219,23 @@ class Predictions:
             features=named("features_"),
             scores=named("scores_"),
             groups=arrays.get("groups"),
-            split=meta.get("split", _split_of(condition, corruption)),
+            split=meta.get("split") or _split_of(condition, corruption),
             abstentions=abstentions,
             classes=None if classes is None else tuple(classes),
         )
+
+
+def _checked_meta(meta: Any) -> dict[str, Any]:
+    if not isinstance(meta, dict):
+        raise ValueError(f"meta must be a JSON object, got {meta!r}")
+    for name in ("condition", "split", "corruption"):
+        if not isinstance(meta.get(name), str | None):
+            raise ValueError(f"meta: {name} must be text, got {meta[name]!r}")
+    classes = meta.get("classes")
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if classes is not None and not named:
+        raise ValueError(f"meta: classes must be a list of names, got {classes!r}")
+    return meta
 
 
 def _has_abstentions(votes: np.ndarray, log_probs: np.ndarray) -> bool:

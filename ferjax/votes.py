@@ -3,7 +3,8 @@
 Pure functions on numpy arrays. Votes are counts ``[item, class]``, how many people chose each
 class; people who could not judge an item are no part of them (a data set keeps such abstentions in
 an array of its own). Entropies are in nats and computed in float64 on the host from *sorted*
-shares, so that two items with the same multiset of votes tie exactly.
+shares, so that two items with the same multiset of votes tie exactly. Without items, results are
+empty; a NaN share makes its own item NaN.
 """
 
 from typing import NamedTuple
@@ -23,10 +24,12 @@ __all__ = [
 
 
 class Ambiguity(NamedTuple):
-    """Items that people disagree about, and items they agree about, ``[item]`` bool each."""
+    """Items that people disagree about, and items they agree about."""
 
     ambiguous: np.ndarray
+    """bool ``[item]``."""
     clear: np.ndarray
+    """bool ``[item]``."""
 
 
 def check(counts: ArrayLike) -> np.ndarray:
@@ -59,7 +62,16 @@ def check(counts: ArrayLike) -> np.ndarray:
 
 
 def distribution(counts: ArrayLike) -> np.ndarray:
-    """The votes of each item over their sum, float64 ``[item, class]``; 0 where it has none.
+    """The votes of each item over their sum.
+
+    Args:
+      counts: ``[item, class]`` whole numbers >= 0, at least two classes.
+
+    Returns:
+      float64 ``[item, class]``; 0 where an item has no vote.
+
+    Raises:
+      ValueError: if they cannot be counts; names the first bad row.
 
     >>> distribution([[5, 5, 0], [0, 0, 0]]).tolist()
     [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
@@ -69,7 +81,13 @@ def distribution(counts: ArrayLike) -> np.ndarray:
 
 
 def hard_labels(q: ArrayLike) -> np.ndarray:
-    """The most voted class, ties to the first: int64 ``[item]`` from ``q [item, class]``.
+    """The most voted class, ties to the first.
+
+    Args:
+      q: ``[item, class]`` vote distributions or counts.
+
+    Returns:
+      int64 ``[item]``; 0 where an item has no vote, the first NaN where it has one.
 
     >>> hard_labels([[0.2, 0.4, 0.4]]).tolist()
     [1]
@@ -78,13 +96,13 @@ def hard_labels(q: ArrayLike) -> np.ndarray:
 
 
 def disagreement(q: ArrayLike) -> np.ndarray:
-    """Human disagreement ``1 - max_c q_c`` in [0, 1): what aleatoric uncertainty is held against.
+    """Human disagreement ``1 - max_c q_c``: what aleatoric uncertainty is held against.
 
     Args:
       q: ``[item, class]`` vote distributions.
 
     Returns:
-      float64 ``[item]``.
+      float64 ``[item]`` in [0, 1), unitless; 1 where an item has no vote.
 
     >>> disagreement([[0.75, 0.25]]).tolist()
     [0.25]
@@ -93,13 +111,13 @@ def disagreement(q: ArrayLike) -> np.ndarray:
 
 
 def entropy(q: ArrayLike) -> np.ndarray:
-    """Entropy of the vote distribution in nats; equal vote multisets give bit-equal entropies.
+    """Entropy of the vote distribution; equal vote multisets give bit-equal entropies.
 
     Args:
       q: ``[item, class]`` vote distributions.
 
     Returns:
-      float64 ``[item]``.
+      float64 ``[item]`` in nats; 0 where an item has no vote.
 
     >>> entropy([[0.5, 0.5, 0, 0, 0, 0, 0, 0]]).round(4).tolist()
     [0.6931]
@@ -115,7 +133,8 @@ def ambiguity(q: ArrayLike) -> Ambiguity:
       q: ``[item, class]`` vote distributions of one whole split.
 
     Returns:
-      :class:`Ambiguity`: entropy >= the split's 2/3 quantile, and <= its 1/3 quantile.
+      :class:`Ambiguity`: entropy >= the split's 2/3 quantile, and <= its 1/3 quantile. Where enough
+      items tie, an item can be both; where one is NaN, none is either.
 
     >>> ambiguity([[1.0, 0.0], [0.8, 0.2], [0.5, 0.5]]).ambiguous.tolist()
     [False, False, True]

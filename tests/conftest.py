@@ -9,6 +9,7 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import atexit
+import dataclasses
 import shutil
 import tempfile
 import time
@@ -116,32 +117,47 @@ def rng() -> np.random.Generator:
 
 
 MEMBERS = 3
-FACES = 150
+ITEMS = 150
+RESAMPLES = 50
 
 
 @pytest.fixture(scope="session")
-def predicted():
-    """Clean valid and test, two severities of one corruption, and a handful of strangers."""
+def predicted() -> dict[str, Predictions]:
+    """Clean valid and test, two severities of one corruption, and a small other set; made without
+    any network: log-probabilities that follow the votes, and less so under the corruption."""
     rng = np.random.default_rng(0)
-    truth = rng.dirichlet(np.full(8, 0.3), 2 * FACES)
-    votes = np.concatenate([rng.multinomial(10, truth), np.zeros((2 * FACES, 2), int)], axis=1)
-
-    def log_probs(rows, spread):
-        logits = np.log(truth[rows] + 0.03)[None] + spread * rng.normal(
-            size=(MEMBERS, len(rows), 8)
-        )
-        return scipy.special.log_softmax(logits, -1).astype(np.float32)
+    truth = rng.dirichlet(np.full(8, 0.3), 2 * ITEMS)
+    votes = rng.multinomial(10, truth)
 
     def of(rows, spread, **about):
-        return Predictions(log_probs(rows, spread), rows, votes[rows], truth[rows], **about)
+        noise = spread * rng.normal(size=(MEMBERS, len(rows), 8))
+        log_probs = scipy.special.log_softmax(np.log(truth[rows] + 0.03)[None] + noise, -1)
+        return Predictions(log_probs.astype(np.float32), rows, votes[rows], truth[rows], **about)
 
-    valid = np.arange(FACES)
-    test = np.arange(FACES, 2 * FACES)
+    valid = np.arange(ITEMS)
+    test = np.arange(ITEMS, 2 * ITEMS)
+    other = of(valid[:20], 2.0, condition="not_a_face", split="ood")
     made = [
-        of(valid, 0.3, condition="valid"),
+        of(valid, 0.3, condition="valid", split="valid"),
         of(test, 0.3, condition="test"),
         of(test, 0.5, condition="gnoise_1", corruption="gnoise", severity=1),
         of(test, 1.5, condition="gnoise_5", corruption="gnoise", severity=5),
-        Predictions(log_probs(valid[:20], 2.0), valid[:20] + 1000, condition="not_a_face"),
+        dataclasses.replace(other, ids=valid[:20] + 1000, votes=None, truth=None),
     ]
     return {p.condition: p for p in made}
+
+
+@pytest.fixture(scope="session")
+def conditions(predicted):
+    """The same, scored."""
+    from ferjax.evaluation.conditions import Conditions
+
+    return Conditions.of(predicted, resamples=RESAMPLES)
+
+
+@pytest.fixture(scope="session")
+def evaluation(conditions):
+    """The whole evaluation of them."""
+    from ferjax.evaluation.evaluate import evaluate
+
+    return evaluate(conditions)

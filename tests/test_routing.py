@@ -1,5 +1,4 @@
-"""Routing against brute force: every cell of the grid, exact ranks, simulated coverage, slow
-curves."""
+"""Routing against brute force: every cell of the grid, slow curves, and the Pareto front."""
 
 import math
 
@@ -10,175 +9,149 @@ import pytest
 
 from ferjax import metrics, routing
 
+ITEMS = 90
+GROUPS = 3
+INSIDE = 30
+OUTSIDE = 40
 
-def test_decisions_of_every_kind_of_score():
-    nan = np.nan
-    inf = np.inf
-    aleatoric = jnp.array([0.5, 0.6, 0.5, 0.6, nan, 0.1, nan, inf, -inf])
-    epistemic = jnp.array([0.2, 0.2, 0.3, 0.3, 0.1, nan, nan, 0.1, -inf])
-    decided = routing.decide(aleatoric, epistemic, routing.Thresholds(0.5, 0.2))
-    assert [routing.ACTIONS[a] for a in decided] == [
-        "accept",
-        "defer",
-        "reject",
-        "reject",
-        "reject",
-        "reject",
-        "reject",
-        "defer",
-        "accept",
-    ]
-    per_face = routing.decide(
-        aleatoric[:2],
-        epistemic[:2],
-        routing.Thresholds(jnp.array([0.4, 0.7]), jnp.array([1.0, 0.1])),
-    )
-    assert [routing.ACTIONS[a] for a in per_face] == ["defer", "reject"]
+decide = jax.jit(routing.decide)
+grid = jax.jit(routing.grid, static_argnames=("num_groups", "chunk"))
+routing_auc = jax.jit(routing.routing_auc)
+routing_curve = jax.jit(routing.routing_curve)
+retention_at = jax.jit(routing.retention_at)
+matched = jax.jit(routing.matched)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_grid_is_a_decision_per_face_at_every_cell(rng, grouped, weighted):
-    faces = 90
-    groups = 3
-    aleatoric, epistemic = rng.integers(0, 12, (2, faces)) / 8
-    aleatoric[:4] = np.nan
-    epistemic[3:7] = np.nan
-    aleatoric[8] = np.inf
-    epistemic[9] = -np.inf
+def test_grid_is_a_decision_per_item_at_every_cell(rng, grouped, weighted):
+    defer, reject = np.float32(rng.integers(0, 12, (2, ITEMS)) / 8)
+    defer[:4] = np.nan
+    reject[3:7] = np.nan
+    defer[8] = np.inf
+    reject[9] = -np.inf
     # On the scores themselves, between them, beyond them, and twice the same.
-    t_a = np.array([-1, 0, 0.25, 0.3, 0.75, 0.75, 2])
-    t_e = np.array([-np.inf, 0.125, 0.5, 1.4, np.inf])
-    group = rng.integers(-1, groups + 1, faces) if grouped else np.zeros(faces, int)
-    weights = rng.integers(0, 4, faces) if weighted else np.ones(faces, int)
-    got = routing.grid(
-        aleatoric,
-        epistemic,
-        t_a,
-        t_e,
+    t_d = np.float32([-1, 0, 0.25, 0.3, 0.75, 0.75, 2])
+    t_r = np.float32([-np.inf, 0.125, 0.5, 1.4, np.inf])
+    group = rng.integers(-1, GROUPS + 1, ITEMS) if grouped else np.zeros(ITEMS, int)
+    weights = rng.integers(0, 4, ITEMS) if weighted else np.ones(ITEMS, int)
+    got = grid(
+        defer,
+        reject,
+        t_d,
+        t_r,
         weights=weights if weighted else None,
-        **({"groups": group, "num_groups": groups} if grouped else {}),
+        **({"groups": group, "num_groups": GROUPS} if grouped else {}),
     )
-    for i, tau_a in enumerate(t_a):
-        for j, tau_e in enumerate(t_e):
-            action = np.asarray(
-                routing.decide(aleatoric, epistemic, routing.Thresholds(tau_a, tau_e))
-            )
+    for i, defer_above in enumerate(t_d):
+        for j, reject_above in enumerate(t_r):
+            rule = routing.RouterRule(defer_above, reject_above)
+            action = np.asarray(decide(defer, reject, rule))
             for code, counts in enumerate(got[:3]):
                 expected = [
                     weights[(action == code) & (group == g)].sum()
-                    for g in range(groups if grouped else 1)
+                    for g in range(GROUPS if grouped else 1)
                 ]
-                np.testing.assert_array_equal(
-                    counts[:, i, j], expected, err_msg=f"{routing.ACTIONS[code]} {tau_a} {tau_e}"
-                )
+                cell = f"{routing.ACTIONS[code]} {defer_above} {reject_above}"
+                np.testing.assert_array_equal(counts[:, i, j], expected, err_msg=cell)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 7, 8, 9])
 def test_any_number_of_thresholds_is_searched_to_its_ends(number):
     t = np.sort(np.linspace(-1, 1, number)).astype(np.float32)
-    scores = np.r_[t, t + 1e-3, t - 1e-3, -0.0, 0.0, np.inf, -np.inf, np.nan].astype(np.float32)
-    got = routing.grid(jnp.zeros(len(scores)), scores, jnp.zeros(1), t)
-    expected = [
-        [
-            int(
-                (
-                    np.asarray(routing.decide(jnp.zeros(1), scores, routing.Thresholds(0.0, tau)))
-                    == a
-                ).sum()
-            )
-            for tau in t
-        ]
-        for a in (0, 2)
-    ]
+    scores = np.r_[t, t + 1e-3, t - 1e-3, -0.0, 0.0, np.inf, -np.inf, np.nan]
+    scores = np.float32(np.resize(scores, ITEMS))
+    zeros = np.zeros(ITEMS, np.float32)
+    got = grid(zeros, scores, np.zeros(1, np.float32), t)
+    rules = [routing.RouterRule(np.float32(0), tau) for tau in t]
+    actions = [np.asarray(decide(zeros, scores, rule)) for rule in rules]
+    expected = [[int((action == code).sum()) for action in actions] for code in (0, 2)]
     assert [got.accept[0, 0].tolist(), got.reject[0, 0].tolist()] == expected
 
 
 def test_a_hundred_thousand_cells_cost_no_broadcast():
-    """Counting, not broadcasting: nothing of shape [face, T_a, T_e] may appear."""
-    faces = 1000
+    """Counting, not broadcasting: nothing of shape [item, T_d, T_r] may appear."""
+    items = 1000
     side = 300
-    jaxpr = jax.make_jaxpr(routing.grid)(*(jnp.zeros(n) for n in (faces, faces, side, side)))
+    jaxpr = jax.make_jaxpr(routing.grid)(*(jnp.zeros(n) for n in (items, items, side, side)))
     largest = max(math.prod(v.aval.shape) for e in jaxpr.jaxpr.eqns for v in e.outvars)
     assert largest < 2 * (side + 1) ** 2
 
 
 def test_errors_chunks_and_whole_bins_are_the_same_counts(rng):
-    faces = 1003
-    groups = 3
-    aleatoric, epistemic = rng.integers(0, 40, (2, faces))
+    items = 1003
+    defer, reject = rng.integers(0, 40, (2, items))
     t = np.arange(0, 40, 3)
-    group = rng.integers(0, groups, faces)
-    weights = rng.integers(0, 4, faces)
-    wrong = rng.random(faces) < 0.3
-    given = {"groups": group, "num_groups": groups, "weights": weights}
-    whole = routing.grid(aleatoric, epistemic, t, t, wrong=wrong, **given)
-    chunked = routing.grid(
-        aleatoric / 1.0, epistemic / 1.0, t / 1.0, t / 1.0, wrong=wrong, chunk=100, **given
-    )
+    weights = rng.integers(0, 4, items)
+    wrong = rng.random(items) < 0.3
+    given = {"groups": rng.integers(0, GROUPS, items), "num_groups": GROUPS}
+    whole = grid(defer, reject, t, t, wrong=wrong, weights=weights, **given)
+    real = [array / 1.0 for array in (defer, reject, t, t)]
+    chunked = grid(*real, wrong=wrong, weights=weights, chunk=100, **given)
     jax.tree.map(np.testing.assert_array_equal, chunked, whole)
-    only_wrong = routing.grid(aleatoric, epistemic, t, t, **{**given, "weights": weights * wrong})
+    # One group of nothing but the wrong ones: the same program, and its errors are all it accepts.
+    only_wrong = grid(defer, reject, t, t, wrong=wrong, weights=weights * wrong, **given)
     np.testing.assert_array_equal(whole.errors, only_wrong.accept)
-    assert routing.grid(aleatoric, epistemic, t, t).errors is None
+    assert jax.eval_shape(routing.grid, defer, reject, t, t).errors is None
 
 
 def test_resamples_and_sub_ensembles_go_through_vmap(rng):
-    aleatoric, epistemic = jnp.asarray(rng.random((2, 4, 50)), jnp.float32)
+    defer, reject = jnp.asarray(rng.random((2, 4, ITEMS)), jnp.float32)
     t = jnp.linspace(0, 1, 5)
-    weights = rng.integers(0, 3, (6, 50))
-    resampled = jax.vmap(lambda w: routing.grid(aleatoric[0], epistemic[0], t, t, weights=w))(
-        weights
-    )
-    np.testing.assert_array_equal(
-        resampled.accept[2],
-        routing.grid(aleatoric[0], epistemic[0], t, t, weights=weights[2]).accept,
-    )
-    subsets = jax.vmap(lambda a, e: routing.grid(a, e, t, t))(aleatoric, epistemic)
-    np.testing.assert_array_equal(
-        subsets.reject[3], routing.grid(aleatoric[3], epistemic[3], t, t).reject
-    )
+    weights = rng.integers(0, 3, (6, ITEMS))
+    resampled = jax.jit(jax.vmap(lambda w: routing.grid(defer[0], reject[0], t, t, weights=w)))
+    one = grid(defer[0], reject[0], t, t, weights=weights[2])
+    np.testing.assert_array_equal(resampled(weights).accept[2], one.accept)
+    subsets = jax.jit(jax.vmap(lambda d, r: routing.grid(d, r, t, t)))(defer, reject)
+    alone = grid(defer[3], reject[3], t, t, weights=np.ones(ITEMS, int))
+    np.testing.assert_array_equal(subsets.reject[3], alone.reject)
 
 
 def test_pareto_front_is_what_no_cell_beats(rng):
     gain = rng.integers(0, 8, (5, 6))
     cost = rng.integers(0, 8, (5, 6))
-    front = np.asarray(routing.pareto_front(gain, cost))
+    front = np.asarray(jax.jit(routing.pareto_front)(gain, cost))
     for i, j in np.ndindex(gain.shape):
-        beaten = ((gain >= gain[i, j]) & (cost < cost[i, j])) | (
-            (gain > gain[i, j]) & (cost <= cost[i, j])
-        )
-        assert front[i, j] == (not beaten.any())
+        cheaper = (gain >= gain[i, j]) & (cost < cost[i, j])
+        better = (gain > gain[i, j]) & (cost <= cost[i, j])
+        assert front[i, j] == (not (cheaper | better).any())
 
 
 def test_best_cell_says_when_nothing_is_allowed():
+    best_cell = jax.jit(routing.best_cell)
     objective = np.arange(12).reshape(3, 4)
-    row, column, found = routing.best_cell(objective, objective % 4 == 1)
+    row, column, found = best_cell(objective, objective % 4 == 1)
     assert (int(row), int(column), bool(found)) == (2, 1, True)
-    assert not bool(routing.best_cell(objective, objective < 0).found)
+    assert not bool(best_cell(objective, objective < 0).found)
+    row, column, _ = best_cell(objective // 6, objective > 0)
+    assert (int(row), int(column)) == (1, 2)  # the first of equals
+
+
+def drawn(rng, levels):
+    """Tied scores of items to keep, and somewhat larger ones of items to reject."""
+    inside = rng.integers(0, levels, INSIDE)
+    outside = rng.integers(0, levels, OUTSIDE) + levels // 4
+    return np.float32(inside), np.float32(outside)
 
 
 @pytest.mark.parametrize("levels", [3, 20, 1000])
 def test_routing_auc_is_auroc(rng, levels):
-    inside = jnp.asarray(rng.integers(0, levels, 70), jnp.float32)
-    outside = jnp.asarray(rng.integers(0, levels, 110) + levels // 4, jnp.float32)
-    assert float(routing.routing_auc(inside, outside)) == pytest.approx(
-        float(metrics.auroc_between(inside, outside)), abs=1e-6
-    )
+    inside, outside = drawn(rng, levels)
+    expected = float(jax.jit(metrics.auroc_between)(inside, outside))
+    assert float(routing_auc(inside, outside)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_random_router_keeps_what_it_does_not_reject(rng):
-    inside = jnp.asarray(rng.random(4000), jnp.float32)
-    outside = jnp.asarray(rng.random(4000), jnp.float32)
-    assert float(routing.routing_auc(inside, outside)) == pytest.approx(0.5, abs=0.03)
-    for rejection in (0.1, 0.5, 0.7, 0.8, 0.9):
-        assert float(routing.retention_at(inside, outside, rejection)) == pytest.approx(
-            1 - rejection, abs=0.04
-        )
+    inside, outside = jnp.asarray(rng.random((2, 4000)), jnp.float32)
+    rejections = jnp.array([0.1, 0.5, 0.7, 0.8, 0.9])
+    got = jax.jit(lambda a, b: routing.matched(routing.routing_curve(a, b), rejections))
+    area, kept = got(inside, outside)
+    assert float(area) == pytest.approx(0.5, abs=0.03)
+    np.testing.assert_allclose(kept, 1 - rejections, atol=0.04)
 
 
 def slow_retention(inside, outside, rejection):
-    """The best a router with a coin can keep: mixes of two thresholds that reject enough, tried one
-    by one."""
+    """The best a router with a coin can keep: mixes of two thresholds, tried one by one."""
     thresholds = [-np.inf, *np.unique(np.concatenate([inside, outside]))]
     points = [((outside > t).mean(), (inside <= t).mean()) for t in thresholds]
     exact = [kept for rejected, kept in points if np.isclose(rejected, rejection)]
@@ -193,35 +166,47 @@ def slow_retention(inside, outside, rejection):
 
 @pytest.mark.parametrize("levels", [1, 2, 6, 500])
 def test_retention_is_the_slow_one(rng, levels):
-    inside = rng.integers(0, levels, 30) * 1.0
-    outside = (rng.integers(0, levels, 40) + levels // 5) * 1.0
+    inside, outside = drawn(rng, levels)
     for rejection in (0.0, 0.05, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0):
-        got = float(routing.retention_at(jnp.asarray(inside), jnp.asarray(outside), rejection))
+        got = float(retention_at(inside, outside, rejection))
         assert got == pytest.approx(slow_retention(inside, outside, rejection), abs=1e-5), rejection
 
 
 def test_the_curve_runs_from_rejecting_everything_to_nothing(rng):
-    curve = routing.routing_curve(jnp.asarray(rng.random(9)), jnp.asarray(rng.random(11)))
+    curve = routing.routing_curve(*drawn(rng, 500))
     assert (float(curve.rejection[0]), float(curve.retention[0])) == (1.0, 0.0)
     assert (float(curve.rejection[-1]), float(curve.retention[-1])) == (0.0, 1.0)
-    assert len(curve.rejection) == 20
+    assert len(curve.rejection) == 2 * INSIDE + 2
     assert (np.diff(curve.rejection) <= 0).all()
     assert (np.diff(curve.retention) >= 0).all()
 
 
 @pytest.mark.parametrize("levels", [4, 400])
 def test_a_weight_is_a_repeat(rng, levels):
-    inside = rng.integers(0, levels, 30) * 1.0
-    outside = (rng.integers(0, levels, 40) + levels // 5) * 1.0
-    w_in = rng.integers(0, 4, 30)
-    w_out = rng.integers(0, 4, 40)
-    rejections = jnp.array([0.0, 0.3, 0.7, 0.8, 0.9, 1.0])
-    got = routing.matched(routing.routing_curve(inside, outside, w_in, w_out), rejections)
-    expected = routing.matched(
-        routing.routing_curve(np.repeat(inside, w_in), np.repeat(outside, w_out)), rejections
-    )
+    inside, outside = drawn(rng, levels)
+    w_in = rng.multinomial(INSIDE, np.full(INSIDE, 1 / INSIDE))
+    w_out = rng.multinomial(OUTSIDE, np.full(OUTSIDE, 1 / OUTSIDE))
+    rejections = np.float32([0.0, 0.3, 0.7, 0.8, 0.9, 1.0])
+    got = matched(routing_curve(inside, outside, 1.0 * w_in, 1.0 * w_out), rejections)
+    repeated = (np.repeat(inside, w_in), np.repeat(outside, w_out))
+    whole = routing_curve(*repeated, np.ones(INSIDE), np.ones(OUTSIDE))
+    expected = matched(whole, rejections)
     np.testing.assert_allclose(got.auc, expected.auc, atol=1e-5)
     np.testing.assert_allclose(got.retention, expected.retention, atol=1e-5)
+
+
+@pytest.mark.parametrize("levels", [1, 4, 400])
+def test_bins_are_all_that_a_curve_needs_of_the_outside(rng, levels):
+    inside, outside = drawn(rng, levels)
+    bins = np.asarray(jax.jit(routing.outside_bins)(inside, outside))
+    ordered = np.sort(inside)
+    below = (ordered[None] < outside[:, None]).sum(1)
+    tied = (ordered[None] == outside[:, None]).any(1)
+    np.testing.assert_array_equal(bins, 2 * below + tied)
+    mass = np.float32(np.bincount(bins, minlength=2 * INSIDE + 1))
+    got = jax.jit(routing.curve_of)(inside, mass, np.ones(INSIDE))
+    whole = routing_curve(inside, outside, np.ones(INSIDE), np.ones(OUTSIDE))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), got, whole)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""``ferjax corruptions``: what each corruption does to a picture, to look at."""
+"""``ferjax corruptions``: names of the corruptions, or a sheet of what each does to a picture."""
 
 import dataclasses
-import functools
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -12,8 +11,9 @@ from ferjax.commands.console import out
 
 @dataclasses.dataclass(frozen=True)
 class Corruptions:
-    """List the corruptions, or draw a sheet of them: a row per corruption, the picture first, then
-    severities 1 to 5.
+    """List the corruptions, or draw a sheet of them.
+
+    The sheet has a row per corruption: the picture first, then severities 1 to 5.
 
     ferjax corruptions : names, by suite
 
@@ -34,56 +34,61 @@ class Corruptions:
     """Seed of the noise."""
 
     def run(self) -> int:
-        from ferjax.corruptions import suites
+        from ferjax import corruptions
 
-        by_suite = {
-            "paper": suites.PAPER,
-            "imagenet_c": (*suites.IMAGENET_C, *suites.IMAGENET_C_EXTRA),
+        suites = {
+            "paper": corruptions.PAPER,
+            "imagenet_c": (*corruptions.IMAGENET_C, *corruptions.IMAGENET_C_EXTRA),
         }
-        names = tuple(
-            n for suite, inside in by_suite.items() if self.suite in ("all", suite) for n in inside
-        )
+        published = {name for names in suites.values() for name in names}
+        others = tuple(name for name in corruptions.CORRUPTIONS if name not in published)
+        if others:
+            suites["others"] = others
+        if self.suite != "all":
+            suites = {self.suite: suites[self.suite]}
         if self.sheet is None:
             if self.image is not None:
                 raise ValueError("what to write? give --sheet OUT.png")
-            for suite, inside in by_suite.items():
-                if self.suite in ("all", suite):
-                    out.print(f"{suite}: {', '.join(inside)}", highlight=False)
+            for suite, names in suites.items():
+                out.print(f"{suite}: {', '.join(names)}", highlight=False)
             return 0
         if self.size < 32:
             raise ValueError(f"--size must be at least 32 pixels, got {self.size}")
-        return self._draw(names)
+        self._draw([name for names in suites.values() for name in names], self.sheet)
+        out.print(f"wrote {self.sheet}", highlight=False, soft_wrap=True)
+        return 0
 
-    def _draw(self, names: tuple[str, ...]) -> int:
+    def _draw(self, names: list[str], sheet: Path) -> None:
         import jax
         import jax.numpy as jnp
         import numpy as np
 
-        from ferjax.corruptions import suites
-        from ferjax.faces import images, synthetic
+        from ferjax.corruptions import corrupt
+        from ferjax.faces import images
         from ferjax.report import plots
 
-        picture = (
-            synthetic.make(1, seed=3)[0][0]
-            if self.image is None
-            else plots.read_picture(self.image)
-        )
-        side = min(picture.shape[:2])
-        top, left = ((length - side) // 2 for length in picture.shape[:2])
-        square = picture[top : top + side, left : left + side]
-        clean = images.to_network_size(jnp.asarray(square)[None], self.size)
+        clean = images.to_network_size(jnp.asarray(self._square())[None], self.size)
 
-        @functools.partial(jax.jit, static_argnums=0)
-        def at_each_severity(name: str, picture: jax.Array) -> jax.Array:
+        def at_all_severities(name: str) -> np.ndarray:
             def at(severity: jax.Array) -> jax.Array:
-                return suites.corrupt(
-                    name, picture, severity, jnp.zeros(1, jnp.uint32), seed=self.seed
-                )[0]
+                return corrupt(name, clean, severity, jnp.zeros(1, jnp.uint32), seed=self.seed)[0]
 
-            return jax.vmap(at)(jnp.arange(1, 6))
+            return np.asarray(jax.jit(jax.vmap(at))(jnp.arange(1, 6)))
 
-        rows = {name: np.concatenate([clean, at_each_severity(name, clean)]) for name in names}
-        assert self.sheet is not None
-        plots.corruption_sheet(rows, self.sheet)
-        out.print(f"wrote {self.sheet}", highlight=False, soft_wrap=True)
-        return 0
+        rows = {name: np.concatenate([clean, at_all_severities(name)]) for name in names}
+        plots.corruption_sheet(rows, sheet)
+
+    def _square(self) -> Any:
+        """The central square of the picture, or a drawn face: uint8 ``[S, S]`` or ``[S, S, 3]``."""
+        from ferjax.faces import image_files, synthetic
+
+        if self.image is None:
+            return synthetic.make(1, seed=3).images[0]
+        try:
+            picture = image_files.read_picture(self.image)
+        except ValueError as error:
+            raise ValueError(f"{self.image}: {error}") from error
+        side = min(picture.shape[:2])
+        top = (picture.shape[0] - side) // 2
+        left = (picture.shape[1] - side) // 2
+        return picture[top : top + side, left : left + side]

@@ -29,7 +29,7 @@ class Data:
     """Folder to create for the data set."""
 
     def run(self) -> int:
-        from ferjax.ensemble.display import progress
+        from ferjax.commands.display import progress
         from ferjax.faces import dataset, ferplus_files
 
         if (self.fer2013 is None) != (self.out is None):

@@ -18,8 +18,8 @@ class Export:
     Router(FILE)(images).
 
     The file holds preprocessing, all members, the decomposition and the routers as StableHLO for
-    any batch size, with thresholds, class names and provenance. The exported program is held to the
-    run on sample faces before anything is written; a difference is an error.
+    any batch size, with thresholds, class names and provenance. The exported program is compared
+    with the run on sample pictures before anything is written; a difference is an error.
     """
 
     run_folder: Positional[Path]
@@ -30,15 +30,18 @@ class Export:
     """Where it shall run: some of cpu, cuda, rocm, tpu."""
 
     def run(self) -> int:
-        from ferjax.serving import export
-        from ferjax.serving.program import rules_of
+        from ferjax.commands.display import Console
+        from ferjax.serving.export import export
 
-        about = export.export(self.run_folder, self.file, platforms=self.platforms)
+        with Console() as on_event:
+            about = export(self.run_folder, self.file, platforms=self.platforms, on_event=on_event)
         parity = about["parity"]
         made = about["provenance"]
+        size = self.file.stat().st_size / 1e6
         out.print(
-            f"wrote {self.file}, {self.file.stat().st_size / 1e6:,.1f} MB: {made['members']} members for {', '.join(made['platforms'])}, "
-            f"routers {', '.join(rules_of(about['thresholds']))}\nheld to the run on {parity['faces']} faces: largest difference "
+            f"wrote {self.file}, {size:,.1f} MB: {made['members']} members for "
+            f"{', '.join(made['platforms'])}, routers {', '.join(about['routers'])}\n"
+            f"compared with the run on {parity['pictures']} pictures: largest difference "
             f"{parity['largest_difference']:.2g} ({parity['in']})",
             highlight=False,
         )

@@ -19,8 +19,8 @@ class MembersList:
     def run(self) -> int:
         from rich.table import Table
 
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
-        from ferjax.ensemble.display import Console
 
         run = regroup.open_run_members(self.run_folder, Console())
         table = Table(title=f"{self.run_folder}, step {run.step:,}")
@@ -49,8 +49,8 @@ class MembersSelect:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
-        from ferjax.ensemble.display import Console
 
         written = regroup.select(self.run_folder, self.members, self.out, Console())
         out.print(f"wrote {written}", highlight=False)
@@ -67,8 +67,8 @@ class MembersMerge:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
-        from ferjax.ensemble.display import Console
 
         out.print(f"wrote {regroup.merge(self.run_folders, self.out, Console())}", highlight=False)
         return 0
@@ -90,8 +90,8 @@ class MembersAdd:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import regroup, training
-        from ferjax.ensemble.display import Console
         from ferjax.ensemble.interruption import EXIT_STATUS
 
         try:

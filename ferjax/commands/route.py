@@ -6,9 +6,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from ferjax.commands.console import err
 
@@ -23,14 +23,14 @@ class Route:
 
     ferjax route RUN photos/ --out lines.jsonl
 
-    ferjax route FILE 'album/**/*.jpg' --faces --format csv --out lines.csv --wall wall.png
+    ferjax route FILE 'album/**/*.jpg' --faces --format csv --out a.csv --contact-sheet a.png
 
     find photos -name '*.png' | ferjax route RUN -
 
-    A picture is taken as one face: gray, its central square, 48 x 48; with --faces every face found
-    in it is one. A file that cannot be read gets a line with "error"; the others go on, and the
-    exit status is 3. Broken off, the same command goes on where --out ends: lines that are whole
-    stay, the rest is routed.
+    A picture is taken as one face: gray, its central square, at the size the ensemble was trained
+    on; with --faces every face found in it is one. A file that cannot be read gets a line with
+    "error"; the others go on, and the exit status is 3. After an interruption the same command
+    continues where --out ends: lines that are whole stay, the rest is routed.
     """
 
     run_or_file: Positional[Path]
@@ -38,7 +38,7 @@ class Route:
     paths: Positional[tuple[str, ...]]
     """Image files, folders of them, quoted patterns like 'photos/**/*.jpg', .npz files with an
     array `images`, or -: a stream on standard input, each line a path or a JSON object with "path"
-    whose other keys are carried through."""
+    whose other keys are passed through."""
     out: Path | None = None
     """Write the lines here instead of standard output; an unfinished file is continued."""
     format: Literal["jsonl", "csv"] = "jsonl"
@@ -46,84 +46,67 @@ class Route:
     column p_NAME."""
     router: str = "uar"
     """Which of the run's routers decides; uar is the paper's: reject by epistemic, defer by
-    aleatoric."""
+    aleatoric; density rejects by distance to the training pictures."""
     faces: bool = False
     """Find the faces in each picture and route each on its own line with its "box" (needs the extra
-    `faces`); where none is found, "face" is null and the whole picture is judged."""
-    wall: Path | None = None
-    """Also draw a PNG of up to 64 of the faces routed now, a fair sample, with what was decided."""
+    `faces`); where none is found, "face" is null and the whole picture is routed."""
+    contact_sheet: Annotated[Path | None, arg(aliases=["--wall"])] = None
+    """Also draw a PNG of up to 64 of the faces routed now, a uniform sample, with the decisions."""
     overwrite: bool = False
     """Start --out anew instead of continuing it."""
     batch_size: int = 64
-    """Faces the model judges at a time."""
+    """Faces the model decides on at a time."""
 
     def run(self) -> int:
-        from ferjax.serving import sources
-        from ferjax.serving.contact_sheet import ContactSheet
+        from ferjax.events import Event, Message
         from ferjax.serving.detection import haar_finder
-        from ferjax.serving.pipeline import Routed, route_files
-        from ferjax.serving.records import Csv, Done, Jsonl, resume
-        from ferjax.serving.router import Router
+        from ferjax.serving.route import check_request, route_pictures
+        from ferjax.serving.router import OLD_ROUTERS, Router
 
         # What is wrong with the request should not wait for the model to load.
-        sources.check(self.paths)
+        check_request(self.paths, self.out, self.contact_sheet)
         find = haar_finder() if self.faces else None
-        for file in (self.out, self.wall):
-            if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-                raise ValueError(
-                    f"cannot write {file}: "
-                    + ("it is a folder" if file.is_dir() else "its folder does not exist")
-                )
-        router = Router(self.run_or_file, self.router, batch_size=self.batch_size)
-        lines = Jsonl() if self.format == "jsonl" else Csv(router.classes, router.extra_scores)
-        done = Done() if self.out is None or self.overwrite else resume(self.out, lines)
-        kept = Routed(done.routed, done.failed)
-        wall = ContactSheet()
-        todo = done.skip(
-            sources.items(self.paths, sys.stdin.buffer if sources.STREAM in self.paths else None)
-        )
-        with _output(self.out, self.overwrite) as out, _progress(self.paths, sum(kept)) as tick:
-            if self.out is None or out.tell() == 0:
-                out.write(lines.header)
+        name = OLD_ROUTERS.get(self.router, self.router)
+        if name != self.router:
+            err.print(f"router {self.router} is now called {name}", highlight=False)
 
-            def watch(record: dict[str, Any], *decided: Any) -> None:
-                wall.watch(record, *decided)
-                if (record.get("face") or 0) + 1 == record.get("faces", 1):
-                    tick()
+        def tell(event: Event) -> None:
+            if isinstance(event, Message):
+                err.print(event.text, highlight=False)
 
-            new = route_files(router, todo, lines, out, find=find, watch=watch)
-        routed = kept.routed + new.routed
-        failed = kept.failed + new.failed
-        if sum(kept):
+        router = Router(self.run_or_file, name, batch_size=self.batch_size, on_event=tell)
+        with _progress(self.paths) as on_picture:
+            summary = route_pictures(
+                router,
+                self.paths,
+                sys.stdout.buffer if self.out is None else self.out,
+                form=self.format,
+                find=find,
+                contact_sheet=self.contact_sheet,
+                overwrite=self.overwrite,
+                on_picture=on_picture,
+            )
+        if sum(summary.kept):
             err.print(
-                f"continued {self.out}: {sum(kept):,} lines were there, {sum(new):,} are new",
+                f"continued {self.out}: {sum(summary.kept):,} lines were there, "
+                f"{sum(summary.new):,} are new",
                 highlight=False,
             )
+        failed = f'{summary.failed:,} could not be read (see the lines with "error")'
         err.print(
-            f"{routed:,} routed"
-            + (f', {failed:,} could not be read (see the lines with "error")' if failed else ""),
+            f"{summary.routed:,} routed" + (f", {failed}" if summary.failed else ""),
             highlight=False,
         )
-        if self.wall is not None and new.routed:
-            err.print(f"picture: {wall.draw(self.wall)}", highlight=False)
-        return SOME_FAILED if failed else 0
+        if summary.contact_sheet is not None:
+            err.print(f"picture: {summary.contact_sheet}", highlight=False)
+        return SOME_FAILED if summary.failed else 0
 
 
 @contextlib.contextmanager
-def _output(path: Path | None, overwrite: bool) -> Iterator[Any]:
-    if path is None:
-        yield sys.stdout.buffer
-        return
-    with open(path, "wb" if overwrite else "ab") as file:
-        yield file
-
-
-@contextlib.contextmanager
-def _progress(paths: tuple[str, ...], kept: int) -> Iterator[Callable[[], None]]:
-    """A bar in a terminal, and nothing in a pipe; how many pictures there are is counted
-    meanwhile."""
+def _progress(paths: tuple[str, ...]) -> Iterator[Callable[[int], None]]:
+    """A bar in a terminal, and nothing in a pipe; pictures are counted while they are routed."""
     if not err.is_terminal:
-        yield lambda: None
+        yield lambda done: None
         return
     from rich.progress import (
         BarColumn,
@@ -143,11 +126,11 @@ def _progress(paths: tuple[str, ...], kept: int) -> Iterator[Callable[[], None]]
         console=err,
         transient=True,
     ) as bar:
-        task = bar.add_task("routing", total=None, completed=kept)
+        task = bar.add_task("routing", total=None)
         if sources.STREAM not in paths:
 
             def count() -> None:
                 bar.update(task, total=sum(1 for _ in sources.items(paths)))
 
             threading.Thread(target=count, daemon=True).start()
-        yield lambda: bar.advance(task)
+        yield lambda done: bar.update(task, completed=done)

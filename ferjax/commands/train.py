@@ -20,8 +20,9 @@ class Train:
     defines `config = Config(...)` (see configs/) or a run's config.json. Example: ferjax train
     configs/ferplus_scratch.py --out runs/a --data.path data/ferplus --train.epochs 4
 
-    It may be killed at any moment: the same command with --resume continues, with the same result. SIGTERM saves and exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C
-    stops at once. `ferjax watch RUN` shows how it is going.
+    It may be killed at any moment: the same command with --resume continues, with the same result.
+    SIGTERM saves and exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C stops at once.
+    `ferjax watch RUN` shows how it is going.
 
     On many hosts start the same command everywhere, with one --out on a file system they share:
     under SLURM, Open MPI, Kubernetes or on TPU pods with --cluster, elsewhere with --coordinator,
@@ -51,8 +52,8 @@ class Train:
 
     def run(self) -> int:
         keep_freed_memory()
+        from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
-        from ferjax.ensemble.display import Console, budget_lines
         from ferjax.ensemble.interruption import EXIT_STATUS
         from ferjax.faces import dataset
 

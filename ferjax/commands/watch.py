@@ -23,7 +23,7 @@ class Watch:
     def run(self) -> int:
         from rich.live import Live
 
-        from ferjax.ensemble.display import run_table, sentence
+        from ferjax.commands.display import run_table, sentence
         from ferjax.ensemble.folder import RunFolder
         from ferjax.ensemble.log import read_log
 
@@ -50,7 +50,7 @@ class Watch:
             out.print(run_table(read_log(folder.log), config))
             out.print("in progress" if folder.in_use else "not running")
         if self.plot is not None:
-            from ferjax.report.curves import training_curves
+            from ferjax.report.plots import training_curves
 
             lines = read_log(folder.log)
             if not lines:

@@ -52,8 +52,8 @@ class WeightsExport:
     """Which member, from 0."""
 
     def run(self) -> int:
+        from ferjax.commands.display import Console
         from ferjax.ensemble import trained as runs
-        from ferjax.ensemble.display import Console
         from ferjax.models import pretrained
 
         trained = runs.load_run(self.run_folder, Console())

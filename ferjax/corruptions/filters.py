@@ -1,235 +1,191 @@
-"""The linear parts of corruptions: blurs and resizings as one matrix per axis, streaks, and reading
-between pixels.
+"""Filters of pictures: blurs as a matrix per axis, motion along a line, and sampling off the grid.
 
-Pictures are ``[H, W, C]``. A matrix per axis keeps every filter a pair of matrix products whatever
-its strength, so that severity may be traced; nothing here is random. Where sizes are "pixels at
-224" they scale with the side, each axis with its own.
+Pictures are ``[H, W, C]``. With a matrix per axis a filter is two matrix products whatever its
+strength, so that severity may be traced; nothing here is random. Where lengths are "pixels at 224"
+they scale with the side, each axis with its own.
 """
 
-import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 __all__ = [
     "REFERENCE_SIDE",
-    "area_matrix",
-    "at",
-    "bilinear_matrix",
-    "box_matrix",
+    "Scalar",
+    "by_severity",
     "convolution_matrix",
-    "gaussian_matrix",
     "line_blur",
-    "linear_matrix",
-    "nearest_matrix",
     "reflect",
     "rows_and_columns",
     "sample_bilinear",
-    "scaled_kernel_matrix",
+    "smooth_noise",
     "smoothing_matrix",
 ]
 
 REFERENCE_SIDE = 224
+"""Side, pixels, for which the published lengths are given."""
+
+Scalar = jax.Array | float
+"""A number, possibly traced."""
 
 
-def bilinear_matrix(source: int, target: int) -> np.ndarray:
-    """Bilinear interpolation with half-pixel centres and no antialias as a matrix ``[target,
-    source]``.
+def by_severity(table: ArrayLike | Sequence, severity: ArrayLike) -> jax.Array:
+    """The row of a table for a severity.
 
-    The convention of PyTorch's ``interpolate(mode="bilinear", align_corners=False)``; rows sum to
-    1.
+    Args:
+      table: ``[5, ...]``, a row per severity.
+      severity: 1..5; may be traced.
 
-    >>> bilinear_matrix(2, 4)[1].tolist()
-    [0.75, 0.25]
-    """
-    if source < 1 or target < 1:
-        raise ValueError(f"sizes must be at least 1 pixel, got {source} -> {target}")
-    centre = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
-    low = np.floor(centre).astype(int)
-    high = np.minimum(low + 1, source - 1)
-    matrix = np.zeros((target, source))
-    np.add.at(matrix, (np.arange(target), low), 1 - (centre - low))
-    np.add.at(matrix, (np.arange(target), high), centre - low)
-    return matrix.astype(np.float32)
+    Returns:
+      float32 ``[...]``.
 
-
-def at(table: tuple, severity: jax.Array | int) -> jax.Array:
-    """The row of ``table [5, ...]`` for a severity 1..5, which may be traced.
-
-    >>> float(at((0.1, 0.2, 0.3, 0.4, 0.5), 2))
+    >>> float(by_severity((0.1, 0.2, 0.3, 0.4, 0.5), 2))
     0.2...
     """
     return jnp.asarray(table, jnp.float32)[jnp.asarray(severity) - 1]
 
 
-def rows_and_columns(rows: jax.Array, columns: jax.Array, image: jax.Array) -> jax.Array:
-    """Applies ``rows [I, H]`` and ``columns [J, W]`` to ``image [H, W, C]``."""
-    return jnp.einsum("ih,hwc,jw->ijc", rows, image, columns)
+def rows_and_columns(rows: ArrayLike, columns: ArrayLike, image: jax.Array) -> jax.Array:
+    """Applies a matrix per axis: ``rows [I, H]`` and ``columns [J, W]`` to ``image [H, W, C]``.
+
+    Returns:
+      ``[I, J, C]``.
+    """
+    return jnp.einsum("ih,hwc,jw->ijc", jnp.asarray(rows), image, jnp.asarray(columns))
 
 
-def convolution_matrix(kernel: jax.Array, side: int, edge: str) -> jax.Array:
-    """Convolution with an odd ``kernel [2r + 1]`` along an axis, as a matrix ``[side, side]``.
+def convolution_matrix(kernel: ArrayLike, side: int, edge: str) -> jax.Array:
+    """Convolution along an axis as a matrix.
 
     Args:
-      kernel: the weights, centred (given in the order of correlation); may be traced.
+      kernel: ``[2r + 1]`` weights, centred, in the order of correlation; may be traced.
       side: pixels along the axis.
       edge: what lies beyond the edge, in :func:`numpy.pad`'s words: "edge", "reflect" or
         "symmetric".
+
+    Returns:
+      ``[side, side]``.
     """
+    kernel = jnp.asarray(kernel)
     radius = (kernel.shape[0] - 1) // 2
-    padding = np.pad(np.eye(side, dtype=np.float32), ((radius, radius), (0, 0)), mode=edge)  # type: ignore[call-overload]
+    pixels = np.eye(side, dtype=np.float32)
+    padding = np.pad(pixels, ((radius, radius), (0, 0)), mode=edge)  # type: ignore[call-overload]
     tap = np.arange(side + 2 * radius)[None, :] - np.arange(side)[:, None]
     inside = (tap >= 0) & (tap <= 2 * radius)
     return jnp.where(inside, kernel[np.clip(tap, 0, 2 * radius)], 0.0) @ padding
 
 
-def gaussian_matrix(side: int, sigma: jax.Array, largest_sigma: float) -> jax.Array:
-    """Gaussian smoothing along one axis as a matrix ``[side, side]``: radius ⌊3σ⌋, reflected at the
-    edge.
+def smoothing_matrix(side: int, sigma: Scalar, reach: Scalar, taps: int, edge: str) -> jax.Array:
+    """Gaussian smoothing along an axis as a matrix.
 
     Args:
       side: pixels along the axis.
-      sigma: standard deviation in pixels; may be traced.
-      largest_sigma: static upper bound of ``sigma``, which fixes the number of taps.
-    """
-    return smoothing_matrix(side, sigma, 3 * sigma, int(3 * largest_sigma), "reflect")
-
-
-def smoothing_matrix(
-    side: int, sigma: jax.Array, reach: jax.Array, taps: int, edge: str
-) -> jax.Array:
-    """Gaussian smoothing along one axis as a matrix ``[side, side]``.
-
-    Args:
-      side: pixels along the axis.
-      sigma: standard deviation in pixels; may be traced.
+      sigma: standard deviation, pixels; may be traced.
       reach: the kernel is cut beyond this many pixels; may be traced.
-      taps: static bound of ``reach``.
+      taps: static upper bound of ``reach``.
       edge: as in :func:`convolution_matrix`.
+
+    Returns:
+      ``[side, side]``; rows sum to 1.
     """
     tap = jnp.arange(-taps, taps + 1)
     kernel = jnp.where(jnp.abs(tap) <= jnp.floor(reach), jnp.exp(-0.5 * (tap / sigma) ** 2), 0.0)
     return convolution_matrix(kernel / kernel.sum(), side, edge)
 
 
-def _overlap(
-    starts: np.ndarray, ends: np.ndarray, lows: np.ndarray, highs: np.ndarray
-) -> np.ndarray:
-    """Length shared by each interval (rows) and each interval (columns)."""
-    return np.clip(
-        np.minimum(ends[:, None], highs[None, :]) - np.maximum(starts[:, None], lows[None, :]),
-        0,
-        None,
-    )
+def smooth_noise(
+    noise: jax.Array,
+    sigma: Scalar,
+    largest_sigma: float,
+    cut: tuple[float, float],
+    edge: str,
+) -> jax.Array:
+    """Smooths white noise by a Gaussian, so that it has the same spread at any size.
 
+    Smoothing over fewer pixels averages less away, which would make the pattern stronger on smaller
+    pictures; it is scaled to the spread that it has at 224 pixels.
 
-def area_matrix(source: int, target: int) -> np.ndarray:
-    """Resizing by exact area averages as a matrix ``[target, source]``; rows sum to 1.
+    Args:
+      noise: ``[H, W]``, independent pixels of mean 0.
+      sigma: pixels at 224; may be traced.
+      largest_sigma: static upper bound of ``sigma``.
+      cut: (slope, offset): the kernel ends at slope·σ + offset pixels.
+      edge: as in :func:`convolution_matrix`.
 
-    >>> (3 * area_matrix(3, 2)).round().tolist()
-    [[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]
+    Returns:
+      ``[H, W]``.
     """
-    edges = np.arange(target + 1) * source / target
-    pixels = np.arange(source)
-    return (_overlap(edges[:-1], edges[1:], pixels, pixels + 1) * target / source).astype(
-        np.float32
-    )
 
+    def matrix(side: int) -> jax.Array:
+        scale = side / REFERENCE_SIDE
+        taps = int(cut[0] * largest_sigma * scale + cut[1])
+        return smoothing_matrix(side, sigma * scale, cut[0] * sigma * scale + cut[1], taps, edge)
 
-def scaled_kernel_matrix(taps: int, scale: float) -> np.ndarray:
-    """Shrinks (or stretches) an odd kernel ``[taps]`` as if its taps were pixels of a picture:
-    ``[scaled taps, taps]``.
+    def spread(smoothing: jax.Array) -> jax.Array:
+        return jnp.sqrt((smoothing**2).sum(1).mean())
 
-    Blurring a picture with the scaled kernel is blurring it at the reference size, then resizing.
-    Light is kept: columns sum to 1. At scale 1 it is the identity.
+    def steady(side: int) -> jax.Array:
+        own = matrix(side)
+        return own if side == REFERENCE_SIDE else own * spread(matrix(REFERENCE_SIDE)) / spread(own)
 
-    >>> scaled_kernel_matrix(3, 0.5).round(2).tolist()
-    [[0.5, 0.0, 0.0], [0.5, 1.0, 0.5], [0.0, 0.0, 0.5]]
-    """
-    radius = (taps - 1) // 2
-    scaled_radius = math.ceil((radius + 0.5) * scale - 0.5 - 1e-9)
-    pixel = np.arange(-scaled_radius, scaled_radius + 1)
-    tap = np.arange(-radius, radius + 1)
-    return (
-        _overlap(pixel - 0.5, pixel + 0.5, (tap - 0.5) * scale, (tap + 0.5) * scale) / scale
-    ).astype(np.float32)
-
-
-def linear_matrix(positions: jax.Array, source: int) -> jax.Array:
-    """Reads ``source`` pixels at fractional ``positions [target]``, linearly: ``[target,
-    source]``."""
-    inside = jnp.clip(positions, 0, source - 1)
-    return jnp.maximum(0.0, 1.0 - jnp.abs(inside[:, None] - jnp.arange(source)[None, :]))
-
-
-def box_matrix(side: int, small: jax.Array) -> jax.Array:
-    """Pillow's ``BOX`` resizing to ``small`` pixels: the first ``small`` rows of a matrix ``[side,
-    side]``.
-
-    Pillow's box takes whole pixels, those whose centre the box covers, rather than shares of
-    pixels.
-    """
-    width = side / small
-    centre = (jnp.arange(side) + 0.5) * width
-    first = jnp.floor(centre - width / 2 + 0.5 + 1e-4)
-    last = jnp.floor(centre + width / 2 + 0.5 + 1e-4)
-    pixel = jnp.arange(side)[None, :]
-    taken = (pixel >= first[:, None]) & (pixel < last[:, None])
-    return taken / jnp.maximum(taken.sum(1, keepdims=True), 1)
-
-
-def nearest_matrix(side: int, small: jax.Array) -> jax.Array:
-    """Nearest-neighbour enlargement of the first ``small`` pixels to ``side`` as a matrix ``[side,
-    side]``."""
-    block = jnp.floor((jnp.arange(side) + 0.5) * small / side)
-    return (block[:, None] == jnp.arange(side)[None, :]).astype(jnp.float32)
+    height, width = noise.shape
+    return steady(height) @ noise @ steady(width).T
 
 
 def line_blur(
     image: jax.Array,
-    angle: jax.Array,
-    radius: jax.Array | float,
-    sigma: jax.Array | float,
+    angle: ArrayLike,
+    radius: Scalar,
+    sigma: Scalar,
     largest_radius: float,
 ) -> jax.Array:
-    """Motion blur: each pixel becomes a mean of those ahead of it on a line, fading as half a
-    Gaussian.
+    """Motion blur: each pixel becomes a mean of those ahead of it on a line.
 
-    The line's points are rounded to whole pixels as ImageMagick does; beyond its edge the picture
-    goes on with the edge's own pixels.
+    The weights fall as half a Gaussian. The line's points are rounded to whole pixels as
+    ImageMagick does; beyond the edge the picture continues with its edge pixels.
 
     Args:
       image: ``[H, W, C]``.
       angle: of the line, radians; may be traced.
       radius: the line is 2·radius + 1 pixels long, at 224 pixels; may be traced.
       sigma: of the half Gaussian, pixels at 224; may be traced.
-      largest_radius: static bound of ``radius``.
+      largest_radius: static upper bound of ``radius``.
+
+    Returns:
+      ``[H, W, C]``.
     """
     height, width = image.shape[:2]
-    scale = max(height, width) / REFERENCE_SIDE
+    longer = max(height, width)
+    scale = longer / REFERENCE_SIDE
     taps = int(2 * largest_radius * scale + 1e-6) + 1
     tap = jnp.arange(taps)
-    weights = jnp.where(
-        tap <= 2 * radius * scale + 1e-6, jnp.exp(-0.5 * (tap / (sigma * scale)) ** 2), 0.0
-    )
+    on_line = tap <= 2 * radius * scale + 1e-6
+    weights = jnp.where(on_line, jnp.exp(-0.5 * (tap / (sigma * scale)) ** 2), 0.0)
     weights = weights / weights.sum()
-    down = jnp.ceil(tap * jnp.sin(angle) * height / max(height, width) - 0.5).astype(int) + taps
-    right = jnp.ceil(tap * jnp.cos(angle) * width / max(height, width) - 0.5).astype(int) + taps
+    down = jnp.ceil(tap * jnp.sin(angle) * height / longer - 0.5).astype(int) + taps
+    right = jnp.ceil(tap * jnp.cos(angle) * width / longer - 0.5).astype(int) + taps
     padded = jnp.pad(image, ((taps, taps), (taps, taps), (0, 0)), mode="edge")
-    # Unrolled: XLA fuses the shifts into one pass over the picture.
-    return sum(
-        (
-            weights[t] * jax.lax.dynamic_slice(padded, (down[t], right[t], 0), image.shape)
-            for t in range(taps)
-        ),
-        jnp.zeros_like(image),
-    )
+    blurred = jnp.zeros_like(image)
+    for t in range(taps):  # unrolled: XLA fuses the shifts into one pass over the picture
+        shifted = jax.lax.dynamic_slice(padded, (down[t], right[t], 0), image.shape)
+        blurred = blurred + weights[t] * shifted
+    return blurred
 
 
 def reflect(place: jax.Array, side: int, *, edge_repeats: bool) -> jax.Array:
-    """Reflects places outside 0 … side - 1 back inside; the mirror is the edge pixel's outer
-    border, or its centre.
+    """Reflects places outside 0 … side - 1 back inside.
+
+    Args:
+      place: pixels, any shape; may be traced.
+      side: pixels along the axis.
+      edge_repeats: whether the mirror is the edge pixel's outer border, so that the pixel is met
+        twice, or its centre.
+
+    Returns:
+      Same shape, in [0, side - 1].
 
     >>> reflect(jnp.array([-1.0, 4.0]), 4, edge_repeats=False).tolist()
     [1.0, 2.0]
@@ -241,8 +197,16 @@ def reflect(place: jax.Array, side: int, *, edge_repeats: bool) -> jax.Array:
 
 
 def sample_bilinear(image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
-    """Reads ``image [H, W, C]`` at fractional places ``row, column [I, J]`` (or ``[I, 1]``, ``[1,
-    J]``), bilinearly."""
+    """Reads a picture at fractional places, bilinearly.
+
+    Args:
+      image: ``[H, W, C]``.
+      row: ``[I, J]`` or ``[I, 1]`` pixels, inside the picture.
+      column: ``[I, J]`` or ``[1, J]`` pixels, inside the picture.
+
+    Returns:
+      ``[I, J, C]``.
+    """
     height, width = image.shape[:2]
     top = jnp.clip(jnp.floor(row), 0, max(height - 2, 0)).astype(int)
     left = jnp.clip(jnp.floor(column), 0, max(width - 2, 0)).astype(int)

@@ -1,19 +1,20 @@
-"""JPEG as a pure function: what survives a baseline JPEG file of a given quality, without writing
-one.
+"""Baseline JPEG compression of a given quality, there and back, as a pure function.
 
 Everything a baseline encoder loses is lost here in the same way: colour to luma and chroma, chroma
 at half resolution, 8×8 cosine transforms, quantisation. The lossless entropy coding between is left
 out.
 
-References: ITU-T T.81 (1992), Annexes A and K; the quality scale and the smooth chroma upsampling
-are those of the Independent JPEG Group's library.
+References:
+  ITU-T T.81 (1992), Annexes A and K, https://www.w3.org/Graphics/JPEG/itu-t81.pdf; the quality
+  scale and the smooth chroma upsampling are those of the Independent JPEG Group's library.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.corruptions.filters import bilinear_matrix
+from ferjax.corruptions.filters import Scalar
+from ferjax.corruptions.resizing import bilinear_matrix
 
 __all__ = ["quantisation_table", "roundtrip"]
 
@@ -51,33 +52,36 @@ def _cosines() -> np.ndarray:
     return basis.astype(np.float32)
 
 
-def quantisation_table(
-    standard: tuple[tuple[int, ...], ...], quality: jax.Array | float
-) -> jax.Array:
-    """A standard table scaled to ``quality`` 1..100 (may be traced): ``[8, 8]`` whole numbers
-    1..255."""
+def quantisation_table(standard: tuple[tuple[int, ...], ...], quality: Scalar) -> jax.Array:
+    """Scales a standard table of quantisation steps to a quality.
+
+    Args:
+      standard: ``[8, 8]`` steps at quality 50.
+      quality: 1..100; may be traced.
+
+    Returns:
+      ``[8, 8]`` whole numbers 1..255.
+    """
     quality = jnp.asarray(quality, jnp.float32)
     percent = jnp.where(quality < 50, jnp.floor(5000 / quality), 200 - 2 * quality)
     return jnp.clip(jnp.floor((jnp.asarray(standard, jnp.float32) * percent + 50) / 100), 1, 255)
 
 
 def _coded(plane: jax.Array, table: jax.Array) -> jax.Array:
-    """One plane ``[H, W]`` of 8-bit values through quantised cosine blocks and back; sides are
-    multiples of 8."""
+    """One plane ``[H, W]`` of 8-bit values, sides multiples of 8, quantised as cosine blocks."""
     cosines = jnp.asarray(_cosines())
     height, width = plane.shape
     blocks = plane.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK) - 128.0
     waves = jnp.einsum("ui,hiwj,vj->huwv", cosines, blocks, cosines)
     steps = table[None, :, None, :]
-    waves = (
-        jnp.sign(waves) * jnp.floor(jnp.abs(waves) / steps + 0.5 + 1e-5) * steps
-    )  # halves away from zero
+    # Halves are rounded away from zero.
+    waves = jnp.sign(waves) * jnp.floor(jnp.abs(waves) / steps + 0.5 + 1e-5) * steps
     pixels = jnp.einsum("ui,huwv,vj->hiwj", cosines, waves, cosines).reshape(height, width)
     return jnp.clip(jnp.round(pixels + 128.0), 0, 255)
 
 
-def roundtrip(image: jax.Array, quality: jax.Array | float) -> jax.Array:
-    """What a reader sees of ``image`` after it was stored as JPEG with 4:2:0 chroma.
+def roundtrip(image: jax.Array, quality: Scalar) -> jax.Array:
+    """What a reader sees of a picture that was stored as JPEG with 4:2:0 chroma.
 
     Args:
       image: ``[H, W, 3]`` colour or ``[H, W, 1]`` gray (luma only), in [0, 1]; rounded to 8 bits,
@@ -88,7 +92,7 @@ def roundtrip(image: jax.Array, quality: jax.Array | float) -> jax.Array:
       The picture read back, same shape, multiples of 1/255.
 
     >>> flat = jnp.full((10, 12, 3), 0.2)
-    >>> bool(jnp.abs(roundtrip(flat, 50) - flat).max() < 0.02)
+    >>> bool(jnp.abs(jax.jit(roundtrip)(flat, 50) - flat).max() < 0.02)
     True
     """
     height, width, channels = image.shape

@@ -1,11 +1,13 @@
-"""Snow, frost, fog and spatter: corruptions that lay a drawn picture over the face.
+"""ImageNet-C's weather: snow, frost, fog and spatter, drawn over the picture.
 
-The severity constants are ImageNet-C's; the drawings are made from the key, so no picture is
-shipped. Snow, ice and drops have details of a few pixels at 224: for smaller faces they are drawn
-on a canvas of at least 112 pixels and averaged down, as a camera would see them.
+Each is ``(key, image [H, W, C], severity) -> image``, pixels in [0, 1]. The severity constants are
+ImageNet-C's; the drawings are made from the key, so no picture is shipped. Snow, ice and drops have
+details of a few pixels at 224: for smaller pictures they are drawn on a canvas of at least 112
+pixels and averaged down, as a camera would see them.
 
-References: Hendrycks & Dietterich 2019, arXiv 1903.12261; Fournier, Fussell & Carpenter 1982 (the
-plasma of the fog).
+References:
+  Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261; Fournier, Fussell & Carpenter 1982,
+  https://doi.org/10.1145/358523.358553 (the plasma of the fog).
 """
 
 import math
@@ -13,26 +15,53 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ferjax.corruptions.filters import (
     REFERENCE_SIDE,
-    area_matrix,
-    at,
+    Scalar,
+    by_severity,
     convolution_matrix,
     line_blur,
-    linear_matrix,
     rows_and_columns,
+    smooth_noise,
     smoothing_matrix,
 )
+from ferjax.corruptions.resizing import area_matrix, linear_matrix
 
-__all__ = ["fog", "frost", "luma", "plasma", "smooth_noise", "snow", "spatter"]
+__all__ = ["fog", "frost", "luma", "plasma", "snow", "spatter"]
+
+FOG = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))
+"""Thickness, and decay of detail from one scale to the next."""
+FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
+"""Shares of the picture and of the ice."""
+SNOW = (
+    (0.1, 0.3, 3.0, 0.5, 10.0, 4.0, 0.8),
+    (0.2, 0.3, 2.0, 0.5, 12.0, 4.0, 0.7),
+    (0.55, 0.3, 4.0, 0.9, 12.0, 8.0, 0.7),
+    (0.55, 0.3, 4.5, 0.85, 12.0, 8.0, 0.65),
+    (0.55, 0.3, 2.5, 0.85, 12.0, 12.0, 0.55),
+)
+"""Mean and spread of the noise, its zoom, the threshold of a flake; radius and σ of the streak,
+pixels at 224; share of the picture."""
+SPATTER = (
+    (0.65, 0.3, 4.0, 0.69, 0.6),
+    (0.65, 0.3, 3.0, 0.68, 0.6),
+    (0.65, 0.3, 2.0, 0.68, 0.5),
+    (0.65, 0.3, 1.0, 0.65, 1.5),
+    (0.67, 0.4, 1.0, 0.65, 1.5),
+)
+"""Mean and spread of the noise, σ of its smoothing in pixels at 224, threshold of a drop, strength
+of the light."""
+FIRST_MUD = 4
+"""Severity from which spatter is mud."""
 
 _SMALLEST_CANVAS = 112
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def luma(image: jax.Array) -> jax.Array:
-    """Brightness ``[H, W, 1]`` of a gray or colour picture ``[H, W, C]``."""
+    """Brightness of a gray or colour picture: ``[H, W, 1]`` from ``[H, W, C]``."""
     return image if image.shape[-1] == 1 else (image @ _LUMA)[..., None]
 
 
@@ -52,50 +81,16 @@ def _shrunk_to(image: jax.Array, layer: jax.Array) -> jax.Array:
     return rows_and_columns(rows, columns, layer)
 
 
-def smooth_noise(
-    noise: jax.Array,
-    sigma: jax.Array | float,
-    largest_sigma: float,
-    cut: tuple[float, float],
-    edge: str,
-) -> jax.Array:
-    """Smooths white noise by a Gaussian, so that it has the same spread at any size.
-
-    Smoothing over fewer pixels averages less away, which would make the pattern stronger on smaller
-    faces; it is scaled to the spread that it has at 224 pixels.
+def plasma(key: jax.Array, side: int, decay: Scalar) -> jax.Array:
+    """A cloud by midpoint displacement: diamond and square steps, periodic.
 
     Args:
-      noise: ``[H, W]``, independent pixels of mean 0.
-      sigma: pixels at 224; may be traced.
-      largest_sigma: static bound of ``sigma``.
-      cut: (slope, offset): the kernel ends at slope·σ + offset pixels.
-      edge: as in :func:`ferjax.corruptions.filters.convolution_matrix`.
-    """
-
-    def matrix(side: int) -> jax.Array:
-        scale = side / REFERENCE_SIDE
-        taps = int(cut[0] * largest_sigma * scale + cut[1])
-        return smoothing_matrix(side, sigma * scale, cut[0] * sigma * scale + cut[1], taps, edge)
-
-    def spread(smoothing: jax.Array) -> jax.Array:
-        return jnp.sqrt((smoothing**2).sum(1).mean())
-
-    def steady(side: int) -> jax.Array:
-        own = matrix(side)
-        return own if side == REFERENCE_SIDE else own * spread(matrix(REFERENCE_SIDE)) / spread(own)
-
-    height, width = noise.shape
-    return steady(height) @ noise @ steady(width).T
-
-
-def plasma(key: jax.Array, side: int, decay: jax.Array | float) -> jax.Array:
-    """A cloud by midpoint displacement (diamond and square steps, periodic): ``[2^n, 2^n]`` in [0,
-    1], 2^n ≥ side.
-
-    Args:
-      key: what it is drawn from.
-      side: pixels needed.
+      key: random key.
+      side: pixels needed (static).
       decay: how quickly detail fades from one scale to the next; may be traced.
+
+    Returns:
+      ``[S, S]`` in [0, 1], S the smallest power of 2 that is at least ``side``.
     """
     levels = max(1, math.ceil(math.log2(side)))
     wobbles = jax.random.uniform(key, (4**levels,), minval=-1.0, maxval=1.0)
@@ -119,55 +114,41 @@ def plasma(key: jax.Array, side: int, decay: jax.Array | float) -> jax.Array:
     return cloud / cloud.max()
 
 
-def fog(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> jax.Array:
-    """A cloud in front of the face; it spans the picture at any size."""
-    thickness, decay = at(((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4)), severity)
+def fog(key: jax.Array, image: jax.Array, severity: ArrayLike) -> jax.Array:
+    """A cloud in front of the picture; it spans the picture at any size."""
+    thickness, decay = by_severity(FOG, severity)
     height, width = image.shape[:2]
     cloud = plasma(key, max(height, width), decay)[:height, :width, None]
     brightest = image.max()
     return jnp.clip((image + thickness * cloud) * brightest / (brightest + thickness), 0.0, 1.0)
 
 
-_SNOW = (
-    (0.1, 0.3, 3.0, 0.5, 10.0, 4.0, 0.8),
-    (0.2, 0.3, 2.0, 0.5, 12.0, 4.0, 0.7),
-    (0.55, 0.3, 4.0, 0.9, 12.0, 8.0, 0.7),
-    (0.55, 0.3, 4.5, 0.85, 12.0, 8.0, 0.65),
-    (0.55, 0.3, 2.5, 0.85, 12.0, 12.0, 0.55),
-)
-
-
-def snow(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> jax.Array:
-    """Falling flakes, streaked by their motion, over a whitened face."""
-    mean, spread, zoom, threshold, radius, sigma, keep = at(_SNOW, severity)
+def snow(key: jax.Array, image: jax.Array, severity: ArrayLike) -> jax.Array:
+    """Falling flakes, streaked by their motion, over a whitened picture."""
+    mean, spread, zoom, threshold, radius, sigma, keep = by_severity(SNOW, severity)
     noise_key, angle_key = jax.random.split(key)
-    smallest_zoom = 2
-    nodes = REFERENCE_SIDE // smallest_zoom
+    nodes = math.ceil(REFERENCE_SIDE / min(row[2] for row in SNOW))
     noise = mean + spread * jax.random.normal(noise_key, (nodes, nodes))
 
     def enlarged(side: int) -> jax.Array:
-        """Linear zoom into the noise, from as many of its nodes as ImageNet-C takes at 224
-        pixels."""
+        """Linear zoom into the noise, from as many of its nodes as ImageNet-C takes at 224."""
         used = jnp.ceil(REFERENCE_SIDE / zoom - 1e-4)
         zoomed = jnp.round(used * zoom)
-        position = (
-            (jnp.arange(side) + 0.5) * REFERENCE_SIDE / side
-            - 0.5
-            + jnp.floor((zoomed - REFERENCE_SIDE) / 2)
-        )
+        trimmed = jnp.floor((zoomed - REFERENCE_SIDE) / 2)
+        position = (jnp.arange(side) + 0.5) * REFERENCE_SIDE / side - 0.5 + trimmed
         return linear_matrix(position * (used - 1) / (zoomed - 1), nodes)
 
     height, width = _canvas(image)
     flakes = enlarged(height) @ noise @ enlarged(width).T
     flakes = jnp.clip(jnp.where(flakes < threshold, 0.0, flakes), 0.0, 1.0)
     angle = jax.random.uniform(angle_key, minval=-0.75 * jnp.pi, maxval=-0.25 * jnp.pi)
-    flakes = _shrunk_to(image, line_blur(flakes[..., None], angle, radius, sigma, 12))
+    longest = max(row[4] for row in SNOW)
+    flakes = _shrunk_to(image, line_blur(flakes[..., None], angle, radius, sigma, longest))
     whitened = keep * image + (1 - keep) * jnp.maximum(image, 1.5 * luma(image) + 0.5)
     return jnp.clip(whitened + flakes + flakes[::-1, ::-1], 0.0, 1.0)
 
 
-# Red, green, blue and contrast of five kinds of frosted glass, about as bright as the photographs
-# of ImageNet-C.
+# Red, green, blue and contrast of five kinds of ice, about as bright as ImageNet-C's photographs.
 _ICE = (
     (0.31, 0.58, 0.65, 0.09),
     (0.79, 0.81, 0.84, 0.09),
@@ -190,39 +171,26 @@ def _ice(key: jax.Array, height: int, width: int) -> jax.Array:
         streaks = line_blur(seeds, first + third * jnp.pi / 3, 12, 9, 12)[..., 0]
         needles = needles + here * streaks
     relief = needles - jnp.roll(needles, (1, 1), axis=(0, 1))
-    texture = sum(
-        (
-            (part - part.mean()) / (part.std() + 1e-6) * weight
-            for part, weight in ((patch, 0.7), (needles, 0.6), (relief, 0.4))
-        ),
-        jnp.zeros(()),
-    )
+    texture = jnp.zeros((height, width))
+    for part, weight in ((patch, 0.7), (needles, 0.6), (relief, 0.4)):
+        texture = texture + (part - part.mean()) / (part.std() + 1e-6) * weight
     *colour, contrast = jnp.asarray(_ICE)[jax.random.randint(kind_key, (), 0, len(_ICE))]
     return jnp.clip(jnp.stack(colour)[None, None, :] + contrast * texture[..., None], 0.0, 1.0)
 
 
-def frost(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> jax.Array:
-    """The face behind frosted glass. ImageNet-C pastes crops of five photographs; here the ice is
-    drawn."""
-    keep, strength = at(((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)), severity)
+def frost(key: jax.Array, image: jax.Array, severity: ArrayLike) -> jax.Array:
+    """The picture behind frosted glass, which is drawn; ImageNet-C pastes crops of photographs."""
+    keep, strength = by_severity(FROST, severity)
     ice = _in_colours_of(image, _shrunk_to(image, _ice(key, *_canvas(image))))
     return jnp.clip(keep * image + strength * ice, 0.0, 1.0)
 
 
-_SPATTER = (
-    (0.65, 0.3, 4.0, 0.69, 0.6),
-    (0.65, 0.3, 3.0, 0.68, 0.6),
-    (0.65, 0.3, 2.0, 0.68, 0.5),
-    (0.65, 0.3, 1.0, 0.65, 1.5),
-    (0.67, 0.4, 1.0, 0.65, 1.5),
-)
 _WATER = np.array([175, 238, 238], np.float32) / 255
 _MUD = np.array([63, 42, 20], np.float32) / 255
 
 
 def _distance(shape: jax.Array, furthest: float) -> jax.Array:
-    """Distance of every pixel to ``shape [H, W]``, at most ``furthest``, in pixels of a picture of
-    224."""
+    """Distance of every pixel to ``shape [H, W]``, at most ``furthest``, in pixels at 224."""
 
     def nearest(squared: jax.Array, axis: int) -> jax.Array:
         side = squared.shape[axis]
@@ -243,8 +211,7 @@ def _distance(shape: jax.Array, furthest: float) -> jax.Array:
 
 
 def _glints(liquid: jax.Array, wet: jax.Array) -> jax.Array:
-    """Light in drops of water ``[H, W]``, 0..1: brighter away from their rims, embossed from the
-    upper left."""
+    """Light in drops of water ``[H, W]``, 0..1: bright off their rims, from the upper left."""
     furthest = 20
     height, width = wet.shape
     framed = jnp.pad(wet, 1, mode="edge")
@@ -264,15 +231,16 @@ def _glints(liquid: jax.Array, wet: jax.Array) -> jax.Array:
     return light / jnp.maximum(light.max(), 1e-6)
 
 
-def spatter(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> jax.Array:
-    """Drops on the lens: water up to severity 3, mud from 4 on.
+def spatter(key: jax.Array, image: jax.Array, severity: ArrayLike) -> jax.Array:
+    """Drops on the lens: water, from severity 4 on mud.
 
     The rims of the drops are their outermost pixels, where ImageNet-C runs an edge detector, and
     distances are exact.
     """
-    mean, spread, sigma, threshold, strength = at(_SPATTER, severity)
+    mean, spread, sigma, threshold, strength = by_severity(SPATTER, severity)
     noise = jax.random.normal(key, _canvas(image))
-    liquid = mean + spread * smooth_noise(noise, sigma, 4.0, (4.0, 0.5), "edge")
+    largest_sigma = max(row[2] for row in SPATTER)
+    liquid = mean + spread * smooth_noise(noise, sigma, largest_sigma, (4.0, 0.5), "edge")
 
     def water() -> tuple[jax.Array, jax.Array]:
         wet = liquid >= threshold
@@ -280,19 +248,15 @@ def spatter(key: jax.Array, image: jax.Array, severity: jax.Array | int) -> jax.
         return jnp.zeros_like(light), light * _WATER[None, None, :]
 
     def mud() -> tuple[jax.Array, jax.Array]:
-        rows, columns = (
-            smoothing_matrix(
-                side,
-                1.5 * side / REFERENCE_SIDE,
-                6.0 * side / REFERENCE_SIDE + 0.5,
-                side // 16,
-                "edge",
-            )
-            for side in liquid.shape
-        )
-        cover = rows @ (liquid > threshold).astype(jnp.float32) @ columns.T
+        def smoothing(side: int) -> jax.Array:
+            scale = side / REFERENCE_SIDE
+            return smoothing_matrix(side, 1.5 * scale, 6.0 * scale + 0.5, side // 16, "edge")
+
+        height, width = liquid.shape
+        cover = (liquid > threshold).astype(jnp.float32)
+        cover = smoothing(height) @ cover @ smoothing(width).T
         cover = _shrunk_to(image, jnp.where(cover < 0.8, 0.0, cover)[..., None])
         return cover, cover * _MUD[None, None, :]
 
-    cover, added = jax.lax.cond(jnp.asarray(severity) >= 4, mud, water)
+    cover, added = jax.lax.cond(jnp.asarray(severity) >= FIRST_MUD, mud, water)
     return jnp.clip(image * (1 - cover) + _in_colours_of(image, added), 0.0, 1.0)

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ferjax.ensemble.events import Message, OnEvent, silent
+from ferjax.events import Message, OnEvent, silent
 
 __all__ = ["Checkpoints", "checksums", "holds", "read", "size", "steps", "without_keys"]
 

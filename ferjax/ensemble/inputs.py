@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.config import Config, ModelConfig
-from ferjax.ensemble.events import OnEvent, Progress, silent
+from ferjax.events import OnEvent, Progress, silent
 from ferjax.faces.images import mirror, normalise, to_network_size
 from ferjax.models import vit
 

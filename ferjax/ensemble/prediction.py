@@ -18,11 +18,11 @@ from ferjax.corruptions.suites import CORRUPTIONS, corrupt
 from ferjax.ensemble import densities, parallel
 from ferjax.ensemble.conditions import plan
 from ferjax.ensemble.densities import Densities, Head
-from ferjax.ensemble.events import OnEvent, Progress, silent
 from ferjax.ensemble.forward import Features, ForwardOutputs, make_forward
 from ferjax.ensemble.inputs import batches
 from ferjax.ensemble.methods import method_of
 from ferjax.ensemble.trained import Trained, load_run, member_params
+from ferjax.events import OnEvent, Progress, silent
 from ferjax.faces.dataset import Dataset, Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.files import write_atomically

@@ -17,10 +17,10 @@ import numpy as np
 
 from ferjax.config import Config
 from ferjax.ensemble import checkpoint, members, training
-from ferjax.ensemble.events import OnEvent, silent
 from ferjax.ensemble.folder import RunFolder, changed_settings
 from ferjax.ensemble.log import read_log
 from ferjax.ensemble.programs import stacked_state
+from ferjax.events import OnEvent, silent
 from ferjax.faces import dataset
 from ferjax.faces.dataset import DataSpec
 from ferjax.models.pretrained import load_tree

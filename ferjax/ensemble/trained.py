@@ -11,8 +11,8 @@ import numpy as np
 from ferjax.config import Config
 from ferjax.ensemble import checkpoint, densities
 from ferjax.ensemble.densities import Densities
-from ferjax.ensemble.events import Message, OnEvent, silent
 from ferjax.ensemble.folder import RunFolder
+from ferjax.events import Message, OnEvent, silent
 from ferjax.faces.dataset import DataSpec
 from ferjax.models import vit
 from ferjax.models.pretrained import load_tree

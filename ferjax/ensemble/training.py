@@ -18,12 +18,12 @@ import numpy as np
 from ferjax.config import Config, TrainConfig
 from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel
 from ferjax.ensemble.checkpoint import Checkpoints
-from ferjax.ensemble.events import LogLine, Message, OnEvent, Progress, silent
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.interruption import Interrupted, Stop
 from ferjax.ensemble.log import Log
 from ferjax.ensemble.methods import Target
 from ferjax.ensemble.programs import Programs, compile_programs, lines_per_epoch
+from ferjax.events import LogLine, Message, OnEvent, Progress, silent
 from ferjax.faces.dataset import Dataset
 from ferjax.models import vit
 from ferjax.models.pretrained import load_pretrained, load_tree, save_tree
@@ -115,7 +115,7 @@ def train(
       replicas: devices to a member, see :func:`ferjax.ensemble.parallel.lay_out`.
       trunk: parameters of the frozen trunk, where it is another run's.
       on_event: told every step, every line of the log and what people should know, see
-        :mod:`ferjax.ensemble.events`; of several processes the first tells.
+        :mod:`ferjax.events`; of several processes the first tells.
 
     Raises:
       ValueError: if the training split does not fill one batch, a resumed run was configured

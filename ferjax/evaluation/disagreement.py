@@ -1,20 +1,24 @@
-"""V1: does a score follow human disagreement? And how closely could any score follow votes of ten
-people?"""
+"""V1: does a score follow human disagreement? And how closely could any score follow votes?"""
 
 import functools
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics
-from ferjax.evaluation import compiled, intervals
-from ferjax.evaluation import scores as scores_of
-from ferjax.faces import votes as votes_of
-from ferjax.predictions import Predictions
+from ferjax import bootstrap, metrics, posterior
+from ferjax import votes as votes_of
+from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.intervals import Interval, interval
+from ferjax.evaluation.resampling import spearman
+from ferjax.evaluation.results import (
+    Decile,
+    Disagreement,
+    DisagreementRow,
+    Posterior,
+    PosteriorExample,
+)
 
-__all__ = ["disagreement_table", "posterior_table"]
+__all__ = ["disagreement", "votes_posterior"]
 
 CEILING_SPLITS = 8
 
@@ -23,143 +27,138 @@ CEILING_SPLITS = 8
 def _resampled(
     scores: jax.Array,
     delta: jax.Array,
-    truth: jax.Array | None,
     ambiguous: jax.Array,
     counted: jax.Array,
     weights: jax.Array,
-) -> dict[str, jax.Array]:
-    """Samples ``[score, 1 + resample]`` of everything a score is asked about disagreement."""
+) -> tuple[jax.Array, jax.Array]:
+    """Samples ``[score, 1 + resample]`` of Kendall's τ with δ, and of the AUROC of ambiguous
+    against clear items."""
 
-    def of_one(score: jax.Array) -> Any:
-        def statistics(w: jax.Array) -> dict[str, jax.Array]:
-            row = {
-                "spearman": metrics.spearman(score, delta, w),
-                "auroc_ambiguous": metrics.auroc(score, ambiguous, w * counted),
-            }
-            return (
-                row
-                if truth is None
-                else {**row, "spearman_true_entropy": metrics.spearman(score, truth, w)}
-            )
+    def of_one(score: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def statistics(w: jax.Array) -> tuple[jax.Array, jax.Array]:
+            tau = metrics.kendall(score, delta, w)
+            return tau, metrics.auroc(score, ambiguous, w * counted)
 
-        # All of the resamples at once: the pairs of faces are then compared only once.
-        tau = bootstrap.resampled(
-            lambda w: metrics.kendall(score, delta, w), weights, batch=1 + weights.shape[0]
-        )
-        return {**bootstrap.resampled(statistics, weights), "kendall": tau}
+        return bootstrap.resampled(statistics, weights)
 
     return jax.lax.map(of_one, scores)
 
 
-@jax.jit
-def _correlation(x: jax.Array, y: jax.Array, weights: jax.Array) -> jax.Array:
-    return bootstrap.resampled(lambda w: metrics.spearman(x, y, w), weights)
-
-
-@functools.partial(jax.jit, static_argnames="most")
-def _ceiling(votes: jax.Array, key: jax.Array, weights: jax.Array, most: int) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="max_votes")
+def _ceiling(votes: jax.Array, key: jax.Array, weights: jax.Array, max_votes: int) -> jax.Array:
     def of(w: jax.Array) -> jax.Array:
-        return metrics.noise_ceiling(votes, key, w, splits=CEILING_SPLITS, most=most)
+        return metrics.noise_ceiling(key, votes, w, splits=CEILING_SPLITS, max_votes=max_votes)
 
     return bootstrap.resampled(of, weights, batch=256)
 
 
-def disagreement_table(predictions: Predictions, weights: jax.Array, key: jax.Array) -> dict:
-    """Every score against human disagreement δ = 1 - max q on clean faces.
+def disagreement(conditions: Conditions) -> Disagreement:
+    """Every score against human disagreement δ = 1 - max q on clean test items.
 
-    Args:
-      predictions: the clean test split, with votes.
-      weights: ``[resample, face]`` bootstrap weights.
-      key: random key of the reliability ceiling's half splits and of the posterior.
-
-    Returns:
-      Counts; the reliability ``ceiling`` of ρ; per score ``spearman``, ``kendall``,
-      ``auroc_ambiguous`` (and ``spearman_true_entropy`` where the truth is known) with 95 %
-      intervals, its ``share_of_ceiling``, and ``aleatoric_minus``, how much better the aleatoric
-      part follows disagreement on the same faces (paired); the ``rank_correlation`` of the two
-      uncertainties; mean δ per aleatoric decile; the ``posterior`` of ten votes.
+    Differences are paired: ``aleatoric_minus`` is how much better the aleatoric part follows
+    disagreement on the same resampled items.
     """
-    assert predictions.votes is not None
-    q = votes_of.shares(predictions.votes)
-    delta = jnp.asarray(votes_of.disagreement(q), jnp.float32)
-    ambiguous, clear = votes_of.ambiguity(q)
-    truth = (
-        None
-        if predictions.truth is None
-        else jnp.asarray(votes_of.entropy(predictions.truth), jnp.float32)
+    test = conditions.test
+    people = test.voted
+    weights = conditions.weights
+    truth = test.predictions.truth
+    scores = {name: np.asarray(of, np.float32) for name, of in test.scores.items()}
+    taus, areas = jax.device_get(
+        _resampled(
+            np.stack(list(scores.values())),
+            people.disagreement.astype(np.float32),
+            people.ambiguous,
+            people.ambiguous | people.clear,
+            weights,
+        )
     )
-    scores = scores_of.from_predictions(predictions)
-    names = list(scores)
-    stacked = jnp.stack([jnp.asarray(s, jnp.float32) for s in scores.values()])
-    samples = _resampled(stacked, delta, truth, ambiguous, ambiguous | clear, weights)
-    emotions = predictions.votes[:, :-2]
-    ceiling = _ceiling(emotions, key, weights, most=int(emotions.sum(1).max()))
-    reference = samples["spearman"][names.index("aleatoric")]
-    table: dict = {
-        "faces": len(q),
-        "ambiguous": int(ambiguous.sum()),
-        "clear": int(clear.sum()),
-        "mean_disagreement": float(delta.mean()),
-        "unanimous": float((np.asarray(delta) == 0).mean()),
-        "ceiling": intervals.interval(ceiling),
-        "scores": {},
-    }
-    for i, name in enumerate(names):
-        row = {statistic: intervals.interval(of[i]) for statistic, of in samples.items()}
-        row["share_of_ceiling"] = intervals.interval(samples["spearman"][i] / ceiling)
+    ceiling = np.asarray(
+        _ceiling(
+            people.counts,
+            conditions.key("half splits"),
+            weights,
+            max_votes=int(people.counts.sum(1).max()),
+        )
+    )
+    correlations = {n: spearman(of, people.disagreement, weights) for n, of in scores.items()}
+    rows = {}
+    for i, (name, rho) in enumerate(correlations.items()):
+        with_truth = Interval.undefined()
+        if truth is not None:
+            with_truth = interval(spearman(scores[name], votes_of.entropy(truth), weights))
+        minus = Interval.undefined()
         if name != "aleatoric":
-            row["aleatoric_minus"] = intervals.interval(reference - samples["spearman"][i])
-        table["scores"][name] = row
-    table["rank_correlation"] = intervals.interval(
-        _correlation(scores["aleatoric"], scores["epistemic"], weights)
+            minus = interval(correlations["aleatoric"] - rho)
+        rows[name] = DisagreementRow(
+            spearman=interval(rho),
+            kendall=interval(taus[i]),
+            auroc_ambiguous=interval(areas[i]),
+            spearman_true_entropy=with_truth,
+            share_of_ceiling=interval(rho / ceiling),
+            aleatoric_minus=minus,
+        )
+    correlation = spearman(scores["aleatoric"], scores["epistemic"], weights)
+    return Disagreement(
+        items=test.items,
+        ambiguous=int(people.ambiguous.sum()),
+        clear=int(people.clear.sum()),
+        mean_disagreement=float(people.disagreement.mean()),
+        unanimous=float((people.disagreement == 0).mean()),
+        truth_known=truth is not None,
+        ceiling=interval(ceiling),
+        scores=rows,
+        rank_correlation=interval(correlation),
+        deciles=_deciles(np.asarray(scores["aleatoric"]), people.disagreement),
+        posterior=votes_posterior(people.counts, conditions.key("posterior")),
     )
-    aleatoric = np.asarray(scores["aleatoric"])
-    given = np.asarray(delta)
+
+
+def _deciles(aleatoric: np.ndarray, delta: np.ndarray) -> tuple[Decile, ...]:
+    """Mean δ of each tenth of the items, from the least to the most ambiguous."""
     order = np.argsort(aleatoric, kind="stable")
-    table["deciles"] = [
-        {
-            "aleatoric": float(aleatoric[part].mean()),
-            "disagreement": float(given[part].mean()),
-            "faces": len(part),
-            "standard_error": float(given[part].std() / np.sqrt(len(part))),
-        }
+    return tuple(
+        Decile(
+            float(aleatoric[part].mean()),
+            float(delta[part].mean()),
+            len(part),
+            float(delta[part].std() / np.sqrt(len(part))),
+        )
         for part in np.array_split(order, 10)
         if len(part)
-    ]
-    table["posterior"] = posterior_table(emotions, key)
-    return table
+    )
 
 
-def posterior_table(emotions: np.ndarray, key: jax.Array) -> dict:
-    """What the votes leave open about disagreement, under a Dirichlet posterior for each face.
+_posterior = jax.jit(posterior.disagreement_posterior)
+
+
+def votes_posterior(counts: np.ndarray, key: jax.Array) -> Posterior:
+    """What the votes leave open about disagreement, under a Dirichlet posterior of each item.
 
     Args:
-      emotions: ``[face, class]`` whole emotion votes.
+      counts: ``[item, class]`` whole votes.
       key: random key of the posterior draws.
-
-    Returns:
-      Mean width of the faces' 95 % intervals, mean standard deviation, the ``ceiling`` that follows
-      (the square root of the reliability), and ``examples``: the most frequent vote counts with
-      their intervals.
     """
     # δ does not know which class is which, and ten votes fall into few multisets.
-    kinds, kind, faces = np.unique(
-        np.sort(emotions, axis=1)[:, ::-1], axis=0, return_inverse=True, return_counts=True
+    kinds, kind, items = np.unique(
+        np.sort(counts, axis=1)[:, ::-1], axis=0, return_inverse=True, return_counts=True
     )
-    of_kind = jax.device_get(compiled.disagreement_posterior(kinds, key))
-    of_face = jax.tree.map(lambda part: part[kind.reshape(-1)], of_kind)
-    frequent = np.argsort(-faces, kind="stable")[:6]
-    return {
-        "mean_width": float((of_face.high - of_face.low).mean()),
-        "mean_deviation": float(of_face.deviation.mean()),
-        "ceiling": float(np.sqrt(compiled.reliability(of_face))),
-        "examples": [
-            {
-                "votes": " : ".join(str(v) for v in kinds[i] if v),
-                "faces": int(faces[i]),
-                "counted": float(1 - kinds[i].max() / max(kinds[i].sum(), 1)),
-                **{part: float(getattr(of_kind, part)[i]) for part in ("mean", "low", "high")},
-            }
-            for i in frequent
-        ],
-    }
+    of_kind = jax.device_get(_posterior(key, kinds))
+    of_item = jax.tree.map(lambda part: part[kind.reshape(-1)], of_kind)
+    frequent = np.argsort(-items, kind="stable")[:6]
+    examples = tuple(
+        PosteriorExample(
+            votes=" : ".join(str(v) for v in kinds[i] if v),
+            items=int(items[i]),
+            counted=float(1 - kinds[i].max() / max(kinds[i].sum(), 1)),
+            mean=float(of_kind.mean[i]),
+            low=float(of_kind.low[i]),
+            high=float(of_kind.high[i]),
+        )
+        for i in frequent
+    )
+    return Posterior(
+        mean_width=float((of_item.high - of_item.low).mean()),
+        mean_deviation=float(of_item.deviation.mean()),
+        ceiling=float(np.sqrt(posterior.intraclass_reliability(of_item))),
+        examples=examples,
+    )

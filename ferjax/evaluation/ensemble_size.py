@@ -1,26 +1,80 @@
-"""What depends on the members: how many there are, which they are, which classes they disagree
-about, which form is used."""
+"""What depends on the members: their number, which they are, the form of the uncertainty, and the
+classes they disagree about."""
 
 import itertools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, metrics, uncertainty
-from ferjax.evaluation import intervals
-from ferjax.faces import votes as votes_of
-from ferjax.predictions import Predictions
+from ferjax import metrics, uncertainty
+from ferjax.evaluation import resampling
+from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.intervals import Interval, interval
+from ferjax.evaluation.results import (
+    ClassContribution,
+    EnsembleSize,
+    FormRow,
+    Jackknife,
+    SizeRow,
+    Spread,
+)
 
-__all__ = ["contributions", "other_forms", "sensitivity", "sub_ensembles"]
+__all__ = ["ensemble_size", "sub_ensembles"]
+
+
+def ensemble_size(conditions: Conditions) -> EnsembleSize:
+    """All of it, on the clean test items and their copies at the highest severity.
+
+    Figures by size come from sub-ensembles (``mean_epistemic_corrected`` undoes the small-ensemble
+    bias); standard errors over members from leaving one out (empty below three members).
+    """
+    copies = [
+        np.asarray(c.predictions.log_probs, np.float32)
+        for c in (conditions.test, *conditions.worst)
+    ]
+    log_probs = np.stack(copies)  # the clean test items first
+    members = log_probs.shape[1]
+    people = conditions.test.voted
+    masks = sub_ensembles(members)
+    parts = jax.device_get(_of_subsets(masks, log_probs))
+    figures = _figures(
+        parts.epistemic,
+        parts.aleatoric[0],
+        log_probs[0],
+        masks,
+        people.disagreement.astype(np.float32),
+        people.q.astype(np.float32),
+    )
+    of_subsets = {name: np.asarray(of, np.float64) for name, of in figures.items()}
+    size = masks.sum(1)
+    corrected = np.where(size > 1, size / np.maximum(size - 1, 1), np.nan)
+    of_subsets["mean_epistemic_corrected"] = of_subsets["mean_epistemic"] * corrected
+    without_one = size == members - 1
+    jackknife = {}
+    if members >= 3:
+        for name, values in of_subsets.items():
+            error = np.sqrt((members - 1) * np.var(values[without_one]))
+            jackknife[name] = Jackknife(float(values[-1]), float(error))
+    return EnsembleSize(
+        sizes=_sizes(of_subsets, size),
+        jackknife=jackknife,
+        mean_item=_mean_item(parts, without_one) if members >= 3 else {},
+        forms=_forms(conditions, log_probs, parts, without_one),
+        contributions=_contributions(conditions, log_probs),
+    )
 
 
 def sub_ensembles(members: int, *, per_size: int = 40, seed: int = 0) -> np.ndarray:
-    """Which members each sub-ensemble holds: of each size all of them, or a random sample where
-    they are many.
+    """Which members each sub-ensemble holds: of each size all of them, or a random sample.
+
+    Args:
+      members: number of members.
+      per_size: most sub-ensembles of one size, where there are more than members.
+      seed: seed of the sample.
 
     Returns:
       bool ``[subset, member]``, small ones first, the whole ensemble last; every leave-one-out is
@@ -35,214 +89,144 @@ def sub_ensembles(members: int, *, per_size: int = 40, seed: int = 0) -> np.ndar
         if math.comb(members, size) <= max(per_size, members):
             rows = np.array(list(itertools.combinations(range(members), size)))
         else:
-            rows = np.unique(
-                np.sort(rng.random((per_size, members)).argsort(1)[:, :size], axis=1), axis=0
-            )
+            drawn = rng.random((per_size, members)).argsort(1)[:, :size]
+            rows = np.unique(np.sort(drawn, axis=1), axis=0)
         masks.append((rows[:, :, None] == np.arange(members)).any(1))
     return np.concatenate(masks)
 
 
 @jax.jit
-def _of_subsets(
-    masks: jax.Array,
+def _of_subsets(masks: jax.Array, log_probs: jax.Array) -> uncertainty.Decomposition:
+    """Every sub-ensemble's uncertainties ``[condition, subset, item]``, nats."""
+    return jax.lax.map(lambda of: uncertainty.decompose_subsets(of, masks), log_probs)
+
+
+@jax.jit
+def _figures(
+    epistemic: jax.Array,
+    aleatoric: jax.Array,
     log_probs: jax.Array,
+    masks: jax.Array,
     delta: jax.Array,
     q: jax.Array,
-    shifted: jax.Array | None,
 ) -> dict[str, jax.Array]:
-    """Figures of every sub-ensemble, ``[subset]``; ``shifted [condition, member, face, class]``."""
-
-    def of_one(mask: jax.Array) -> dict[str, jax.Array]:
-        row = mask[None]
-        clean = jax.tree.map(lambda part: part[0], uncertainty.decompose_subsets(log_probs, row))
-        share = mask / jnp.sum(mask)
-        mean = jnp.log(jnp.tensordot(share, jnp.exp(log_probs), 1))
-        out = {
-            "spearman": metrics.spearman(clean.aleatoric, delta),
-            "rank_correlation": metrics.spearman(clean.aleatoric, clean.epistemic),
-            "mean_epistemic": jnp.mean(clean.epistemic),
-            "accuracy": metrics.accuracy(mean, jnp.argmax(q, -1)),
-            "nll": metrics.nll(mean, q),
-        }
-        if shifted is not None:
-            areas = jax.lax.map(
-                lambda s: metrics.auroc_between(
-                    clean.epistemic, uncertainty.decompose_subsets(s, row).epistemic[0]
-                ),
-                shifted,
-            )
-            out["shift_auroc"] = jnp.mean(areas)
-        return out
-
-    return jax.lax.map(of_one, masks)
-
-
-def sensitivity(clean: Predictions, worst: Mapping[str, Predictions]) -> dict:
-    """How the headline figures depend on the number and the choice of members.
+    """Figures of every sub-ensemble, ``[subset]``.
 
     Args:
-      clean: the clean test split with votes.
-      worst: its corrupted copies at the highest severity (may be empty).
-
-    Returns:
-      ``sizes[k][figure]``: mean, min and max over sub-ensembles of k members, and ``subsets``,
-      their number; ``mean_epistemic_corrected`` undoes the small-ensemble bias.
-      ``jackknife[figure]``: value of the whole ensemble and its standard error over members (None
-      below three members); ``face_standard_error`` likewise for the mean face.
+      epistemic: ``[condition, subset, item]``, the clean test items first.
+      aleatoric: ``[subset, item]`` of the clean test items.
+      log_probs: ``[member, item, class]`` of the clean test items.
+      masks: ``[subset, member]``.
+      delta: ``[item]``.
+      q: ``[item, class]``.
     """
-    assert clean.votes is not None
-    members = clean.log_probs.shape[0]
-    q = votes_of.shares(clean.votes).astype(np.float32)
-    masks = sub_ensembles(members)
-    shifted = (
-        jnp.stack([jnp.asarray(p.log_probs, jnp.float32) for p in worst.values()])
-        if worst
-        else None
-    )
-    delta = jnp.asarray(votes_of.disagreement(q), jnp.float32)
-    figures = {
-        name: np.asarray(of, np.float64)
-        for name, of in _of_subsets(
-            masks, jnp.asarray(clean.log_probs, jnp.float32), delta, q, shifted
-        ).items()
-    }
-    size = masks.sum(1)
-    figures["mean_epistemic_corrected"] = figures["mean_epistemic"] * np.where(
-        size > 1, size / np.maximum(size - 1, 1), np.nan
-    )
-    sizes: dict = {}
-    for k in range(1, members + 1):
-        of_size = size == k
-        sizes[k] = {"subsets": int(of_size.sum())}
-        for name, value in figures.items():
-            some = value[of_size][np.isfinite(value[of_size])]
-            sizes[k][name] = (
-                {"mean": float(some.mean()), "min": float(some.min()), "max": float(some.max())}
-                if len(some)
-                else None
-            )
-    jackknife: dict = {}
-    if members >= 3:
-        for name, value in figures.items():
-            left_out = value[size == members - 1]
-            error = np.sqrt((members - 1) * np.var(left_out))
-            jackknife[name] = {
-                "value": float(value[size == members][0]),
-                "standard_error": float(error),
-            }
-    return {
-        "sizes": sizes,
-        "jackknife": jackknife or None,
-        "face_standard_error": _faces(clean.log_probs),
-    }
+    shares = masks / jnp.sum(masks, -1, keepdims=True)
+    means = jnp.log(jnp.tensordot(shares, jnp.exp(log_probs), 1))
+    labels = jnp.argmax(q, -1)
 
-
-_jackknife = jax.jit(uncertainty.jackknife)
-
-
-def _faces(log_probs: np.ndarray) -> dict | None:
-    if log_probs.shape[0] < 3:
-        return None
-    estimate, error = _jackknife(jnp.asarray(log_probs, jnp.float32))
-    return {
-        part: {
-            "mean": float(jnp.mean(getattr(estimate, part))),
-            "standard_error": float(jnp.mean(getattr(error, part))),
+    def of_one(epistemic: jax.Array, aleatoric: jax.Array, mean: jax.Array) -> dict:
+        figures = {
+            "spearman": metrics.spearman(aleatoric, delta),
+            "rank_correlation": metrics.spearman(aleatoric, epistemic[0]),
+            "mean_epistemic": jnp.mean(epistemic[0]),
+            "accuracy": metrics.accuracy(mean, labels),
+            "nll": metrics.nll(mean, q),
         }
-        for part in ("total", "aleatoric", "epistemic")
-    }
+        if len(epistemic) > 1:
+            area = jax.vmap(lambda outside: metrics.auroc_between(epistemic[0], outside))
+            figures["shift_auroc"] = jnp.mean(area(epistemic[1:]))
+        return figures
+
+    return jax.vmap(of_one, (1, 0, 0))(epistemic, aleatoric, means)
 
 
-_parts = jax.jit(
-    lambda lp: (
-        uncertainty.aleatoric_contributions(lp).mean(0),
-        uncertainty.epistemic_contributions(lp).mean(0),
-    )
-)
+def _sizes(figures: Mapping[str, np.ndarray], size: np.ndarray) -> dict[int, SizeRow]:
+    """Mean and range of every figure over the sub-ensembles of each size."""
+    sizes = {}
+    for k in range(1, int(size.max()) + 1):
+        rows = {}
+        for name, values in figures.items():
+            some = values[size == k]
+            some = some[np.isfinite(some)]
+            if len(some):
+                rows[name] = Spread(float(some.mean()), float(some.min()), float(some.max()))
+        sizes[k] = SizeRow(int((size == k).sum()), rows)
+    return sizes
 
 
-def contributions(
-    clean: Predictions, worst: Mapping[str, Predictions], classes: tuple[str, ...]
-) -> dict:
-    """Which classes the uncertainties come from: mean nats per face and class, on clean faces and
-    at the highest severity."""
-    assert clean.votes is not None
-    aleatoric, epistemic = _parts(jnp.asarray(clean.log_probs, jnp.float32))
-    q = votes_of.shares(clean.votes)
-    table = {
-        name: {
-            "votes": float(q[:, c].mean()),
-            "aleatoric": float(aleatoric[c]),
-            "epistemic": float(epistemic[c]),
-        }
-        for c, name in enumerate(classes)
-    }
-    if worst:
-        shifted = [_parts(jnp.asarray(p.log_probs, jnp.float32)) for p in worst.values()]
-        for c, name in enumerate(classes):
-            table[name]["aleatoric_shifted"], table[name]["epistemic_shifted"] = (
-                float(np.mean([part[which][c] for part in shifted])) for which in (0, 1)
-            )
+class _Estimate(NamedTuple):
+    """Bias-corrected value and standard error of each item, ``[..., item]``."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
+def _jackknife(of_subsets: np.ndarray, without_one: np.ndarray) -> _Estimate:
+    """Leave-one-member-out estimates from ``[..., subset, item]``, the whole ensemble last."""
+    left_out = of_subsets[..., without_one, :].astype(np.float64)
+    members = left_out.shape[-2]
+    value = members * of_subsets[..., -1, :] - (members - 1) * left_out.mean(-2)
+    return _Estimate(value, np.sqrt((members - 1) * left_out.var(-2)))
+
+
+def _mean_item(parts: uncertainty.Decomposition, without_one: np.ndarray) -> dict[str, Jackknife]:
+    """Bias-corrected uncertainties of the mean clean item, with standard errors over members."""
+    table = {}
+    for part in ("total", "aleatoric", "epistemic"):
+        found = _jackknife(np.asarray(getattr(parts, part)[0]), without_one)
+        table[part] = Jackknife(float(found.value.mean()), float(found.error.mean()))
     return table
 
 
 @jax.jit
-def _forms(log_probs: jax.Array) -> dict[str, jax.Array]:
-    variance = uncertainty.decompose_variance(log_probs)
-    forms = {
-        "expected_pairwise_kl": uncertainty.expected_pairwise_kl(log_probs),
-        "variance_epistemic": variance.epistemic,
-        "variance_aleatoric": variance.aleatoric,
+def _by_class(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean nats per class ``[condition, class]`` in aleatoric and epistemic uncertainty."""
+
+    def of_one(of: jax.Array) -> tuple[jax.Array, jax.Array]:
+        aleatoric = uncertainty.aleatoric_contributions(of).mean(0)
+        return aleatoric, uncertainty.epistemic_contributions(of).mean(0)
+
+    return jax.lax.map(of_one, log_probs)
+
+
+def _contributions(conditions: Conditions, log_probs: np.ndarray) -> dict[str, ClassContribution]:
+    """Mean nats per item and class, on clean items and at the highest severity."""
+    votes = conditions.test.voted.q.mean(0)
+    aleatoric, epistemic = jax.device_get(_by_class(log_probs))
+    columns = [votes, aleatoric[0], epistemic[0]]
+    for part in (aleatoric, epistemic):
+        columns.append(part[1:].mean(0) if len(part) > 1 else np.full(len(votes), np.nan))
+    return {
+        name: ClassContribution(*(float(column[c]) for column in columns))
+        for c, name in enumerate(conditions.classes)
     }
-    if log_probs.shape[0] >= 3:
-        forms["jackknife_epistemic"] = uncertainty.jackknife(log_probs)[0].epistemic
-    return forms
 
 
 @jax.jit
-def _judge(
-    clean: jax.Array, shifted: jax.Array | None, delta: jax.Array, weights: jax.Array
-) -> Any:
-    def of_one(pair: Any) -> Any:
-        inside, outside = pair
-
-        def statistics(w: jax.Array) -> dict[str, jax.Array]:
-            row = {"spearman": metrics.spearman(inside, delta, w)}
-            if outside is not None:
-                row["shift_auroc"] = jnp.mean(
-                    jax.vmap(lambda s: metrics.auroc_between(inside, s, w, w))(outside)
-                )
-            return row
-
-        return bootstrap.resampled(statistics, weights)
-
-    return jax.lax.map(of_one, (clean, None if shifted is None else jnp.swapaxes(shifted, 0, 1)))
+def _variances(log_probs: jax.Array) -> uncertainty.Decomposition:
+    return jax.lax.map(uncertainty.decompose_variance, log_probs)
 
 
-def other_forms(clean: Predictions, worst: Mapping[str, Predictions], weights: jax.Array) -> dict:
-    """The same two questions to uncertainties that are not entropies: pairwise divergence,
-    variances, the jackknife.
-
-    Returns:
-      form -> ``spearman`` with human disagreement, ``shift_auroc`` (mean over corruptions at the
-      highest severity).
-    """
-    assert clean.votes is not None
-    delta = jnp.asarray(votes_of.disagreement(votes_of.shares(clean.votes)), jnp.float32)
-    forms = _forms(jnp.asarray(clean.log_probs, jnp.float32))
-    inside = jnp.stack(list(forms.values()))
-    outside = (
-        jnp.stack(
-            [
-                jnp.stack(list(_forms(jnp.asarray(p.log_probs, jnp.float32)).values()))
-                for p in worst.values()
-            ]
-        )
-        if worst
-        else None
-    )
-    samples = _judge(inside, outside, delta, weights)
-    return {
-        name: {figure: intervals.interval(of[i]) for figure, of in samples.items()}
-        for i, name in enumerate(forms)
-    }
+def _forms(
+    conditions: Conditions,
+    log_probs: np.ndarray,
+    parts: uncertainty.Decomposition,
+    without_one: np.ndarray,
+) -> dict[str, FormRow]:
+    """The same two questions to uncertainties that are no entropies: variances, the jackknife."""
+    variance = jax.device_get(_variances(log_probs))
+    forms = {
+        "variance_epistemic": variance.epistemic,
+        "variance_aleatoric": variance.aleatoric,
+    }  # form -> [condition, item]
+    if log_probs.shape[1] >= 3:
+        forms["jackknife_epistemic"] = _jackknife(np.asarray(parts.epistemic), without_one).value
+    weights = conditions.weights
+    table = {}
+    for name, (clean, *shifted) in forms.items():
+        area = Interval.undefined()
+        if shifted:
+            area = interval(resampling.shift_auroc(clean, np.stack(shifted), weights).mean(-1))
+        delta = conditions.test.voted.disagreement
+        table[name] = FormRow(interval(resampling.spearman(clean, delta, weights)), area)
+    return table

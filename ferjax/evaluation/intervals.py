@@ -1,54 +1,89 @@
-"""Resampled statistics as numbers for tables: ``{"value", "low", "high"}``, 95 % percentile
-intervals."""
+"""A figure with its interval, and how resampled statistics become one."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import math
+from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from ferjax import bootstrap
-from ferjax.predictions import Predictions
+__all__ = ["Interval", "by_label", "interval"]
 
-__all__ = ["draw", "interval", "labelled", "plain"]
-
-Interval = dict[str, float]
+LEVEL = 0.95
 
 
-def draw(predictions: Predictions, key: jax.Array, resamples: int) -> jax.Array:
-    """Bootstrap weights ``[resample, face]``; faces of one group (pixel-identical copies, say) are
-    drawn together."""
-    if predictions.groups is None:
-        return _draw(key, len(predictions.ids), resamples)
-    number = np.unique(predictions.groups, return_inverse=True)[1]
-    return _draw(key, int(number.max()) + 1, resamples)[:, number]
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % interval; NaN where it is not defined.
+
+    >>> Interval.exact(0.5)
+    Interval(value=0.5, low=0.5, high=0.5)
+    >>> Interval.undefined().defined
+    False
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def exact(cls, value: float) -> "Interval":
+        """A figure that is known without error."""
+        return cls(value, value, value)
+
+    @classmethod
+    def undefined(cls) -> "Interval":
+        """A figure that does not exist."""
+        return cls.exact(math.nan)
+
+    @property
+    def defined(self) -> bool:
+        """Whether the figure exists."""
+        return not math.isnan(self.value)
 
 
-_draw = jax.jit(bootstrap.resample_weights, static_argnums=(1, 2))
-_summarise = jax.jit(bootstrap.summarise)
+def by_label(samples: ArrayLike, *axes: Sequence) -> Any:
+    """Samples ``[1 + resample, ...]`` as nested dictionaries of :class:`Interval`.
 
+    Args:
+      samples: the statistic on all items first, then on every resample; undefined ones are NaN and
+        are left out of the interval.
+      *axes: labels of each further axis, one dictionary level per axis.
+    """
+    # On the host: a quantile for every shape of table would be a program to compile for every one.
+    values = np.asarray(samples, np.float64)
+    tail = (1 - LEVEL) / 2
+    low, high = _quantiles(values[1:], (tail, 1 - tail))
 
-def labelled(samples: jax.Array, *axes: Sequence) -> Any:
-    """Samples ``[1 + resample, ...]`` as nested tables, one level per further axis, labelled in
-    order."""
-    summary = [np.asarray(part, np.float64) for part in _summarise(jnp.asarray(samples))]
-
-    def table(parts: list[np.ndarray], rest: tuple) -> Any:
+    def table(parts: tuple[np.ndarray, ...], rest: tuple[Sequence, ...]) -> Any:
         if not rest:
-            return dict(zip(("value", "low", "high"), map(float, parts)))
+            return Interval(*(float(part) for part in parts))
         return {
-            label: table([part[i] for part in parts], rest[1:]) for i, label in enumerate(rest[0])
+            label: table(tuple(part[i] for part in parts), rest[1:])
+            for i, label in enumerate(rest[0])
         }
 
-    return table(summary, axes)
+    return table((values[0], low, high), axes)
 
 
-def interval(samples: jax.Array) -> Interval:
-    """Samples ``[1 + resample]`` as one value with its interval."""
-    return labelled(samples)
+def _quantiles(samples: np.ndarray, levels: Sequence[float]) -> list[np.ndarray]:
+    """Quantiles along the first axis without the undefined samples; numpy's give NaN for the
+    infinite ones, which the ratio of two figures may have."""
+    ordered = np.sort(samples, axis=0)  # NaN last
+    defined = np.sum(~np.isnan(ordered), axis=0)
+    found = []
+    for level in levels:
+        position = level * np.maximum(defined - 1, 0)
+        below = np.floor(position).astype(int)
+        above = np.minimum(below + 1, np.maximum(defined - 1, 0))
+        low, high = (np.take_along_axis(ordered, i[None], 0)[0] for i in (below, above))
+        with np.errstate(invalid="ignore"):
+            between = low + (position - below) * (high - low)
+        found.append(np.where(low == high, low, between))
+    return found
 
 
-def plain(entry: Any) -> float:
-    """The value of a table entry, with or without an interval."""
-    return entry["value"] if isinstance(entry, Mapping) else entry
+def interval(samples: ArrayLike) -> Interval:
+    """Samples ``[1 + resample]`` as one figure with its interval."""
+    return by_label(samples)

@@ -1,47 +1,33 @@
-"""A learned router: logistic regression that tells corrupted valid faces from clean ones, and is
-tested on test faces.
+"""Learned routers: logistic regression telling corrupted valid items from clean ones.
 
 L-UAR reads seven features of the predictions; its variant also reads every score the files carry
-(densities, above all). What a router was fitted on flatters it, so :func:`leave_one_out` also tests
-each corruption with a router that never saw it.
+(densities, above all). Scores on the corruptions a router was fitted on are optimistic, so each
+corruption is also scored by a router that was fitted without it.
 
 Reference: arXiv 2606.22725 (L-UAR, whose released code fits on the test faces it scores).
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import metrics, uncertainty
-from ferjax.predictions import Predictions
+from ferjax import metrics
+from ferjax.evaluation.routing_results import LearnedRouter
+from ferjax.evaluation.scores import FEATURES
 
-__all__ = [
-    "FEATURES",
-    "Logistic",
-    "fit",
-    "fit_logistic",
-    "leave_one_out",
-    "score",
-    "seven_features",
-]
+if TYPE_CHECKING:
+    from ferjax.evaluation.conditions import Condition
 
-FEATURES = (
-    "total",
-    "aleatoric",
-    "epistemic",
-    "max p̄",
-    "top-1 − top-2 of p̄",
-    "std_k max p_k",
-    "std_k H(p_k)",
-)
+__all__ = ["Logistic", "add_scores", "fit", "fit_logistic", "leave_one_out", "score"]
 
 
 class Logistic(NamedTuple):
     """``weights [feature]`` and ``bias`` on features standardised by ``mean`` and ``scale``;
-    ``names`` of the scores read."""
+    ``names`` of the carried scores that are read after the seven features."""
 
     weights: jax.Array
     bias: jax.Array
@@ -51,31 +37,12 @@ class Logistic(NamedTuple):
 
 
 @jax.jit
-def seven_features(log_probs: jax.Array) -> jax.Array:
-    """The protocol's features ``[face, 7]`` of ``log_probs [member, face, class]``, in the order of
-    :data:`FEATURES`."""
-    parts = uncertainty.decompose(log_probs)
-    top = jax.lax.top_k(jnp.exp(uncertainty.mean_log_probs(log_probs)), 2)[0]
-    member_top = jnp.exp(jnp.max(log_probs, -1))
-    return jnp.stack(
-        [
-            *parts,
-            top[:, 0],
-            top[:, 0] - top[:, 1],
-            jnp.std(member_top, 0),
-            jnp.std(uncertainty.entropy(log_probs), 0),
-        ],
-        -1,
-    )
-
-
-@jax.jit
 def fit_logistic(features: jax.Array, labels: jax.Array, penalty: float = 1.0) -> Logistic:
     """Ridge-penalised logistic regression by Newton's method, classes weighted alike.
 
     Args:
-      features: ``[face, feature]``.
-      labels: ``[face]`` bool.
+      features: ``[item, feature]``.
+      labels: ``[item]`` bool.
       penalty: on the squared weights of standardised features (not on the bias).
 
     Returns:
@@ -91,82 +58,111 @@ def fit_logistic(features: jax.Array, labels: jax.Array, penalty: float = 1.0) -
     def step(_: int, weights: jax.Array) -> jax.Array:
         p = jax.nn.sigmoid(x @ weights)
         gradient = x.T @ (balance * (p - y)) + ridge * weights
-        hessian = (
-            (x * (balance * p * (1 - p))[:, None]).T @ x
-            + jnp.diag(ridge)
-            + 1e-3 * jnp.eye(x.shape[1])
-        )
+        curvature = (x * (balance * p * (1 - p))[:, None]).T @ x
+        hessian = curvature + jnp.diag(ridge) + 1e-3 * jnp.eye(x.shape[1])
         return weights - jnp.linalg.solve(hessian, gradient)
 
     weights = jax.lax.fori_loop(0, 25, step, jnp.zeros(x.shape[1]))
     return Logistic(weights[:-1], weights[-1], mean, scale)
 
 
-def _features(predictions: Predictions, names: Sequence[str]) -> np.ndarray:
-    columns = [np.asarray(seven_features(predictions.log_probs))]
+def _features(condition: "Condition", names: Sequence[str]) -> np.ndarray:
+    carried = [np.asarray(condition.scores[name]) for name in names]
     # Distances have long tails; their logarithms are what a linear score can weigh.
-    columns += [_signed_log(predictions.scores[name])[:, None] for name in names]
-    return np.concatenate(columns, axis=1)
+    logs = [(np.sign(values) * np.log1p(np.abs(values)))[:, None] for values in carried]
+    return np.concatenate([np.asarray(condition.features), *logs], axis=1)
 
 
-def _signed_log(values: np.ndarray) -> np.ndarray:
-    return np.sign(values) * np.log1p(np.abs(values))
-
-
-def fit(valid: Predictions, corrupted: Iterable[Predictions], *, with_scores: bool) -> Logistic:
-    """Fits a router on valid faces: clean against corrupted.
+def fit(valid: "Condition", corrupted: Iterable["Condition"], *, with_scores: bool) -> Logistic:
+    """Fits a router on valid items: clean against corrupted.
 
     Args:
       valid: clean.
-      corrupted: copies of valid faces.
+      corrupted: copies of valid items.
       with_scores: also read every score the files carry.
     """
-    names = tuple(sorted(valid.scores)) if with_scores else ()
+    names = tuple(sorted(valid.predictions.scores)) if with_scores else ()
     clean = _features(valid, names)
-    shifted = [_features(p, names) for p in corrupted]
-    features = np.concatenate([clean, *shifted])
-    router = fit_logistic(
-        jnp.asarray(features, jnp.float32), jnp.arange(len(features)) >= len(clean)
-    )
+    features = np.concatenate([clean, *(_features(c, names) for c in corrupted)])
+    is_corrupted = jnp.arange(len(features)) >= len(clean)
+    router = fit_logistic(jnp.asarray(features, jnp.float32), is_corrupted)
     return router._replace(names=names)
 
 
-def score(router: Logistic, predictions: Predictions) -> jax.Array:
-    """The router's log odds that a face is corrupted, ``[face]``."""
-    features = jnp.asarray(_features(predictions, router.names), jnp.float32)
+def score(router: Logistic, condition: "Condition") -> np.ndarray:
+    """The router's log odds that an item is corrupted, float32 ``[item]``."""
+    features = np.asarray(_features(condition, router.names), np.float32)
+    return np.asarray(_log_odds(router._replace(names=()), features))
+
+
+@jax.jit
+def _log_odds(router: Logistic, features: jax.Array) -> jax.Array:
     return ((features - router.mean[None]) / router.scale[None]) @ router.weights + router.bias
 
 
 def leave_one_out(
-    valid: Predictions,
-    corrupted: Iterable[Predictions],
-    test: Predictions,
-    copies: Sequence[Predictions],
+    valid: "Condition",
+    corrupted: Sequence["Condition"],
+    test: "Condition",
+    copies: Sequence["Condition"],
     *,
     with_scores: bool,
-) -> dict:
-    """Shift AUROC on test faces, per corruption, of a router that was fitted without that
-    corruption.
+) -> LearnedRouter:
+    """Shift AUROC on test items, per corruption, of a router fitted without that corruption.
 
-    Returns:
-      ``fitted`` (the corruptions there were to fit on), ``weights`` of the router of all of them by
-      feature, and ``auroc[corruption][severity]``.
+    Args:
+      valid: clean valid items.
+      corrupted: copies of valid items to fit on.
+      test: clean test items.
+      copies: corrupted copies of the test items.
+      with_scores: also read every score the files carry.
     """
-    corrupted = list(corrupted)
-    fitted = sorted({str(p.corruption) for p in corrupted})
+    fitted = sorted({str(c.corruption) for c in corrupted})
     everything = fit(valid, corrupted, with_scores=with_scores)
-    table: dict = {
-        "fitted": fitted,
-        "auroc": {},
-        "weights": dict(zip((*FEATURES, *everything.names), map(float, everything.weights))),
-    }
-    routers = {None: everything} | {
-        name: fit(valid, [p for p in corrupted if p.corruption != name], with_scores=with_scores)
+    without = {
+        name: fit(valid, [c for c in corrupted if c.corruption != name], with_scores=with_scores)
         for name in fitted
         if len(fitted) > 1
     }
-    for p in copies:
-        router = routers.get(p.corruption, everything)
-        area = metrics.auroc_between(score(router, test), score(router, p))
-        table["auroc"].setdefault(p.corruption, {})[str(p.severity)] = float(area)
-    return table
+    auroc: dict[str, dict[int, float]] = {}
+    for c in copies:
+        router = without.get(str(c.corruption), everything)
+        area = float(_auroc_between(score(router, test), score(router, c)))
+        auroc.setdefault(str(c.corruption), {})[c.severity] = area
+    weights = dict(zip((*FEATURES, *everything.names), map(float, everything.weights)))
+    return LearnedRouter(tuple(fitted), weights, auroc)
+
+
+_auroc_between = jax.jit(metrics.auroc_between)
+
+
+def add_scores(
+    kept: Sequence["Condition"], valid: "Condition", fitting: Sequence["Condition"]
+) -> tuple[list["Condition"], dict[str, LearnedRouter]]:
+    """Adds the learned routers' scores to every condition.
+
+    Args:
+      kept: the conditions to score.
+      valid: clean valid items.
+      fitting: corrupted copies of valid items; none: nothing is learned.
+
+    Returns:
+      The conditions with ``l_uar``, and ``l_uar_density`` where the files carry scores; and what
+      was learned, by the same names.
+    """
+    variants = {"l_uar": False, "l_uar_density": True}
+    variants = {n: more for n, more in variants.items() if valid.predictions.scores or not more}
+    if not fitting:
+        return list(kept), {}
+    routers = {n: fit(valid, fitting, with_scores=more) for n, more in variants.items()}
+    scored = [
+        dataclasses.replace(c, scores={**c.scores, **{n: score(r, c) for n, r in routers.items()}})
+        for c in kept
+    ]
+    test = next(c for c in kept if c.predictions.split == "test" and c.corruption is None)
+    copies = [c for c in kept if c.corruption is not None]
+    learned = {
+        n: leave_one_out(valid, fitting, test, copies, with_scores=more)
+        for n, more in variants.items()
+    }
+    return scored, learned

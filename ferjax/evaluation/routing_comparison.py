@@ -1,228 +1,200 @@
-"""Reject scores side by side, at matched rejection of corrupted faces.
+"""Reject scores side by side, at matched rejection of corrupted items.
 
 The comparison asks, for any reject score: at the threshold that removes 70, 80, 90 % of corrupted
-faces, how many *ambiguous clean* faces survive? A random router keeps 30, 20, 10 %, and is always
-in the table. A score can win by rejecting what did no harm; :func:`consequences` shows what each
+items, how many *ambiguous clean* items survive? A random router keeps 30, 20, 10 %, and is always
+in the table. A score can win by rejecting what did no harm; :func:`rejections` shows what each
 score, at the threshold its promise gives, keeps and rejects.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, routing
-from ferjax.corruptions.suites import BASE
-from ferjax.evaluation import compiled
-from ferjax.evaluation import scores as scores_of
-from ferjax.faces import votes as votes_of
-from ferjax.predictions import Predictions
+from ferjax import bootstrap, conformal, routing
+from ferjax.config import BASE_CORRUPTIONS
+from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
+from ferjax.evaluation.intervals import Interval, by_label, interval
+from ferjax.evaluation.routing_results import Rejection, RoutingRow
 
-__all__ = ["MATCHED", "compare", "consequences", "pools", "tables"]
+__all__ = ["CURVE", "MATCHED", "compare", "pools", "rejections", "routing_comparison"]
 
 MATCHED = (0.7, 0.8, 0.9)
+"""Rejections of corrupted items at which scores are compared."""
+CURVE = tuple(float(share) for share in np.linspace(0, 1, 101))
+"""Rejections at which a routing curve is kept."""
 BASELINE = "single_max_prob"
 
 
-def pools(
-    copies: Sequence[Predictions], fitted: Sequence[str] = ()
-) -> dict[str, list[Predictions]]:
-    """The corrupted conditions, pooled: all, the paper's base five, the others, and those no router
-    was fitted on."""
+def pools(copies: Sequence[Condition], fitted: Sequence[str] = ()) -> dict[str, list[Condition]]:
+    """Corrupted conditions by pool: the paper's base five (first, where there are any), all, the
+    others, and those no router was fitted on; a pool equal to an earlier one is left out.
+
+    Args:
+      copies: corrupted conditions.
+      fitted: corruptions that learned scores were fitted on.
+    """
     candidates = {
-        "all": copies,
-        "base": [p for p in copies if p.corruption in BASE],
-        "broad": [p for p in copies if p.corruption not in BASE],
-        "never fitted": [p for p in copies if p.corruption not in fitted] if fitted else [],
+        "base": [c for c in copies if c.corruption in BASE_CORRUPTIONS],
+        "all": list(copies),
+        "broad": [c for c in copies if c.corruption not in BASE_CORRUPTIONS],
+        "never fitted": [c for c in copies if c.corruption not in fitted] if fitted else [],
     }
-    found: dict[str, list[Predictions]] = {}
+    found: dict[str, list[Condition]] = {}
     for name, pool in candidates.items():
-        if pool and not any(
-            {p.condition for p in pool} == {p.condition for p in other} for other in found.values()
-        ):
-            found[name] = list(pool)
+        members = {c.name for c in pool}
+        if pool and all(members != {c.name for c in other} for other in found.values()):
+            found[name] = pool
     return found
 
 
-def tables(
-    predictions: Mapping[str, Predictions],
-    weights: jax.Array,
-    false_rejection: float,
-    fitted: Sequence[str] = (),
-) -> dict:
-    """The whole comparison.
-
-    Args:
-      predictions: condition -> predictions; ``test`` with votes is needed.
-      weights: ``[resample, face]`` bootstrap weights of the test faces.
-      false_rejection: promised bound, for :func:`consequences`.
-      fitted: corruptions that learned scores were fitted on.
-
-    Returns:
-      ``matched``, :func:`compare` of the first pool (the base five where there are any),
-      ``matched_pools`` of the others by name, and ``consequences`` where there are valid faces.
-    """
-    test = predictions["test"]
-    copies = [
-        p
-        for name, p in predictions.items()
-        if p.corruption is not None and not name.startswith("valid_")
-    ]
-    found = pools(copies, fitted)
-    first = "base" if "base" in found else next(iter(found), None)
-    compared = {name: compare(test, pool, weights) for name, pool in found.items()}
-    seen = {name: p for name, p in predictions.items() if name != "valid"}
-    return {
-        "matched": compared.pop(first) if first else {},
-        "matched_pools": compared,
-        "consequences": consequences(predictions["valid"], seen, false_rejection)
-        if "valid" in predictions
-        else {},
-    }
+def routing_comparison(conditions: Conditions) -> dict[str, dict[str, RoutingRow]]:
+    """:func:`compare` of every pool, by name."""
+    fitted = next((of.fitted for of in conditions.learned.values()), ())
+    found = pools(conditions.corrupted, fitted)
+    return {name: compare(conditions, pool) for name, pool in found.items()}
 
 
 @jax.jit
 def _resampled(
     inside: jax.Array, rows: jax.Array, outside: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Area ``[1 + resample]`` and retention ``[1 + resample, rejection]``; ``rows`` are the inside
-    faces, ``outside [condition, face]`` copies of all faces."""
-    faces = weights.shape[1]
-    bins = routing.outside_bins(inside, outside.reshape(-1))
-    # Copies of one face come and go together: how many of them lie in each bin is all a resample
-    # needs.
-    per_face = (
-        jnp.zeros((faces, 2 * inside.shape[0] + 1))
-        .at[jnp.tile(jnp.arange(faces), outside.shape[0]), bins]
-        .add(1.0)
+    """Area ``[score, 1 + resample]`` and retention ``[score, 1 + resample, rejection]``.
+
+    ``inside [score, n]`` are the items ``rows [n]``, ``outside [score, condition, item]`` copies of
+    all items.
+    """
+    items = weights.shape[1]
+    which = jnp.tile(jnp.arange(items), outside.shape[1])
+
+    def of_one(pair: tuple[jax.Array, jax.Array]) -> routing.Matched:
+        kept, copies = pair
+        bins = routing.outside_bins(kept, copies.reshape(-1))
+        # Copies of one item come and go together: how many of them lie in each bin is all that a
+        # resample needs.
+        per_item = jnp.zeros((items, 2 * kept.shape[0] + 1)).at[which, bins].add(1.0)
+
+        def statistic(w: jax.Array) -> routing.Matched:
+            return routing.matched(
+                routing.curve_of(kept, w @ per_item, w[rows]), jnp.array(MATCHED)
+            )
+
+        return bootstrap.resampled(statistic, weights, batch=256)
+
+    return jax.lax.map(of_one, (inside, outside))
+
+
+@jax.jit
+def _curves(inside: jax.Array, outside: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Area of each condition ``[score, condition]``, and the pooled curve ``[score, point]``."""
+
+    def of_one(kept: jax.Array, copies: jax.Array) -> tuple[jax.Array, jax.Array]:
+        pooled = routing.routing_curve(kept, copies.reshape(-1))
+        areas = jax.vmap(lambda copy: routing.routing_auc(kept, copy))(copies)
+        return areas, routing.matched(pooled, jnp.array(CURVE)).retention
+
+    return jax.vmap(of_one)(inside, outside)
+
+
+def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, RoutingRow]:
+    """Every score as a reject score against a pool of corrupted copies of the test items.
+
+    Args:
+      conditions: of the evaluation; intervals of one table are paired.
+      pool: corrupted conditions.
+
+    Returns:
+      Score -> routing area, ambiguous items kept at each rejection in :data:`MATCHED`, their ratio
+      to single-uncertainty routing (``1 - max p`` of one member), the area by corruption (mean over
+      severities), and the lowest of them. The paper's score is first, the random router last.
+    """
+    test = conditions.test
+    rows = np.flatnonzero(test.voted.ambiguous)
+    names = sorted(shared_scores([test, *pool]), key=lambda name: name != "epistemic")
+    inside = np.stack([np.asarray(test.scores[name], np.float32)[rows] for name in names])
+    outside = np.stack(
+        [np.stack([np.asarray(c.scores[n], np.float32) for c in pool]) for n in names]
+    )
+    samples = _resampled(inside, rows, outside, conditions.weights)
+    area, kept = jax.device_get(samples)
+    areas, curves = jax.device_get(_curves(inside, outside))
+    rejections = [str(r) for r in MATCHED]
+    baseline = kept[names.index(BASELINE)]
+    # A baseline that keeps nothing is no measure for the others.
+    comparable = np.where(baseline[:1] > 0, baseline, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = kept / comparable[None]
+    corruptions = list(dict.fromkeys(str(c.corruption) for c in pool))
+    table = {}
+    for i, name in enumerate(names):
+        by_corruption = {
+            k: float(areas[i, [c.corruption == k for c in pool]].mean()) for k in corruptions
+        }
+        table[name] = RoutingRow(
+            auc=interval(area[i]),
+            retention=by_label(kept[i], rejections),
+            ratio=by_label(ratio[i], rejections),
+            corruptions=by_corruption,
+            lowest=min(by_corruption.values()),
+            curve=tuple(map(float, curves[i])),
+        )
+    table["random"] = _random_router(comparable[0], corruptions)
+    return table
+
+
+def _random_router(baseline: np.ndarray, corruptions: Sequence[str]) -> RoutingRow:
+    """What a router that rejects at random keeps, which is known without error."""
+    kept = {str(r): 1 - r for r in MATCHED}
+    return RoutingRow(
+        auc=Interval.exact(0.5),
+        retention={r: Interval.exact(share) for r, share in kept.items()},
+        ratio={
+            r: Interval.exact(share / float(of)) for (r, share), of in zip(kept.items(), baseline)
+        },
+        corruptions=dict.fromkeys(corruptions, 0.5),
+        lowest=0.5,
+        curve=tuple(1 - share for share in CURVE),
     )
 
-    def statistic(w: jax.Array) -> routing.Matched:
-        return routing.matched(routing.curve_of(inside, w @ per_face, w[rows]), jnp.array(MATCHED))
 
-    return bootstrap.resampled(statistic, weights)
-
-
-def _interval(samples: jax.Array) -> dict[str, float]:
-    e = bootstrap.summarise(samples)
-    return {"value": float(e.value), "low": float(e.low), "high": float(e.high)}
-
-
-def compare(test: Predictions, pool: Sequence[Predictions], weights: jax.Array) -> dict:
-    """Every score as a reject score against a pool of corrupted copies of the test faces.
+def rejections(conditions: Conditions, false_rejection: float) -> dict[str, dict[str, Rejection]]:
+    """What each score rejects at its own split-conformal threshold, and how good either side is.
 
     Args:
-      test: clean test predictions with votes.
-      pool: corrupted conditions of the same faces.
-      weights: ``[resample, face]`` bootstrap weights of the test faces; intervals of one table are
-        paired.
+      conditions: of the evaluation; without valid items there is nothing to calibrate on.
+      false_rejection: promised bound of the rejection of clean items.
 
     Returns:
-      score -> routing ``auc``, ambiguous ``retention`` at each rejection in :data:`MATCHED`, its
-      ``ratio`` to single-uncertainty routing (``1 - max p`` of one member), each with an interval,
-      and ``lowest``, the corruption it serves worst, with its area. Empty for an empty pool.
+      Score -> set -> shares; severities of one corruption are pooled.
     """
-    assert test.votes is not None
-    if not pool:
+    if conditions.valid is None:
         return {}
-    rows = jnp.asarray(np.flatnonzero(votes_of.ambiguity(votes_of.shares(test.votes))[0]))
-    clean = scores_of.from_predictions(test)
-    outside = [scores_of.from_predictions(p) for p in pool]
-    shared = [name for name in clean if all(name in o for o in outside)]
-    samples = {
-        name: _resampled(clean[name][rows], rows, jnp.stack([o[name] for o in outside]), weights)
-        for name in shared
-    }
-    table: dict = {}
-    for name in sorted(
-        samples, key=lambda name: name != "epistemic"
-    ):  # the paper's score is reported first
-        area, kept = samples[name]
-        ratio = kept / samples[BASELINE][1]
-        by_corruption = _areas(
-            clean[name][rows], {p.condition: o[name] for p, o in zip(pool, outside)}, pool
-        )
-        table[name] = {
-            "auc": _interval(area),
-            "retention": {str(r): _interval(kept[:, i]) for i, r in enumerate(MATCHED)},
-            "ratio": {
-                str(r): _interval(ratio[:, i]) if float(samples[BASELINE][1][0, i]) > 0 else None
-                for i, r in enumerate(MATCHED)
-            },
-            "corruptions": by_corruption,
-            "lowest": min(by_corruption.items(), key=lambda item: item[1])[1],
-        }
-    base = samples[BASELINE][1][0]
-    table["random"] = {
-        "auc": 0.5,
-        "retention": {str(r): 1 - r for r in MATCHED},
-        "ratio": {
-            str(r): (1 - r) / float(base[i]) if float(base[i]) > 0 else None
-            for i, r in enumerate(MATCHED)
-        },
-    }
-    return table
-
-
-def _areas(
-    inside: jax.Array, outside: Mapping[str, jax.Array], pool: Sequence[Predictions]
-) -> dict[str, float]:
-    """Routing area per corruption, mean over its severities."""
-    areas: dict[str, list[float]] = {}
-    for p in pool:
-        areas.setdefault(str(p.corruption), []).append(
-            float(compiled.routing_auc(inside, outside[p.condition]))
-        )
-    return {name: float(np.mean(values)) for name, values in areas.items()}
-
-
-def consequences(
-    valid: Predictions, conditions: Mapping[str, Predictions], false_rejection: float
-) -> dict:
-    """What each score rejects at its own split-conformal threshold, and how good what it keeps and
-    rejects would have been.
-
-    Args:
-      valid: clean valid predictions, from which the thresholds come.
-      conditions: condition -> predictions with votes; severities of one corruption are pooled.
-      false_rejection: promised bound of the rejection of clean faces.
-
-    Returns:
-      score -> set -> ``rejected`` share, ``accuracy_kept`` and ``accuracy_rejected`` (against the
-      most voted class), and ``vote_error_kept`` and ``vote_error_rejected`` (one minus the share of
-      votes for the predicted class).
-    """
-    known = scores_of.from_predictions(valid)
-    limits = {
-        name: float(compiled.conformal_threshold(score, false_rejection))
-        for name, score in known.items()
-    }
-    groups: dict[str, list[Predictions]] = {}
-    for p in conditions.values():
-        if p.votes is not None and p.votes[:, :-2].sum(1).all():
-            groups.setdefault(p.corruption or p.condition, []).append(p)
-    table: dict = {name: {} for name in limits}
+    known = {name: np.asarray(of) for name, of in conditions.valid.scores.items()}
+    above = {n: float(conformal.conformal_threshold(s, false_rejection)) for n, s in known.items()}
+    groups: dict[str, list[Condition]] = {}
+    for c in (conditions.test, *conditions.shifted):
+        if c.people is not None and c.people.everyone_voted:
+            groups.setdefault(c.corruption or c.name, []).append(c)
+    table: dict[str, dict[str, Rejection]] = {name: {} for name in above}
     for group, members in groups.items():
-        quality = [_quality(p) for p in members]
-        right, share = (np.concatenate([q[i] for q in quality]) for i in range(2))
-        scores = [scores_of.from_predictions(p) for p in members]
-        for name, above in limits.items():
-            if not all(name in s for s in scores):
+        correct = np.concatenate([c.correct for c in members])
+        share = np.concatenate([c.vote_share for c in members])
+        for name in shared_scores(members):
+            if name not in above:
                 continue
-            rejected = np.concatenate([~(np.asarray(s[name]) <= above) for s in scores])
-            row: dict = {"rejected": float(rejected.mean())}
-            for word, of in (("kept", ~rejected), ("rejected", rejected)):
-                row[f"accuracy_{word}"] = float(right[of].mean()) if of.any() else None
-                row[f"vote_error_{word}"] = float(1 - share[of].mean()) if of.any() else None
-            table[name][group] = row
+            scores = np.concatenate([np.asarray(c.scores[name]) for c in members])
+            rejected = ~(scores <= above[name])
+            table[name][group] = Rejection(
+                float(rejected.mean()),
+                _mean(correct, ~rejected),
+                _mean(correct, rejected),
+                _mean(1 - share, ~rejected),
+                _mean(1 - share, rejected),
+            )
     return table
 
 
-def _quality(p: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the predicted class is the most voted one, and the share of votes it has, each
-    ``[face]``."""
-    assert p.votes is not None
-    q = votes_of.shares(p.votes)
-    chosen = np.asarray(compiled.mean_log_probs(p.log_probs)).argmax(-1)
-    return chosen == votes_of.hard_labels(q), q[np.arange(len(q)), chosen]
+def _mean(values: np.ndarray, where: np.ndarray) -> float:
+    """Mean over some items; NaN where there is none."""
+    return float(values[where].mean()) if where.any() else float("nan")

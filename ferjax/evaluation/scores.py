@@ -1,17 +1,25 @@
-"""Every uncertainty score by name; larger always means more uncertain."""
+"""Every uncertainty score by name, and what people read for it; larger always means more uncertain.
 
-import dataclasses
-from collections.abc import Mapping
+One program scores a condition: nothing else of the evaluation decomposes log-probabilities.
+"""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.typing import ArrayLike
 
 from ferjax import density, uncertainty
-from ferjax.evaluation import learned_router
-from ferjax.predictions import Predictions
 
-__all__ = ["LABELS", "enrich", "from_log_probs", "from_predictions", "label"]
+__all__ = [
+    "FEATURES",
+    "LABELS",
+    "Scored",
+    "epistemic_given_aleatoric",
+    "from_log_probs",
+    "label",
+    "score",
+]
 
 LABELS = {
     "epistemic": "epistemic (paper)",
@@ -19,11 +27,6 @@ LABELS = {
     "total": "total entropy",
     "max_prob": "1 − max p̄ (ensemble)",
     "single_max_prob": "1 − max p (one member)",
-}
-"""Scores that log-probabilities alone give, in the order tables show them, with the names people
-read."""
-
-_MORE = {
     "expected_pairwise_kl": "expected pairwise KL",
     "epistemic_given_aleatoric": "epistemic given aleatoric",
     "energy": "energy",
@@ -32,104 +35,106 @@ _MORE = {
     "head_density": "class density, head (DDU)",
     "head_neighbour": "nearest neighbour, head",
     "texture": "texture",
-    "ood_density": "ood_density (texture + early blocks)",
+    "ood_density": "OOD density (texture + early blocks)",
     "l_uar": "L-UAR (seven features)",
     "l_uar_density": "L-UAR with densities",
     "random": "random router",
 }
+"""Score -> what people read."""
+
+FEATURES = (
+    "total",
+    "aleatoric",
+    "epistemic",
+    "max p̄",
+    "top-1 − top-2 of p̄",
+    "std_k max p_k",
+    "std_k H(p_k)",
+)
+"""Columns of :attr:`Scored.features`: what the paper's learned router reads."""
 
 
 def label(name: str) -> str:
-    """The name people read for a score."""
+    """The name people read for a score.
+
+    >>> label("total"), label("block_4")
+    ('total entropy', 'Mahalanobis, after block 4')
+    """
     if name.startswith("block_"):
         return f"Mahalanobis, after block {name.removeprefix('block_')}"
-    return LABELS.get(name) or _MORE.get(name) or name.replace("_", " ")
+    return LABELS.get(name) or name.replace("_", " ")
+
+
+class Scored(NamedTuple):
+    """A condition's ``mean_log_probs [item, class]``, ``scores`` name -> ``[item]``, and the
+    ``features [item, 7]`` of :data:`FEATURES`."""
+
+    mean_log_probs: jax.Array
+    scores: dict[str, jax.Array]
+    features: jax.Array
+
+
+def _from_parts(
+    parts: uncertainty.Decomposition, mean: jax.Array, log_probs: jax.Array
+) -> dict[str, jax.Array]:
+    single = log_probs[0].astype(jnp.float32)
+    return {
+        "epistemic": parts.epistemic,
+        "aleatoric": parts.aleatoric,
+        "total": parts.total,
+        "max_prob": 1 - jnp.exp(jnp.max(mean, -1)),
+        "single_max_prob": 1 - jnp.exp(jnp.max(single, -1)),
+    }
+
+
+def from_log_probs(log_probs: ArrayLike) -> dict[str, jax.Array]:
+    """The scores that need nothing but log-probabilities, for use inside a compiled program.
+
+    Args:
+      log_probs: ``[member, item, class]``.
+
+    Returns:
+      Score name -> float32 ``[item]``; the entropies in nats, the others in [0, 1].
+    """
+    log_probs = jnp.asarray(log_probs)
+    mean = uncertainty.mean_log_probs(log_probs)
+    return _from_parts(uncertainty.decompose(log_probs), mean, log_probs)
 
 
 @jax.jit
-def from_log_probs(log_probs: jax.Array) -> dict[str, jax.Array]:
-    """Scores of each face.
+def score(log_probs: ArrayLike) -> Scored:
+    """Scores one condition, in one program.
 
     Args:
-      log_probs: ``[member, face, class]``.
-
-    Returns:
-      Score name -> ``[face]``, float32; the entropies in nats, the others in [0, 1].
+      log_probs: ``[member, item, class]``.
     """
+    log_probs = jnp.asarray(log_probs, jnp.float32)
     parts = uncertainty.decompose(log_probs)
     mean = uncertainty.mean_log_probs(log_probs)
-    return {
-        **parts._asdict(),
-        "max_prob": 1 - jnp.exp(jnp.max(mean, -1)),
-        "single_max_prob": 1 - jnp.exp(jnp.max(log_probs[0].astype(jnp.float32), -1)),
-    }
-
-
-def from_predictions(predictions: Predictions) -> dict[str, jax.Array]:
-    """Scores of each face: those of its log-probabilities in the order of :data:`LABELS`, then
-    those its file carries."""
-    scores = from_log_probs(predictions.log_probs)
-    return {name: scores[name] for name in LABELS} | {
-        name: jnp.asarray(of, jnp.float32) for name, of in predictions.scores.items()
-    }
+    scores = _from_parts(parts, mean, log_probs)
+    scores["expected_pairwise_kl"] = uncertainty.expected_pairwise_kl(log_probs)
+    top = jax.lax.top_k(jnp.exp(mean), 2)[0]
+    spread = (jnp.exp(jnp.max(log_probs, -1)), uncertainty.entropy(log_probs))
+    features = [*parts, top[:, 0], top[:, 0] - top[:, 1], *(jnp.std(of, 0) for of in spread)]
+    return Scored(mean, scores, jnp.stack(features, -1))
 
 
 @jax.jit
-def _relative_to(log_probs: jax.Array, known: jax.Array) -> dict[str, jax.Array]:
-    own = uncertainty.decompose(log_probs)
-    of_known = uncertainty.decompose(known)
-    return {
-        "expected_pairwise_kl": uncertainty.expected_pairwise_kl(log_probs),
-        "epistemic_given_aleatoric": density.conditional_rank(
-            own.epistemic, own.aleatoric, of_known.epistemic, of_known.aleatoric
-        ),
-    }
-
-
-def enrich(predictions: Mapping[str, Predictions]) -> tuple[dict[str, Predictions], dict]:
-    """Adds the scores that need other faces to be computed: ranks among clean valid faces, and
-    learned routers.
+def epistemic_given_aleatoric(
+    epistemic: ArrayLike,
+    aleatoric: ArrayLike,
+    valid_epistemic: ArrayLike,
+    valid_aleatoric: ArrayLike,
+) -> jax.Array:
+    """Rank of each item's epistemic uncertainty among valid items that are about as ambiguous.
 
     Args:
-      predictions: condition -> predictions. Corrupted copies of valid faces (``valid_blur_3``…) are
-        what routers are learned from, and are taken out.
+      epistemic: ``[item]`` nats.
+      aleatoric: ``[item]`` nats.
+      valid_epistemic: the same of clean valid items.
+      valid_aleatoric: the same of clean valid items.
 
     Returns:
-      The conditions with further ``scores`` (unchanged where there is no condition ``valid``), and
-      what was learned: empty if nothing was, else see :func:`learned.leave_one_out`.
+      ``[item]`` in [0, 1]; see :func:`ferjax.density.conditional_rank`.
     """
-    fitting = {
-        name: p
-        for name, p in predictions.items()
-        if name.startswith("valid_") and p.corruption is not None
-    }
-    kept = {name: p for name, p in predictions.items() if name not in fitting}
-    valid = kept.get("valid")
-    if valid is None:
-        return kept, {}
-    scores: dict[str, dict] = {
-        name: dict(jax.device_get(_relative_to(p.log_probs, valid.log_probs)))
-        for name, p in kept.items()
-    }
-    table: dict = {}
-    if fitting:
-        routers = {
-            name: learned_router.fit(valid, fitting.values(), with_scores=with_scores)
-            for name, with_scores in (("l_uar", False), ("l_uar_density", True))
-            if valid.scores or not with_scores
-        }
-        for name, router in routers.items():
-            for condition, p in kept.items():
-                scores[condition][name] = np.asarray(learned_router.score(router, p))
-        if "test" in kept:
-            copies = [p for p in kept.values() if p.corruption is not None]
-            table = {
-                name: learned_router.leave_one_out(
-                    valid, fitting.values(), kept["test"], copies, with_scores=name != "l_uar"
-                )
-                for name in routers
-            }
-    return {
-        name: dataclasses.replace(p, scores={**p.scores, **scores[name]})
-        for name, p in kept.items()
-    }, table
+    return density.conditional_rank(epistemic, aleatoric, valid_epistemic, valid_aleatoric)

@@ -1,120 +1,94 @@
-"""Thresholds of the routers, chosen on valid faces alone, and what they do to every condition.
+"""Thresholds of the routers, chosen on valid items alone, and what they do to every condition.
 
 Two routers read the same members: ``uar`` is the paper's (defer on aleatoric, reject on epistemic);
-``familiarity``, where densities were fitted, rejects on ood_density instead. References: arXiv
-2606.22725; :mod:`ferjax.conformal`.
+``density``, where densities were fitted, rejects on the density-based OOD score instead.
+
+References:
+  arXiv 2606.22725; :mod:`ferjax.conformal`.
 """
 
-import bisect
-from collections.abc import Mapping
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from ferjax import routing
-from ferjax.evaluation import compiled
-from ferjax.evaluation import scores as scores_of
-from ferjax.faces import votes as votes_of
-from ferjax.predictions import Predictions
+from ferjax import conformal, routing
+from ferjax.evaluation.conditions import Condition, Conditions
+from ferjax.evaluation.routing_results import Certificate, Decision, RouterThresholds, Thresholds
 
-__all__ = ["certified_defer_threshold", "choose_thresholds", "decisions", "threshold_grid"]
+__all__ = [
+    "REJECT_SCORES",
+    "actions",
+    "certified_defer_threshold",
+    "choose_thresholds",
+    "decisions",
+    "threshold_grid",
+]
 
-REJECT_SCORES = {"uar": "epistemic", "familiarity": "ood_density"}
+REJECT_SCORES = {"uar": "epistemic", "density": "ood_density"}
 """Router -> the score it rejects on."""
 
 
 def choose_thresholds(
-    valid: Predictions,
+    valid: Condition,
     *,
     false_rejection: float = 0.05,
     defer_share: float = 1 / 3,
-    per_group: bool = False,
     accept_error: float = 0.25,
     confidence: float = 0.9,
-) -> dict:
-    """Thresholds of every router, chosen on valid alone.
+) -> Thresholds:
+    """Thresholds of every router, chosen on valid items alone.
 
     Args:
-      valid: clean valid predictions.
-      false_rejection: split-conformal bound α on the rejection of clean faces.
-      defer_share: share of valid faces to defer.
-      per_group: keep the promise to ambiguous and to clear faces separately (needs votes).
-      accept_error: the error among accepted faces that a certificate is sought for (needs votes).
+      valid: clean valid items.
+      false_rejection: split-conformal bound α on the rejection of clean items.
+      defer_share: share of valid items to defer.
+      accept_error: the error among accepted items that a certificate is sought for (needs votes).
       confidence: of the certificate, 1 - δ.
 
     Returns:
-      ``aleatoric`` and ``epistemic`` thresholds of the paper's router, the settings behind them,
-      and ``routers``: name -> ``defer`` and ``reject`` (``score``, ``above``), the reject threshold
-      each predicted class would need for the same promise (``by_class``; None: too few faces to
-      promise anything), and the ``certificate``.
+      The rule of each router, the reject threshold each predicted class would need for the same
+      promise (infinite: too few items to promise anything), and the certificate.
     """
-    scores = scores_of.from_predictions(valid)
-    defer_above = float(compiled.quantile_threshold(scores["aleatoric"], defer_share))
-    mean = compiled.mean_log_probs(valid.log_probs)
-    predicted = jnp.argmax(mean, -1)
-    classes = mean.shape[-1]
-    routers: dict[str, dict] = {}
-    for name, score in REJECT_SCORES.items():
+    scores = {name: np.asarray(of) for name, of in valid.scores.items()}
+    defer_above = float(conformal.quantile_threshold(scores["aleatoric"], defer_share))
+    classes = valid.mean_log_probs.shape[-1]
+    routers = {}
+    for router, score in REJECT_SCORES.items():
         if score not in scores:
             continue
-        if per_group:
-            ambiguous, clear = votes_of.ambiguity(_shares(valid))
-            groups = jnp.where(ambiguous, 0, jnp.where(clear, 1, -1))
-            above = float(
-                jnp.max(
-                    compiled.group_conformal_thresholds(scores[score], groups, 2, false_rejection)
-                )
+        above = float(conformal.conformal_threshold(scores[score], false_rejection))
+        by_class = conformal.group_conformal_thresholds(
+            scores[score], valid.predicted, classes, false_rejection
+        )
+        certificate = None
+        if valid.people is not None:
+            certificate = certified_defer_threshold(
+                scores["aleatoric"],
+                ~valid.correct,
+                scores[score] <= above,
+                accept_error=accept_error,
+                confidence=confidence,
             )
-        else:
-            above = float(compiled.conformal_threshold(scores[score], false_rejection))
-        by_class = compiled.group_conformal_thresholds(
-            scores[score], predicted, classes, false_rejection
-        )
-        routers[name] = {
-            "defer": {"score": "aleatoric", "above": defer_above},
-            "reject": {"score": score, "above": above},
-            "by_class": [float(t) if jnp.isfinite(t) else None for t in by_class],
-        }
-        if valid.votes is not None:
-            wrong = np.asarray(predicted) != votes_of.hard_labels(_shares(valid))
-            passes = np.asarray(scores[score]) <= above
-            try:
-                found = certified_defer_threshold(
-                    np.asarray(scores["aleatoric"]),
-                    wrong,
-                    passes,
-                    max_error=accept_error,
-                    delta=1 - confidence,
-                )
-                routers[name]["certificate"] = {
-                    "accept_error": accept_error,
-                    "confidence": confidence,
-                    **found,
-                }
-            except ValueError as refusal:
-                routers[name]["certificate"] = {
-                    "accept_error": accept_error,
-                    "confidence": confidence,
-                    "refused": str(refusal),
-                }
-    return {
-        "aleatoric": defer_above,
-        "epistemic": routers["uar"]["reject"]["above"],
-        "false_rejection": false_rejection,
-        "defer_share": defer_share,
-        "per_group": per_group,
-        "valid_faces": len(valid.ids),
-        "routers": routers,
-    }
+        rule = routing.RouterRule(defer_above, above, "aleatoric", score, false_rejection)
+        routers[router] = RouterThresholds(rule, tuple(map(float, by_class)), certificate)
+    return Thresholds(valid.items, false_rejection, defer_share, routers)
 
 
-def _shares(p: Predictions) -> np.ndarray:
-    if p.votes is None:
-        raise ValueError(
-            f"condition {p.condition} has no votes, which this choice of thresholds needs"
+@functools.partial(jax.jit, static_argnames=("delta", "first"))
+def _learn_then_test(
+    errors: ArrayLike, accepted: ArrayLike, levels: ArrayLike, *, delta: float, first: int
+) -> jax.Array:
+    """Which thresholds are certified at each error level, bool ``[level, T]``."""
+
+    def at(max_error: jax.Array) -> jax.Array:
+        return conformal.learn_then_test(
+            errors, accepted, max_error=max_error, delta=delta, first=first
         )
-    return votes_of.shares(p.votes)
+
+    return jax.vmap(at)(jnp.asarray(levels))
 
 
 def certified_defer_threshold(
@@ -122,160 +96,163 @@ def certified_defer_threshold(
     wrong: np.ndarray,
     passes: np.ndarray,
     *,
-    max_error: float,
-    delta: float,
+    accept_error: float,
+    confidence: float,
     steps: int = 40,
-) -> dict:
-    """The most lenient defer threshold with "error among accepted <= ``max_error``", promised with
-    probability >= 1 - δ.
+) -> Certificate:
+    """The most lenient defer threshold with a certified error among accepted items.
 
-    Every other face proposes thresholds (its quantiles of aleatoric, from the first that accepts
-    enough to learn_then_test anything); the others learn_then_test (:func:`thresholds.learn_then_test`).
+    Every other item proposes thresholds (its quantiles of aleatoric, from the first that accepts
+    enough to certify anything); the others certify (:func:`ferjax.conformal.learn_then_test`), so
+    that no label is looked at twice.
 
     Args:
-      aleatoric: ``[face]`` of valid faces.
-      wrong: ``[face]`` whether the predicted class is not the most voted one.
-      passes: ``[face]`` whether the reject threshold lets it pass.
-      max_error: ε.
-      delta: δ.
+      aleatoric: ``[item]`` of valid items, nats.
+      wrong: ``[item]`` whether the predicted class is not the most voted one.
+      passes: ``[item]`` whether the reject threshold lets it pass.
+      accept_error: ε, the error to be certified.
+      confidence: 1 - δ.
       steps: thresholds proposed.
 
     Returns:
-      ``above`` (the threshold), ``accepted`` share and ``error`` among them, on the certifying
-      faces.
-
-    Raises:
-      ValueError: if no threshold can be certified; says the smallest error that can be promised.
+      :class:`Certificate`; its figures are those of the certifying items. Where nothing can be
+      certified, ``refused`` names the smallest error that can be.
     """
     propose = slice(0, None, 2)
     prove = slice(1, None, 2)
-    walk = np.quantile(aleatoric[propose], np.linspace(0, 1, steps + 1)[1:])
-    first = int(np.searchsorted(np.linspace(0, 1, steps + 1)[1:], 0.1))
+    levels = np.linspace(0, 1, steps + 1)[1:]
+    walk = np.quantile(aleatoric[propose], levels)
+    first = int(np.searchsorted(levels, 0.1))
     inside = (aleatoric[prove][:, None] <= walk[None]) & passes[prove][:, None]
     accepted = inside.sum(0)
     errors = (inside & wrong[prove][:, None]).sum(0)
-
-    def proven(max_error: float) -> np.ndarray:
-        return np.asarray(
-            compiled.learn_then_test(
-                errors, accepted, max_error=max_error, delta=delta, first=first
-            )
+    tried = np.array([accept_error, *(percent / 100 for percent in range(1, 100))])
+    delta = 1 - confidence
+    proven = np.asarray(_learn_then_test(errors, accepted, tried, delta=delta, first=first))
+    if not proven[0].any():
+        promised = tried[1:][proven[1:].any(1)]
+        best = f"; the best that can is {promised.min():.0%}" if len(promised) else ""
+        return Certificate(
+            accept_error,
+            confidence,
+            refused=f"an error of at most {accept_error:.0%} among accepted items cannot be "
+            f"promised with confidence {confidence:.0%}{best or '; nor can any other'}",
         )
-
-    certified = proven(max_error)
-    if not certified.any():
-        tried = [percent / 100 for percent in range(1, 100)]
-        best = bisect.bisect_left(
-            tried, True, key=lambda e: bool(proven(e).any())
-        )  # a weaker promise is never harder to keep
-        raise ValueError(
-            f"an error of at most {max_error:.0%} among accepted faces cannot be promised with confidence {1 - delta:.0%}"
-            + (
-                f"; the best that can is {tried[best]:.0%}"
-                if best < len(tried)
-                else "; nor can any other"
-            )
-        )
-    last = int(np.flatnonzero(certified)[-1])
-    return {
-        "above": float(walk[last]),
-        "accepted": float(accepted[last] / len(inside)),
-        "error": float(errors[last] / accepted[last]),
-    }
+    last = int(np.flatnonzero(proven[0])[-1])
+    return Certificate(
+        accept_error,
+        confidence,
+        above=float(walk[last]),
+        accepted=float(accepted[last] / len(inside)),
+        error=float(errors[last] / accepted[last]),
+    )
 
 
-def decisions(predictions: Mapping[str, Predictions], chosen: Mapping, router: str = "uar") -> dict:
-    """What a router does with every condition: shares of accept, defer, reject, and how good its
-    labels are in each."""
-    rule = chosen["routers"][router]
-    limits = routing.Thresholds(rule["defer"]["above"], rule["reject"]["above"])
+_decide = jax.jit(routing.decide)
+
+
+def actions(condition: Condition, rule: routing.RouterRule) -> np.ndarray:
+    """The router's action on each item, ``[item]`` indices into ``routing.ACTIONS``."""
+    return np.asarray(_decide(condition.scores[rule.defer], condition.scores[rule.reject], rule))
+
+
+def decisions(conditions: Conditions, rule: routing.RouterRule) -> dict[str, Decision]:
+    """What a router does with the clean test items and every shifted condition."""
     table = {}
-    for condition, p in predictions.items():
-        scores = scores_of.from_predictions(p)
-        action = np.asarray(
-            compiled.decide(scores[rule["defer"]["score"]], scores[rule["reject"]["score"]], limits)
+    for c in (conditions.test, *conditions.shifted):
+        action = actions(c, rule)
+        if c.people is None or not c.people.everyone_voted:
+            table[c.name] = Decision(_shares(action), {}, {}, {}, {})
+            continue
+        table[c.name] = Decision(
+            _shares(action),
+            _means(c.correct, action),
+            _means(c.vote_share, action),
+            _shares(action[c.people.ambiguous]),
+            _shares(action[c.people.clear]),
         )
-        row: dict = {
-            name: float((action == code).mean()) for code, name in enumerate(routing.ACTIONS)
-        }
-        if p.votes is not None and p.votes[:, :-2].sum(1).all():
-            q = votes_of.shares(p.votes)
-            predicted = np.asarray(compiled.mean_log_probs(p.log_probs)).argmax(-1)
-            right = predicted == votes_of.hard_labels(q)
-            share = q[np.arange(len(q)), predicted]
-            ambiguous, clear = votes_of.ambiguity(q)
-            for code, name in enumerate(routing.ACTIONS):
-                of = action == code
-                row[f"{name}_accuracy"] = float(right[of].mean()) if of.any() else None
-                row[f"{name}_vote_accuracy"] = float(share[of].mean()) if of.any() else None
-            for name, group in (("ambiguous", ambiguous), ("clear", clear)):
-                row[name] = {
-                    a: float((action[group] == code).mean()) if group.any() else None
-                    for code, a in enumerate(routing.ACTIONS)
-                }
-        table[condition] = row
     return table
 
 
-def threshold_grid(
-    test: Predictions,
-    shifted: Mapping[str, Predictions],
-    chosen: Mapping,
-    router: str = "uar",
-    size: int = 64,
-) -> dict:
-    """A router's counts over the whole plane of its two thresholds, and the cells that no other
-    beats.
+def _shares(action: np.ndarray) -> dict[str, float]:
+    if not len(action):
+        return {name: float("nan") for name in routing.ACTIONS}
+    return {name: float((action == code).mean()) for code, name in enumerate(routing.ACTIONS)}
 
-    Groups are ambiguous clean, other clean, and corrupted faces. Thresholds are quantiles of the
-    clean scores, so that the grid is fine where faces are.
+
+def _means(values: np.ndarray, action: np.ndarray) -> dict[str, float]:
+    """Mean of some figure over the items of each action; NaN where there are none."""
+    return {
+        name: float(values[action == code].mean()) if (action == code).any() else float("nan")
+        for code, name in enumerate(routing.ACTIONS)
+    }
+
+
+def threshold_grid(
+    conditions: Conditions, chosen: Thresholds, router: str = "uar", size: int = 64
+) -> dict[str, np.ndarray]:
+    """A router's counts over the plane of its two thresholds, and the cells that no other beats.
+
+    Groups are ambiguous clean, other clean, and corrupted items. Thresholds are quantiles of the
+    clean scores, so that the grid is fine where items are.
+
+    Args:
+      conditions: of the evaluation.
+      chosen: its thresholds.
+      router: which router.
+      size: thresholds T on either axis.
 
     Returns:
       ``defer_above`` and ``reject_above`` thresholds ``[T]``; ``accept``, ``defer``, ``reject`` and
-      ``errors [3, T, T]`` counts; ``front [T, T]``: no cell accepts more clean faces at a smaller
-      error among them; and ``best (row, column)``: the most accepted clean faces with at most the
-      promised share of clean faces rejected and the certificate's error, or (-1, -1).
+      ``errors [3, T, T]`` counts; ``front [T, T]``: no cell accepts more clean items at a smaller
+      error among them; and ``best (row, column)``: the most accepted clean items with at most the
+      promised share of clean items rejected and the certificate's error, or (-1, -1).
     """
-    assert test.votes is not None
-    rule = chosen["routers"][router]
-    names = {"defer": rule["defer"]["score"], "reject": rule["reject"]["score"]}
-    q = votes_of.shares(test.votes)
-    copies = [p for p in shifted.values() if p.corruption is not None]
-    scores = [scores_of.from_predictions(p) for p in (test, *copies)]
-    axes = {
-        side: jnp.quantile(scores[0][name], jnp.linspace(0, 1, size))
-        for side, name in names.items()
-    }
-    joined = {side: jnp.concatenate([s[name] for s in scores]) for side, name in names.items()}
-    wrong = np.concatenate(
-        [
-            np.asarray(compiled.mean_log_probs(p.log_probs)).argmax(-1) != votes_of.hard_labels(q)
-            for p in (test, *copies)
-        ]
+    of_router = chosen.routers[router]
+    rule = of_router.rule
+    test = conditions.test
+    everything = (test, *conditions.corrupted)
+    levels = np.linspace(0, 1, size)
+    axes = [np.quantile(np.asarray(test.scores[n]), levels) for n in (rule.defer, rule.reject)]
+    axes = [axis.astype(np.float32) for axis in axes]
+    joined = [
+        np.concatenate([np.asarray(c.scores[name]) for c in everything])
+        for name in (rule.defer, rule.reject)
+    ]
+    wrong = np.concatenate([~c.correct for c in everything])
+    group = np.where(test.voted.ambiguous, 0, 1)
+    groups = np.concatenate([group, *(np.full(c.items, 2) for c in conditions.corrupted)])
+    certificate = of_router.certificate
+    max_error = 1.0 if certificate is None else certificate.accept_error
+    max_rejected = chosen.false_rejection * test.items
+    counts, front, best = jax.device_get(
+        _grid(*joined, *axes, groups, wrong, max_rejected, max_error)
     )
-    ambiguous, _ = votes_of.ambiguity(q)
-    groups = np.concatenate([np.where(ambiguous, 0, 1), *(np.full(len(p.ids), 2) for p in copies)])
-    counts = _grid(joined["defer"], joined["reject"], axes["defer"], axes["reject"], groups, wrong)
-    clean = jax.tree.map(lambda c: c[:2].sum(0), counts)
-    error = clean.errors / jnp.maximum(clean.accept, 1)
-    max_error = rule.get("certificate", {}).get("accept_error", 1.0)
-    cell = compiled.best_cell(
-        clean.accept,
-        (clean.reject <= chosen["false_rejection"] * len(test.ids))
-        & (error <= max_error)
-        & (clean.accept > 0),
-    )
-    best = (int(cell.row), int(cell.column)) if bool(cell.found) else (-1, -1)
     return {
-        **{f"{side}_above": np.asarray(t) for side, t in axes.items()},
-        **{k: np.asarray(v) for k, v in counts._asdict().items()},
-        "front": np.asarray(compiled.pareto_front(clean.accept, error)),
-        "best": np.array(best),
+        "defer_above": axes[0],
+        "reject_above": axes[1],
+        **counts._asdict(),
+        "front": front,
+        "best": np.array([best.row, best.column]) if best.found else np.array([-1, -1]),
     }
 
 
 @jax.jit
-def _grid(defer, reject, defer_thresholds, reject_thresholds, groups, wrong):
-    return routing.grid(
+def _grid(
+    defer: jax.Array,
+    reject: jax.Array,
+    defer_thresholds: jax.Array,
+    reject_thresholds: jax.Array,
+    groups: jax.Array,
+    wrong: jax.Array,
+    max_rejected: jax.Array,
+    max_error: jax.Array,
+) -> tuple[routing.Grid, jax.Array, routing.Cell]:
+    counts = routing.grid(
         defer, reject, defer_thresholds, reject_thresholds, groups=groups, num_groups=3, wrong=wrong
     )
+    clean = jax.tree.map(lambda c: c[:2].sum(0), counts)
+    error = clean.errors / jnp.maximum(clean.accept, 1)
+    allowed = (clean.reject <= max_rejected) & (error <= max_error) & (clean.accept > 0)
+    front = routing.pareto_front(clean.accept, error)
+    return counts, front, routing.best_cell(clean.accept, allowed)

@@ -248,10 +248,12 @@ def draw_one(key: jax.Array, expression: ArrayLike, kind: ArrayLike) -> jax.Arra
     Returns:
       uint8 ``[side, side]``.
     """
-    keys = iter(jax.random.split(key, 48))
+    # All at once, in jax.random.uniform's own arithmetic: a call for each would compile for each.
+    shares = iter(jax.vmap(jax.random.uniform)(jax.random.split(key, 48)))
 
     def uniform(low: float, high: float) -> jax.Array:
-        return jax.random.uniform(next(keys), minval=low, maxval=high)
+        drawn = next(shares) * (np.float32(high) - np.float32(low)) + np.float32(low)
+        return jnp.maximum(drawn, np.float32(low))
 
     inner, outer, together, eyes, lift, opening, width, lip, wrinkle, pull = jnp.asarray(expression)
     at = _sample_place(uniform)

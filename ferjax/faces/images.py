@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.corruptions.filters import bilinear_matrix
+from ferjax.corruptions.resizing import bilinear_matrix
 
 __all__ = [
     "IMAGENET_MEAN",

@@ -1,44 +1,33 @@
-"""Every metric by name: how well scores rank, how good predictions are, what leaving faces out
-gains.
+"""Metrics: how well scores rank items, how good predictions are, and selective risk.
 
-All of them are pure, exact under ties and take optional ``weights [face]``; undefined cases are
-NaN, never a silent 0 or 1. They live, by idea, in :mod:`ferjax.metrics._ranking`,
-:mod:`ferjax.metrics._calibration` and :mod:`ferjax.metrics._selective`.
+All of them are pure, exact under ties and take optional ``weights [item]`` (whole or real, >= 0):
+weight 2 means "this item twice", weight 0 "left out". That is what makes the bootstrap cheap:
+``jax.vmap(lambda w: auroc(s, y, w))(weights)`` sorts once, because the sort does not depend on the
+weights. Undefined cases are NaN, never a silent 0 or 1; each docstring says which.
 """
 
-from ferjax.metrics._calibration import (
-    Bins,
+from ferjax.metrics._calibration import Bins, ece, reliability_bins
+from ferjax.metrics._kendall import kendall
+from ferjax.metrics._noise_ceiling import noise_ceiling
+from ferjax.metrics._prediction_quality import (
     accuracy,
     brier,
-    ece,
     jensen_shannon,
     kl,
     nll,
-    reliability_bins,
     vote_accuracy,
 )
-from ferjax.metrics._ranking import (
-    aupr,
-    auroc,
-    auroc_between,
-    fpr_at_tpr,
-    kendall,
-    noise_ceiling,
-    spearman,
-)
+from ferjax.metrics._ranking import aupr, auroc, auroc_between, fpr_at_tpr, spearman
 from ferjax.metrics._selective import (
-    SelectiveRisk,
     augrc,
     aurc,
     excess_aurc,
     ideal_aurc,
     risk_at_coverage,
-    selective_risk,
 )
 
 __all__ = [
     "Bins",
-    "SelectiveRisk",
     "accuracy",
     "augrc",
     "aupr",
@@ -57,7 +46,6 @@ __all__ = [
     "noise_ceiling",
     "reliability_bins",
     "risk_at_coverage",
-    "selective_risk",
     "spearman",
     "vote_accuracy",
 ]

@@ -1,140 +1,31 @@
-"""How good predictions are: against one label, and against the votes of many people; weighted,
-pure.
-
-Axis legend: ``[face, class]`` log-probabilities ``log_probs`` and vote distributions ``q``,
-``[face]`` labels and optional ``weights`` (weight 2 means "this face twice", weight 0 "left out").
-No face of weight, or a NaN among the inputs, gives NaN.
-"""
+"""Calibration: whether confidence is what correctness turns out to be, bin by bin."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from ferjax.metrics._weighted_ranks import mean, pair, running_sum, weights_of
+from ferjax.metrics._weighted_ranks import check_same_length, running_sum, weights_or_ones
 
-__all__ = [
-    "Bins",
-    "accuracy",
-    "brier",
-    "ece",
-    "jensen_shannon",
-    "kl",
-    "nll",
-    "reliability_bins",
-    "vote_accuracy",
-]
-
-
-def _top_class(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The most probable class, and whether there is one: argmax would take a NaN for the
-    largest."""
-    log_probs = jnp.asarray(log_probs)
-    return jnp.argmax(log_probs, -1), ~jnp.any(jnp.isnan(log_probs), -1)
-
-
-def accuracy(
-    log_probs: jax.Array, labels: jax.Array, weights: jax.Array | None = None
-) -> jax.Array:
-    """Share of faces whose most probable class is the label; ties go to the first class.
-
-    >>> float(accuracy(jnp.log(jnp.array([[0.9, 0.1], [0.4, 0.6]])), jnp.array([0, 0])))
-    0.5
-    """
-    top, defined = _top_class(log_probs)
-    return mean(jnp.where(defined, (top == labels).astype(jnp.float32), jnp.nan), weights)
-
-
-def vote_accuracy(
-    log_probs: jax.Array, q: jax.Array, weights: jax.Array | None = None
-) -> jax.Array:
-    """Mean share of the human votes that the predicted class holds: accuracy against people, not
-    against one label.
-
-    >>> float(vote_accuracy(jnp.log(jnp.array([[0.9, 0.1]])), jnp.array([[0.75, 0.25]])))
-    0.75
-    """
-    top, defined = _top_class(log_probs)
-    chosen = jnp.take_along_axis(jnp.asarray(q), top[:, None], axis=-1)[:, 0]
-    return mean(jnp.where(defined, chosen, jnp.nan), weights)
-
-
-def nll(log_probs: jax.Array, q: jax.Array, weights: jax.Array | None = None) -> jax.Array:
-    """Negative log-likelihood of the votes, ``mean -sum_c q_c log p_c``, nats per vote; 0 log 0 is
-    0.
-
-    >>> round(float(nll(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[1.0, 0.0]]))), 4)
-    0.6931
-    """
-    q = jnp.asarray(q)
-    # `!=` here and below, not `>`: NaN must stay NaN.
-    return mean(
-        -jnp.sum(jnp.where(q != 0, q * jnp.asarray(log_probs, jnp.float32), 0.0), -1), weights
-    )
-
-
-def brier(log_probs: jax.Array, q: jax.Array, weights: jax.Array | None = None) -> jax.Array:
-    """Brier score against the vote distribution, ``mean sum_c (p_c - q_c)^2``, in [0, 2].
-
-    >>> float(brier(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[1.0, 0.0]])))
-    0.5
-    """
-    return mean(jnp.sum((jnp.exp(jnp.asarray(log_probs, jnp.float32)) - q) ** 2, -1), weights)
-
-
-def kl(log_probs: jax.Array, q: jax.Array, weights: jax.Array | None = None) -> jax.Array:
-    """Mean ``KL(q || p)`` of the votes from the prediction, nats.
-
-    >>> float(kl(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[0.5, 0.5]])))
-    0.0
-    """
-    q = jnp.asarray(q, jnp.float32)
-    log_q = jnp.log(jnp.where(q != 0, q, 1.0))
-    return mean(
-        jnp.sum(jnp.where(q != 0, q * (log_q - jnp.asarray(log_probs, jnp.float32)), 0.0), -1),
-        weights,
-    )
-
-
-def jensen_shannon(
-    log_probs: jax.Array, q: jax.Array, weights: jax.Array | None = None
-) -> jax.Array:
-    """Mean Jensen-Shannon divergence between prediction and votes, nats, in [0, log 2].
-
-    >>> round(float(jensen_shannon(jnp.log(jnp.array([[1.0, 0.0]])), jnp.array([[0.0, 1.0]]))), 4)
-    0.6931
-    """
-    q = jnp.asarray(q, jnp.float32)
-    p = jnp.exp(jnp.asarray(log_probs, jnp.float32))
-    middle = (p + q) / 2
-
-    def divergence(a):
-        some = a != 0
-        return jnp.sum(
-            jnp.where(
-                some,
-                a * (jnp.log(jnp.where(some, a, 1.0)) - jnp.log(jnp.where(some, middle, 1.0))),
-                0.0,
-            ),
-            -1,
-        )
-
-    return mean((divergence(p) + divergence(q)) / 2, weights)
+__all__ = ["Bins", "ece", "reliability_bins"]
 
 
 class Bins(NamedTuple):
-    """A reliability diagram, each ``[bin]``: share of faces, mean confidence, mean correctness (NaN
-    in empty bins)."""
+    """A reliability diagram."""
 
     share: jax.Array
+    """``[bin]``: share of the items; NaN if no item has weight."""
     confidence: jax.Array
+    """``[bin]``: their mean confidence; NaN in empty bins."""
     correct: jax.Array
+    """``[bin]``: their mean correctness; NaN in empty bins."""
 
 
 def reliability_bins(
-    confidence: jax.Array,
-    correct: jax.Array,
-    weights: jax.Array | None = None,
+    confidence: ArrayLike,
+    correct: ArrayLike,
+    weights: ArrayLike | None = None,
     *,
     bins: int = 15,
     equal_mass: bool = False,
@@ -142,64 +33,69 @@ def reliability_bins(
     """Confidence against correctness in bins.
 
     Args:
-      confidence: ``[face]`` in [0, 1].
-      correct: ``[face]`` 0/1, or the share of votes for the predicted class.
-      weights: optional ``[face]``.
+      confidence: ``[item]`` in [0, 1].
+      correct: ``[item]`` 0/1, or the share of votes for the predicted class.
+      weights: ``[item]`` >= 0, or None for one each.
       bins: number of bins (static).
-      equal_mass: bins with equally many faces (cut by position in the sort) instead of equal width
-        on [0, 1].
+      equal_mass: bins with equally many items (cut by position in the sort) instead of equal width
+        on [0, 1] (static).
 
     Returns:
-      :class:`Bins`.
+      :class:`Bins`, float32. Bins of equal width are open below and closed above, ``(low, high]``.
+      A NaN confidence makes every confidence NaN; a NaN of ``correct``, every correctness.
+
+    Raises:
+      ValueError: if the arrays are not ``[item]`` of one length.
 
     >>> reliability_bins(jnp.array([0.2, 0.9]), jnp.array([0, 1]), bins=2).share.tolist()
     [0.5, 0.5]
     """
-    confidence, correct = pair(
+    confidence, correct = check_same_length(
         jnp.asarray(confidence, jnp.float32), jnp.asarray(correct, jnp.float32)
     )
-    w = weights_of(weights, confidence)
+    w = weights_or_ones(weights, confidence)
     confidence = jnp.where(w > 0, confidence, 0.0)
     correct = jnp.where(w > 0, correct, 0.0)
     if equal_mass:
         order = jnp.argsort(confidence)
         before = running_sum(w[order]) - w[order]
-        bin_of = (
-            jnp.zeros(confidence.shape, jnp.int32)
-            .at[order]
-            .set((before * bins / jnp.sum(w)).astype(jnp.int32))
-        )
+        in_order = (before * bins / jnp.sum(w)).astype(jnp.int32)
+        bin_of = jnp.zeros(confidence.shape, jnp.int32).at[order].set(in_order)
     else:
         # (low, high] as in Guo et al.: confidence 1 belongs to the last bin, 0 to the first.
         bin_of = jnp.ceil(confidence * bins).astype(jnp.int32) - 1
-    member = jax.nn.one_hot(jnp.clip(bin_of, 0, bins - 1), bins, axis=0)
-    mass, confidences, corrects = (
-        jnp.matmul(member, v, precision=jax.lax.Precision.HIGHEST)
-        for v in (w, w * confidence, w * correct)
-    )
-    return Bins(mass / jnp.sum(w), confidences / mass, corrects / mass)
+    inside = jax.nn.one_hot(jnp.clip(bin_of, 0, bins - 1), bins, axis=0)
+
+    def by_bin(values: jax.Array) -> jax.Array:
+        return jnp.matmul(inside, values, precision=jax.lax.Precision.HIGHEST)
+
+    mass = by_bin(w)
+    return Bins(mass / jnp.sum(w), by_bin(w * confidence) / mass, by_bin(w * correct) / mass)
 
 
 def ece(
-    log_probs: jax.Array,
-    labels: jax.Array,
-    weights: jax.Array | None = None,
+    log_probs: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
     *,
     bins: int = 15,
     equal_mass: bool = False,
 ) -> jax.Array:
-    """Expected calibration error of the top class: mean gap between confidence and accuracy over
-    bins.
+    """Expected calibration error of the top class: mean gap of confidence and accuracy over bins.
 
     Args:
-      log_probs: ``[face, class]``.
-      labels: ``[face]`` class indices.
-      weights: optional ``[face]``.
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
       bins: number of bins (static).
-      equal_mass: see :func:`reliability_bins`.
+      equal_mass: see :func:`reliability_bins` (static).
 
     Returns:
-      Scalar in [0, 1].
+      float32 scalar in [0, 1]; NaN for a NaN log-probability of an item that has weight; 0 without
+      items, or if none has weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
 
     References:
       Guo et al., On Calibration of Modern Neural Networks, 2017, https://arxiv.org/abs/1706.04599.
@@ -207,7 +103,8 @@ def ece(
     >>> round(float(ece(jnp.log(jnp.array([[0.8, 0.2], [0.8, 0.2]])), jnp.array([0, 1]))), 4)
     0.3
     """
-    confidence = jnp.minimum(jnp.exp(jnp.max(jnp.asarray(log_probs, jnp.float32), -1)), 1.0)
-    correct = jnp.argmax(log_probs, -1) == labels
+    log_probs = jnp.asarray(log_probs, jnp.float32)
+    confidence = jnp.minimum(jnp.exp(jnp.max(log_probs, -1)), 1.0)
+    correct = jnp.argmax(log_probs, -1) == jnp.asarray(labels)
     b = reliability_bins(confidence, correct, weights, bins=bins, equal_mass=equal_mass)
     return jnp.sum(jnp.where(b.share > 0, b.share * jnp.abs(b.confidence - b.correct), 0.0))

@@ -1,6 +1,6 @@
-"""Counting faces more than once: sums, means and tied ranks under weights.
+"""Sums, means and tied ranks in which an item may count more than once.
 
-``weights [face]`` are whole or real numbers >= 0: weight 2 means "this face twice", weight 0 "left
+``weights [item]`` are whole or real numbers >= 0: weight 2 means "this item twice", weight 0 "left
 out". Everything that depends on the scores alone (the sort, its tie groups) is computed without
 them, so that under ``jax.vmap`` over weights it is computed once.
 """
@@ -9,23 +9,34 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-__all__ = ["Ties", "below_and_through", "mean", "pair", "running_sum", "ties", "weights_of"]
+__all__ = [
+    "Ties",
+    "below_and_up_to",
+    "check_same_length",
+    "running_sum",
+    "ties",
+    "weighted_mean",
+    "weights_or_ones",
+]
 
 _BLOCK = 64
 
 
 class Ties(NamedTuple):
-    """A sort of scores. ``order`` sorts; face by face, ``first`` and ``past`` bound its tie group
-    in the sort."""
+    """A sort of scores, and the tie group of each item in it."""
 
     order: jax.Array
+    """int32 ``[item]``; sorts the scores."""
     first: jax.Array
+    """int32 ``[item]``, in item order: where the item's tie group begins in the sort."""
     past: jax.Array
+    """int32 ``[item]``, in item order: just past the end of its tie group."""
 
 
 def ties(scores: jax.Array) -> Ties:
-    """Sorts ``scores [face]`` and finds who is tied with whom.
+    """Sorts ``scores [item]`` and finds who is tied with whom; NaN is sorted last.
 
     >>> t = ties(jnp.array([5.0, 1.0, 5.0]))
     >>> t.order.tolist(), t.first.tolist(), t.past.tolist()
@@ -59,48 +70,66 @@ def running_sum(values: jax.Array) -> jax.Array:
     return (inside + before[:, None]).reshape(-1)[:n]
 
 
-def below_and_through(tied: Ties, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """For each face, the weight strictly below its score, and up to and including its tie group; in
-    face order."""
+def below_and_up_to(tied: Ties, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """For each item, the weight strictly below its score, and up to the end of its tie group.
+
+    Args:
+      tied: from :func:`ties`.
+      weights: ``[item]``.
+
+    Returns:
+      Two float32 ``[item]``, in item order.
+
+    >>> below, up_to = below_and_up_to(ties(jnp.array([5.0, 1.0, 5.0])), jnp.ones(3))
+    >>> below.tolist(), up_to.tolist()
+    ([1.0, 0.0, 1.0], [3.0, 1.0, 3.0])
+    """
     running = jnp.concatenate([jnp.zeros(1), running_sum(weights[tied.order])])
     return running[tied.first], running[tied.past]
 
 
-def weights_of(weights: jax.Array | None, like: jax.Array) -> jax.Array:
-    """The weights as given, or ones, as float32 ``[face]``.
+def weights_or_ones(weights: ArrayLike | None, like: jax.Array) -> jax.Array:
+    """The weights as given, or ones, as float32 ``[item]``.
 
     Raises:
-      ValueError: if there is not one for each face.
+      ValueError: if there is not one for each item of ``like [item, ...]``.
+
+    >>> weights_or_ones(None, jnp.zeros((2, 5))).tolist()
+    [1.0, 1.0]
     """
     if weights is None:
         return jnp.ones(like.shape[:1], jnp.float32)
     weights = jnp.asarray(weights)
     if weights.shape != like.shape[:1]:
-        raise ValueError(f"weights must be [face] {like.shape[:1]}, got {weights.shape}")
+        raise ValueError(f"weights must be [item] {like.shape[:1]}, got {weights.shape}")
     return weights.astype(jnp.float32)
 
 
-def pair(scores: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Two arrays ``[face]`` of one length.
+def check_same_length(first: ArrayLike, second: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """Two arrays ``[item]``, refused if they are not of one length.
 
     Raises:
-      ValueError: if they are not.
+      ValueError: if they are not ``[item]`` of one length.
+
+    >>> [len(array) for array in check_same_length([1, 2], [3, 4])]
+    [2, 2]
     """
-    scores = jnp.asarray(scores)
-    labels = jnp.asarray(labels)
-    if scores.ndim != 1 or scores.shape != labels.shape:
+    first = jnp.asarray(first)
+    second = jnp.asarray(second)
+    if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(
-            f"expected two arrays [face] of one length, got {scores.shape} and {labels.shape}"
+            f"expected two arrays [item] of one length, got {first.shape} and {second.shape}"
         )
-    return scores, labels
+    return first, second
 
 
-def mean(values: jax.Array, weights: jax.Array | None) -> jax.Array:
-    """Weighted mean over faces; NaN when no face has weight. A face of weight 0 is left out even
-    where it is undefined.
+def weighted_mean(values: jax.Array, weights: ArrayLike | None) -> jax.Array:
+    """Weighted mean over ``[item]``, float32; NaN when no item has weight.
 
-    >>> float(mean(jnp.array([1.0, jnp.nan]), jnp.array([3, 0])))
+    An item of weight 0 is left out even where its value is undefined.
+
+    >>> float(weighted_mean(jnp.array([1.0, jnp.nan]), jnp.array([3, 0])))
     1.0
     """
-    w = weights_of(weights, values)
+    w = weights_or_ones(weights, values)
     return jnp.sum(jnp.where(w > 0, w * values, 0.0)) / jnp.sum(w)

@@ -1,367 +1,344 @@
-"""What the tables say, in sentences that change with the numbers: good news, bad news, and what to
-keep in mind."""
+"""What the results say, in sentences that change with the numbers: good news, bad news, notes."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Iterator
 
-from ferjax.evaluation.intervals import plain
-from ferjax.report.plots import label
+from ferjax.evaluation.intervals import Interval
+from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.scores import label
 
-__all__ = ["Finding", "find"]
+__all__ = ["Conclusion", "conclude"]
 
 NEAR = 0.05
-"""Two rank correlations or areas closer than this are called "almost the same"."""
+"""Two rank correlations or areas closer than this are called "almost as good"."""
 
 
-class Finding(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Conclusion:
     """A sentence, and whether it is ``good``, ``bad`` or a ``note``."""
 
     tone: str
     text: str
 
 
-def find(tables: Mapping) -> list[Finding]:
-    """All findings of an evaluation, the most important first."""
+def conclude(e: Evaluation) -> list[Conclusion]:
+    """All conclusions of an evaluation, the most important first."""
     parts = (
         _disagreement,
         _shift,
-        _apart,
-        _simpler,
+        _two_signals,
+        _simpler_scores,
         _corruptions,
-        _calibration,
+        _quality,
         _members,
         _routing,
         _thresholds,
-        _sets,
+        _ood_sets,
     )
-    return [finding for part in parts for finding in part(tables)]
+    return [conclusion for part in parts for conclusion in part(e)]
 
 
-def _span(entry: Mapping) -> str:
-    return f"{entry['value']:.2f}, 95 % interval {entry['low']:.2f} to {entry['high']:.2f}"
-
-
-def _defined(entry: Any) -> bool:
-    value = None if entry is None else plain(entry)
-    return value is not None and value == value
+def _span(figure: Interval) -> str:
+    return f"{figure.value:.2f}, 95 % interval {figure.low:.2f} to {figure.high:.2f}"
 
 
 def _strength(rho: float) -> str:
-    size = abs(rho)
-    return (
-        "hardly"
-        if size < 0.1
-        else "weakly"
-        if size < 0.3
-        else "moderately"
-        if size < 0.5
-        else "strongly"
-    )
+    limits = {0.1: "hardly", 0.3: "weakly", 0.5: "moderately"}
+    return next((word for limit, word in limits.items() if abs(rho) < limit), "strongly")
 
 
-def _disagreement(tables: Mapping) -> Iterator[Finding]:
-    v1 = tables["v1"]
-    rho = v1["scores"]["aleatoric"]["spearman"]
-    if not _defined(rho):
-        yield Finding(
+def _disagreement(e: Evaluation) -> Iterator[Conclusion]:
+    row = e.disagreement.scores["aleatoric"]
+    rho = row.spearman
+    if not rho.defined:
+        yield Conclusion(
             "bad",
-            "Whether aleatoric uncertainty follows human disagreement cannot be said: one of the two is constant.",
+            "Whether aleatoric uncertainty follows human disagreement cannot be said: one of the "
+            "two is constant.",
         )
-        return
-    if rho["low"] <= 0:
-        yield Finding(
+    elif rho.low <= 0:
+        yield Conclusion(
             "bad",
-            f"Aleatoric uncertainty does not demonstrably follow human disagreement (ρ = {_span(rho)}).",
+            "Aleatoric uncertainty does not demonstrably follow human disagreement "
+            f"(ρ = {_span(rho)}).",
         )
     else:
-        share = v1["scores"]["aleatoric"]["share_of_ceiling"]
-        of = (
-            f", {share['value']:.0%} of what any predictor can reach against so few votes"
-            if _defined(share)
-            else ""
-        )
-        tone = "good" if rho["value"] >= 0.3 else "note"
-        yield Finding(
-            tone,
-            f"Aleatoric uncertainty {_strength(rho['value'])} follows human disagreement (ρ = {_span(rho)}){of}.",
+        share = row.share_of_ceiling
+        reach = ""
+        if share.defined:
+            reach = f", {share.value:.0%} of what any predictor can reach against so few votes"
+        yield Conclusion(
+            "good" if rho.value >= 0.3 else "note",
+            f"Aleatoric uncertainty {_strength(rho.value)} follows human disagreement "
+            f"(ρ = {_span(rho)}){reach}.",
         )
 
 
-def _shift(tables: Mapping) -> Iterator[Finding]:
-    severity = tables["shift_severity"]
-    if severity is None:
-        yield Finding("note", "No corrupted copies were given, so nothing is known about shift.")
+def _shift(e: Evaluation) -> Iterator[Conclusion]:
+    if e.shift.severity is None:
+        yield Conclusion("note", "No corrupted copies were given, so nothing is known about shift.")
         return
-    area = tables["cross"]["epistemic"]["shift"]
-    where = f"at severity {severity} (mean AUROC {_span(area)})"
-    if tables["members"] == 1:
-        yield Finding(
+    area = e.shift.at_worst("epistemic")
+    where = f"at severity {e.shift.severity} (mean AUROC {_span(area)})"
+    if e.members == 1:
+        yield Conclusion(
             "bad", "One member has no epistemic uncertainty: train an ensemble to see shift."
         )
-    elif area["high"] < 0.5:
-        yield Finding(
+    elif area.high < 0.5:
+        yield Conclusion(
             "bad",
-            f"Epistemic uncertainty is lower on corrupted faces than on clean ones {where}: it does not see shift.",
+            f"Epistemic uncertainty is lower on corrupted items than on clean ones {where}: "
+            "it does not see shift.",
         )
-    elif area["low"] <= 0.5:
-        yield Finding(
-            "bad", f"Epistemic uncertainty does not tell corrupted faces from clean ones {where}."
+    elif area.low <= 0.5:
+        yield Conclusion(
+            "bad",
+            f"Epistemic uncertainty does not tell corrupted items from clean ones {where}.",
         )
     else:
-        words = (
-            "clearly" if area["value"] >= 0.8 else "in part" if area["value"] >= 0.6 else "barely"
-        )
-        tone = "good" if area["value"] >= 0.6 else "note"
-        yield Finding(
-            tone, f"Epistemic uncertainty {words} tells corrupted faces from clean ones {where}."
+        words = "clearly" if area.value >= 0.8 else "in part" if area.value >= 0.6 else "barely"
+        yield Conclusion(
+            "good" if area.value >= 0.6 else "note",
+            f"Epistemic uncertainty {words} tells corrupted items from clean ones {where}.",
         )
 
 
-def _apart(tables: Mapping) -> Iterator[Finding]:
+def _two_signals(e: Evaluation) -> Iterator[Conclusion]:
     """Are there two signals, or one with two names?"""
-    cross = tables["cross"]
-    correlation = tables["rank_correlation"]
-    if not _defined(correlation):
+    correlation = e.disagreement.rank_correlation
+    if not correlation.defined:
         return
-    ours = cross["aleatoric"]["disagreement"]
-    theirs = cross["epistemic"]["disagreement"]
-    gap = tables["v1"]["scores"]["epistemic"]["aleatoric_minus"]
-    values = f"(ρ = {theirs['value']:.2f} against {ours['value']:.2f})"
-    if gap["high"] < 0:
-        yield Finding(
+    scores = e.disagreement.scores
+    gap = scores["epistemic"].aleatoric_minus
+    ours = scores["aleatoric"].spearman
+    theirs = scores["epistemic"].spearman
+    values = f"(ρ = {theirs.value:.2f} against {ours.value:.2f})"
+    if gap.high < 0:
+        yield Conclusion(
             "bad", f"Epistemic ranks human disagreement better than aleatoric does {values}."
         )
-    elif gap["low"] <= 0 or gap["value"] < NEAR:
-        yield Finding(
+    elif gap.low <= 0 or gap.value < NEAR:
+        yield Conclusion(
             "bad",
             f"Epistemic ranks human disagreement almost as well as aleatoric does {values}: "
-            "on clean faces the two are not separate signals.",
+            "on clean items the two are not separate signals.",
         )
     else:
-        yield Finding(
+        yield Conclusion(
             "good",
-            f"Aleatoric follows disagreement better than epistemic does, by {gap['value']:.2f} "
-            f"({gap['low']:.2f} to {gap['high']:.2f}) {values}.",
+            f"Aleatoric follows disagreement better than epistemic does, by {gap.value:.2f} "
+            f"({gap.low:.2f} to {gap.high:.2f}) {values}.",
         )
-    severity = tables["shift_severity"]
-    if severity is not None and tables["members"] > 1:
-        gap = tables["v2"]["epistemic_minus"]["aleatoric"][severity]
-        values = f"(AUROC {cross['epistemic']['shift']['value']:.2f} against {cross['aleatoric']['shift']['value']:.2f})"
-        if gap["high"] < 0:
-            yield Finding("bad", f"Aleatoric sees shift better than epistemic does {values}.")
-        elif gap["low"] <= 0 or gap["value"] < NEAR:
-            yield Finding("bad", f"Aleatoric sees shift almost as well as epistemic does {values}.")
-        else:
-            yield Finding(
-                "good",
-                f"Epistemic sees shift better than aleatoric does, by {gap['value']:.2f} "
-                f"({gap['low']:.2f} to {gap['high']:.2f}) {values}.",
+    if e.shift.severity is not None and e.members > 1:
+        gap = e.shift.epistemic_minus["aleatoric"][e.shift.severity]
+        areas = [e.shift.at_worst(name).value for name in ("epistemic", "aleatoric")]
+        values = f"(AUROC {areas[0]:.2f} against {areas[1]:.2f})"
+        if gap.high < 0:
+            yield Conclusion("bad", f"Aleatoric sees shift better than epistemic does {values}.")
+        elif gap.low <= 0 or gap.value < NEAR:
+            yield Conclusion(
+                "bad", f"Aleatoric sees shift almost as well as epistemic does {values}."
             )
-    if correlation["value"] >= 0.5:
-        yield Finding(
+        else:
+            yield Conclusion(
+                "good",
+                f"Epistemic sees shift better than aleatoric does, by {gap.value:.2f} "
+                f"({gap.low:.2f} to {gap.high:.2f}) {values}.",
+            )
+    if correlation.value >= 0.5:
+        yield Conclusion(
             "note",
-            f"Over clean faces the two uncertainties rank much alike (rank correlation {_span(correlation)}).",
+            "Over clean items the two uncertainties rank much alike "
+            f"(rank correlation {_span(correlation)}).",
         )
 
 
-def _simpler(tables: Mapping) -> Iterator[Finding]:
+def _simpler_scores(e: Evaluation) -> Iterator[Conclusion]:
     """Does a score that needs no decomposition do as well?"""
-    scores = tables["v1"]["scores"]
-    simple = [
-        name
-        for name in ("max_prob", "total", "single_max_prob")
-        if name in scores and _defined(scores[name]["spearman"])
+    scores = e.disagreement.scores
+    simple = [name for name in ("max_prob", "total", "single_max_prob") if name in scores]
+    as_good = [
+        f"{label(name)} (ρ = {scores[name].spearman.value:.2f})"
+        for name in simple
+        if scores[name].spearman.defined and scores[name].aleatoric_minus.low <= 0
     ]
-    as_good = [name for name in simple if scores[name]["aleatoric_minus"]["low"] <= 0]
     if as_good:
-        yield Finding(
+        yield Conclusion(
             "note",
             "For ranking disagreement the decomposition is not needed: as well as aleatoric does "
-            + ", ".join(f"{label(n)} (ρ = {scores[n]['spearman']['value']:.2f})" for n in as_good)
-            + ".",
+            f"{', '.join(as_good)}.",
         )
-    severity = tables["shift_severity"]
-    if severity is None or tables["members"] == 1:
+    if e.shift.severity is None or e.members == 1:
         return
-    minus = {
-        name: rows[severity]
-        for name, rows in tables["v2"]["epistemic_minus"].items()
-        if name != "aleatoric"
-    }
-    better = sorted(
-        (n for n, gap in minus.items() if gap["low"] <= 0), key=lambda n: minus[n]["value"]
-    )
+    minus = {n: of[e.shift.severity] for n, of in e.shift.epistemic_minus.items()}
+    minus.pop("aleatoric", None)
+    better = sorted((n for n in minus if minus[n].low <= 0), key=lambda n: minus[n].value)
     if better:
-        yield Finding(
+        named = [f"{label(n)} (AUROC {e.shift.at_worst(n).value:.2f})" for n in better[:3]]
+        more = f", and {len(better) - 3} more" if len(better) > 3 else ""
+        yield Conclusion(
             "bad",
             "For seeing shift epistemic is not the best of these scores: as well or better does "
-            + ", ".join(
-                f"{label(n)} (AUROC {plain(tables['cross'][n]['shift']):.2f})" for n in better[:3]
-            )
-            + (f", and {len(better) - 3} more." if len(better) > 3 else "."),
+            f"{', '.join(named)}{more}.",
         )
     elif minus:
-        yield Finding(
+        nearest = min(minus, key=lambda n: minus[n].value)
+        yield Conclusion(
             "good",
-            f"For seeing shift no other score comes up to epistemic; the nearest is "
-            f"{label(min(minus, key=lambda n: minus[n]['value']))}.",
+            "For seeing shift no other score comes up to epistemic; the nearest is "
+            f"{label(nearest)}.",
         )
 
 
-def _corruptions(tables: Mapping) -> Iterator[Finding]:
-    severity = tables["shift_severity"]
-    if severity is None or tables["members"] == 1:
+def _corruptions(e: Evaluation) -> Iterator[Conclusion]:
+    severity = e.shift.severity
+    if severity is None or e.members == 1:
         return
-    rows = {
-        name: of[severity]["epistemic"]
-        for name, of in tables["v2"]["corruptions"].items()
+    areas = {
+        name: of[severity]["epistemic"].auroc
+        for name, of in e.shift.corruptions.items()
         if severity in of
     }
-    fooled = [name for name, cell in rows.items() if cell["high"] < 0.5]
-    unseen = [name for name, cell in rows.items() if cell["low"] <= 0.5 <= cell["high"]]
+    fooled = [name for name, area in areas.items() if area.high < 0.5]
+    unseen = [name for name, area in areas.items() if area.low <= 0.5 <= area.high]
     if fooled:
-        yield Finding(
+        yield Conclusion(
             "bad",
-            f"Even at severity {severity} these make faces look more familiar, not less: {', '.join(fooled)}. "
-            "A router that rejects by epistemic uncertainty lets them through.",
+            f"Even at severity {severity} epistemic uncertainty is lower under these corruptions "
+            f"than on clean items: {', '.join(fooled)}. A router that rejects by epistemic "
+            "uncertainty lets them through.",
         )
     if unseen:
-        yield Finding(
+        yield Conclusion(
             "note",
             f"At severity {severity} epistemic uncertainty does not notice {', '.join(unseen)}.",
         )
 
 
-def _calibration(tables: Mapping) -> Iterator[Finding]:
-    c = tables["classification"]
-    gain = plain(c["accuracy"]) - sum(c["member_accuracy"]) / len(c["member_accuracy"])
-    chance = c["majority_class"]
-    if plain(c["accuracy"]) <= chance + 0.02:
-        yield Finding(
+def _quality(e: Evaluation) -> Iterator[Conclusion]:
+    q = e.quality
+    accuracy = q.accuracy.value
+    agree = f"{q.vote_accuracy.value:.1%}"
+    gain = accuracy - sum(q.member_accuracy) / len(q.member_accuracy)
+    if accuracy <= q.majority_class + 0.02:
+        yield Conclusion(
             "bad",
-            f"The ensemble is hardly better than always saying the most frequent class ({plain(c['accuracy']):.1%} against "
-            f"{chance:.1%}): no uncertainty of such a model means much.",
+            "The ensemble is hardly better than always saying the most frequent class "
+            f"({accuracy:.1%} against {q.majority_class:.1%}): no uncertainty of such a model "
+            "means much.",
         )
-    elif tables["members"] > 1:
-        yield Finding(
+    elif e.members > 1:
+        yield Conclusion(
             "note",
-            f"The ensemble is right on {plain(c['accuracy']):.1%} of the faces, {gain:+.1%} against its mean member; "
-            f"people agree with it {plain(c['vote_accuracy']):.1%} of the time.",
+            f"The ensemble is right on {accuracy:.1%} of the items, {gain:+.1%} against its mean "
+            f"member; people agree with it {agree} of the time.",
         )
-    confidence = sum(b["share"] * b["confidence"] for b in c["reliability"])
-    excess = confidence - plain(c["accuracy"])
-    ece = plain(c["ece"])
-    if ece >= 0.05 and excess > 0:
-        yield Finding(
-            "note",
-            f"Confidence is off by {ece:.1%} on average (ECE): the ensemble is surer of itself than it should be.",
-        )
-    elif ece >= 0.05:
-        yield Finding(
-            "note",
-            f"Confidence is off by {ece:.1%} on average (ECE): the ensemble is less sure than it is right, against the most "
-            f"voted label. Against people, who agree with it {plain(c['vote_accuracy']):.1%} of the time, its mean "
-            f"confidence is {confidence:.1%}.",
-        )
+    confidence = sum(b.share * b.confidence for b in q.reliability)
+    ece = q.ece.value
+    off = f"Confidence is off by {ece:.1%} on average (ECE)"
+    if ece < 0.05:
+        yield Conclusion("good", f"Confidence is off by only {ece:.1%} on average (ECE).")
+    elif confidence > accuracy:
+        yield Conclusion("note", f"{off}: the ensemble is surer of itself than it should be.")
     else:
-        yield Finding("good", f"Confidence is off by only {ece:.1%} on average (ECE).")
+        yield Conclusion(
+            "note",
+            f"{off}: the ensemble is less sure than it is right, against the most voted label. "
+            f"Against people, who agree with it {agree} of the time, its mean confidence is "
+            f"{confidence:.1%}.",
+        )
 
 
-def _members(tables: Mapping) -> Iterator[Finding]:
-    sizes = tables["sensitivity"]["sizes"]
-    members = tables["members"]
-    if (
-        members < 3
-        or not sizes[members].get("shift_auroc")
-        or not sizes[members - 1].get("shift_auroc")
+def _members(e: Evaluation) -> Iterator[Conclusion]:
+    sizes = e.ensemble_size.sizes
+    if e.members < 3 or any(
+        "shift_auroc" not in sizes[k].figures for k in (e.members, e.members - 1)
     ):
         return
-    step = sizes[members]["shift_auroc"]["mean"] - sizes[members - 1]["shift_auroc"]["mean"]
-    error = tables["sensitivity"]["jackknife"]["shift_auroc"]["standard_error"]
+    means = [sizes[k].figures["shift_auroc"].mean for k in (e.members - 1, e.members)]
+    step = means[1] - means[0]
     if step > 0.005:
-        yield Finding(
+        yield Conclusion(
             "note",
-            f"More members would probably help: from {members - 1} to {members} the shift AUROC still gains {step:.3f}.",
+            f"More members would probably help: from {e.members - 1} to {e.members} the shift "
+            f"AUROC still gains {step:.3f}.",
         )
-    yield Finding(
+    error = e.ensemble_size.jackknife["shift_auroc"].standard_error
+    yield Conclusion(
         "note",
-        f"Another choice of {members} members would move the shift AUROC by about ±{error:.3f} (jackknife over members).",
+        f"Another choice of {e.members} members would move the shift AUROC by about ±{error:.3f} "
+        "(jackknife over members).",
     )
 
 
-def _routing(tables: Mapping) -> Iterator[Finding]:
-    matched = tables.get("matched") or {}
-    row = matched.get("epistemic")
-    if not row or "retention" not in row:
+def _routing(e: Evaluation) -> Iterator[Conclusion]:
+    matched = e.matched
+    if "epistemic" not in matched:
         return
-    kept = plain(row["retention"]["0.8"])
-    best = max(
-        (n for n in matched if _defined(matched[n].get("auc"))),
-        key=lambda n: plain(matched[n]["auc"]),
-    )
-    area = row["auc"]
-    low, high = (area["low"], area["high"]) if isinstance(area, Mapping) else (area, area)
+    row = matched["epistemic"]
+    kept = row.retention["0.8"].value
     text = (
-        f"Rejecting by epistemic uncertainty, {kept:.0%} of the ambiguous clean faces survive the threshold that removes 80 % of the "
-        f"corrupted ones; a random router keeps 20 % (routing area {plain(area):.2f} against 0.50)"
+        f"Rejecting by epistemic uncertainty, {kept:.0%} of the ambiguous clean items survive the "
+        "threshold that removes 80 % of the corrupted ones; a random router keeps 20 % "
+        f"(routing area {row.auc.value:.2f} against 0.50)"
     )
-    if high < 0.5:
-        yield Finding("bad", f"{text}: worse than chance.")
-    elif not low > 0.5:
-        yield Finding("note", f"{text}: no better than chance.")
+    if row.auc.high < 0.5:
+        yield Conclusion("bad", f"{text}: worse than chance.")
+    elif not row.auc.low > 0.5:
+        yield Conclusion("note", f"{text}: no better than chance.")
     elif kept > 0.2:
-        yield Finding("good", f"{text}.")
+        yield Conclusion("good", f"{text}.")
     else:
-        yield Finding(
+        yield Conclusion(
             "note", f"{text}: better than chance on the whole, but not at that threshold."
         )
-    if best not in ("epistemic", "random") and plain(matched[best]["auc"]) > plain(area) + 0.01:
-        yield Finding(
+    defined = [name for name in matched if matched[name].auc.defined]
+    best = max(defined, key=lambda name: matched[name].auc.value)
+    if best not in ("epistemic", "random") and matched[best].auc.value > row.auc.value + 0.01:
+        yield Conclusion(
             "note",
-            f"The best reject score here is {label(best)} (routing area {plain(matched[best]['auc']):.2f}).",
+            f"The best reject score here is {label(best)} "
+            f"(routing area {matched[best].auc.value:.2f}).",
         )
 
 
-def _thresholds(tables: Mapping) -> Iterator[Finding]:
-    if not tables.get("thresholds") or not tables.get("decisions"):
+def _thresholds(e: Evaluation) -> Iterator[Conclusion]:
+    if e.thresholds is None:
         return
-    row = tables["decisions"]["test"]
-    promised = tables["thresholds"]["false_rejection"]
-    kept = row["reject"] <= promised + 0.02
-    yield Finding(
-        "good" if kept else "bad",
-        f"The reject threshold promised to turn away at most {promised:.0%} of clean faces; "
-        f"on test it turns away {row['reject']:.1%}.",
+    row = e.decisions["test"]
+    promised = e.thresholds.false_rejection
+    rejected = row.shares["reject"]
+    yield Conclusion(
+        "good" if rejected <= promised + 0.02 else "bad",
+        f"The reject threshold promised to turn away at most {promised:.0%} of clean items; on "
+        f"test it turns away {rejected:.1%}.",
     )
-    if row.get("ambiguous") and row["ambiguous"]["reject"] > 2 * promised:
-        yield Finding(
+    if row.ambiguous["reject"] > 2 * promised:
+        yield Conclusion(
             "note",
-            f"That is not spread evenly: {row['ambiguous']['reject']:.0%} of the ambiguous clean faces are rejected "
-            f"against {row['clear']['reject']:.0%} of the clear ones.",
+            f"That is not spread evenly: {row.ambiguous['reject']:.0%} of the ambiguous clean "
+            f"items are rejected against {row.clear['reject']:.0%} of the clear ones.",
         )
 
 
-def _sets(tables: Mapping) -> Iterator[Finding]:
-    for name, row in tables["v2"]["natural"].items():
-        area = row["epistemic"]["auroc"]
-        verdict = (
-            "does not stand out"
-            if area["low"] <= 0.5 <= area["high"]
-            else "looks more familiar than the test faces"
-            if area["high"] < 0.5
-            else "stands out"
+def _ood_sets(e: Evaluation) -> Iterator[Conclusion]:
+    for name, found in e.shift.ood.items():
+        area = found.scores["epistemic"].auroc
+        verdict = "stands out"
+        if area.high < 0.5:
+            verdict = "looks more ordinary than the test items"
+        elif area.low <= 0.5:
+            verdict = "does not stand out"
+        yield Conclusion(
+            "good" if area.low >= 0.6 else "note",
+            f"The set {name.replace('_', ' ')} ({found.items} items) {verdict} by epistemic "
+            f"uncertainty (AUROC {_span(area)}).",
         )
-        tone = "good" if area["low"] >= 0.6 else "note"
-        yield Finding(
-            tone,
-            f"The set {name.replace('_', ' ')} ({row['faces']} pictures) {verdict} by epistemic uncertainty "
-            f"(AUROC {_span(area)}).",
-        )
-    distance = tables["distance"]
-    alike = [name for name, row in distance["sets"].items() if row["p_value"] > 0.05]
+    distance = e.shift.distance
+    alike = [name for name, row in distance.sets.items() if row.p_value > 0.05]
     if alike:
-        yield Finding(
+        yield Conclusion(
             "note",
-            f"In the space of {distance['space'].replace('_', ' ')} these sets cannot be told from clean faces "
-            f"(MMD, 5 % level): {', '.join(alike)}.",
+            f"In the space of {distance.space.replace('_', ' ')} these sets cannot be told from "
+            f"clean items (MMD, 5 % level): {', '.join(alike)}.",
         )

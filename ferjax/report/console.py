@@ -1,14 +1,15 @@
-"""The tables of an evaluation for a terminal: the few that decide, the rest is in the report."""
+"""The tables of an evaluation for a terminal: the few that decide; the rest is in the report."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ferjax.evaluation.intervals import plain
-from ferjax.report.plots import label
+from ferjax.evaluation.intervals import Interval
+from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.scores import label
+from ferjax.report.conclusions import Conclusion
 
 __all__ = ["show"]
 
@@ -19,14 +20,10 @@ _TONES = {
 }
 
 
-def _range(e: Any) -> str:
-    if e is None or plain(e) is None:
+def _range(figure: Interval) -> str:
+    if not figure.defined:
         return "–"
-    return (
-        f"{e['value']:.3f} ({e['low']:.3f}–{e['high']:.3f})"
-        if isinstance(e, Mapping)
-        else f"{e:.3f}"
-    )
+    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -36,96 +33,101 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def show(tables: Mapping, console: Console) -> None:
-    """Prints the tables of :func:`ferjax.report.write.evaluate`."""
-    c = tables["classification"]
-    v1 = tables["v1"]
-    v2 = tables["v2"]
-    severity = tables["shift_severity"]
-    console.print(
-        f"{c['faces']} test faces, {tables['members']} member{'s' * (tables['members'] > 1)}: accuracy {plain(c['accuracy']):.3f} (members "
-        f"{min(c['member_accuracy']):.3f}–{max(c['member_accuracy']):.3f}, majority class {c['majority_class']:.3f}), "
-        f"NLL {plain(c['nll']):.3f}, ECE {plain(c['ece']):.3f}, vote accuracy {plain(c['vote_accuracy']):.3f}",
-        highlight=False,
-    )
+def show(e: Evaluation, conclusions: Sequence[Conclusion], console: Console) -> None:
+    """Prints what decides, and the conclusions."""
 
-    truth = "spearman_true_entropy" in next(iter(v1["scores"].values()))
-    table = _table(
-        f"does it follow disagreement, does it follow shift?  (ceiling of ρ with δ: {plain(v1['ceiling']):.2f})",
-        "score",
-        "ρ with human disagreement δ",
-        *(["ρ with true entropy"] if truth else []),
-        "AUROC ambiguous vs clear",
-        *([f"AUROC shift, severity {severity}"] if severity else []),
+    def line(text: str) -> None:
+        console.print(text, highlight=False)
+
+    q = e.quality
+    line(
+        f"{q.items} test items, {e.members} member{'s' * (e.members > 1)}: accuracy "
+        f"{q.accuracy.value:.3f} (members {min(q.member_accuracy):.3f}–"
+        f"{max(q.member_accuracy):.3f}, majority class {q.majority_class:.3f}), NLL "
+        f"{q.nll.value:.3f}, ECE {q.ece.value:.3f}, vote accuracy {q.vote_accuracy.value:.3f}"
     )
-    for name, row in v1["scores"].items():
+    console.print(_both_questions(e))
+    line(
+        "rank correlation of aleatoric and epistemic on clean items: "
+        f"{_range(e.disagreement.rank_correlation)}"
+    )
+    if e.shift.corruptions:
+        console.print(_corruptions(e))
+    for name, found in e.shift.ood.items():
+        areas = [f"{part} {_range(found.scores[part].auroc)}" for part in ("epistemic", "total")]
+        line(f"{name}: {found.items} items, AUROC against clean items: {', '.join(areas)}")
+    for name, of in e.shift.labelled.items():
+        line(
+            f"{name}: {of.items} labelled items, accuracy {_range(of.accuracy)}, "
+            f"NLL {_range(of.nll)}"
+        )
+    if e.matched:
+        console.print(_matched(e))
+    if e.thresholds is not None:
+        rule = e.thresholds.routers["uar"].rule
+        d = e.decisions["test"]
+        line(
+            f"thresholds from {e.thresholds.valid_items} valid items: reject above epistemic "
+            f"{rule.reject_above:.4f}, defer above aleatoric {rule.defer_above:.4f}\n"
+            f"clean test items: accept {d.shares['accept']:.1%} (accuracy "
+            f"{d.accuracy['accept']:.3f}), defer {d.shares['defer']:.1%}, reject "
+            f"{d.shares['reject']:.1%}; ambiguous ones: reject {d.ambiguous['reject']:.1%}"
+        )
+    for conclusion in conclusions:
+        console.print(Text.assemble(_TONES[conclusion.tone], conclusion.text))
+
+
+def _both_questions(e: Evaluation) -> Table:
+    d = e.disagreement
+    severity = e.shift.severity
+    columns = ["score", "ρ with human disagreement δ"]
+    columns += ["ρ with true entropy"] if d.truth_known else []
+    columns += ["AUROC ambiguous vs clear"]
+    columns += [f"AUROC shift, severity {severity}"] if severity else []
+    table = _table(
+        "does it follow disagreement, does it follow shift?  "
+        f"(ceiling of ρ with δ: {d.ceiling.value:.2f})",
+        *columns,
+    )
+    for name, row in d.scores.items():
+        figures = [row.spearman]
+        figures += [row.spearman_true_entropy] if d.truth_known else []
+        figures += [row.auroc_ambiguous]
+        figures += [e.shift.at_worst(name)] if severity else []
+        table.add_row(label(name), *map(_range, figures))
+    return table
+
+
+def _corruptions(e: Evaluation) -> Table:
+    curve = e.shift.curve["epistemic"]
+    table = _table(
+        "AUROC of epistemic, clean against corrupted",
+        "corruption",
+        *(f"severity {s}" for s in curve),
+    )
+    for name, of in e.shift.corruptions.items():
+        cells = [f"{of[s]['epistemic'].auroc.value:.3f}" if s in of else "" for s in curve]
+        table.add_row(name, *cells)
+    table.add_section()
+    table.add_row("mean", *(f"{area.value:.3f}" for area in curve.values()))
+    return table
+
+
+def _matched(e: Evaluation) -> Table:
+    rejections = list(e.matched["random"].retention)
+    table = _table(
+        "ambiguous clean items kept, at matched rejection of corrupted items",
+        "reject score",
+        "area",
+        *(f"at {float(r):.0%}" for r in rejections),
+        "× single at 80%",
+    )
+    for name, row in e.matched.items():
+        ratio = row.ratio["0.8"]
         table.add_row(
             label(name),
-            _range(row["spearman"]),
-            *([_range(row["spearman_true_entropy"])] if truth else []),
-            _range(row["auroc_ambiguous"]),
-            *([_range(v2["curve"].get(name, {}).get(severity))] if severity else []),
+            f"{row.auc.value:.3f}",
+            *(f"{row.retention[r].value:.3f}" for r in rejections),
+            f"{ratio.value:.2f}" if ratio.defined else "–",
         )
-    console.print(table)
-    console.print(
-        f"rank correlation of aleatoric and epistemic on clean faces: {_range(tables['rank_correlation'])}",
-        highlight=False,
-    )
-
-    if v2["corruptions"]:
-        severities = sorted({s for rows in v2["corruptions"].values() for s in rows})
-        table = _table(
-            "AUROC of epistemic, clean against corrupted",
-            "corruption",
-            *(f"severity {s}" for s in severities),
-        )
-        for name, rows in v2["corruptions"].items():
-            table.add_row(
-                name,
-                *(f"{rows[s]['epistemic']['value']:.3f}" if s in rows else "" for s in severities),
-            )
-        table.add_section()
-        table.add_row("mean", *(f"{plain(v2['curve']['epistemic'][s]):.3f}" for s in severities))
-        console.print(table)
-    for name, row in v2["natural"].items():
-        console.print(
-            f"{name}: {row['faces']} pictures, AUROC against clean faces: epistemic {_range(row['epistemic']['auroc'])}, "
-            f"total {_range(row['total']['auroc'])}",
-            highlight=False,
-        )
-    for name, row in tables["cross_dataset"].items():
-        console.print(
-            f"{name}: {row['faces']} labelled faces, accuracy {_range(row['accuracy'])}, NLL {_range(row['nll'])}",
-            highlight=False,
-        )
-
-    if tables["matched"]:
-        rejections = list(next(iter(tables["matched"].values()))["retention"])
-        table = _table(
-            "ambiguous clean faces kept, at matched rejection of corrupted faces",
-            "reject score",
-            "area",
-            *(f"at {float(r):.0%}" for r in rejections),
-            "× single at 80%",
-        )
-        for name, row in tables["matched"].items():
-            ratio = plain((row.get("ratio") or {}).get("0.8"))
-            table.add_row(
-                "random router" if name == "random" else label(name),
-                f"{plain(row['auc']):.3f}",
-                *(f"{plain(row['retention'][r]):.3f}" for r in rejections),
-                "–" if ratio is None else f"{ratio:.2f}",
-            )
-        console.print(table)
-
-    if tables["thresholds"]:
-        t = tables["thresholds"]
-        d = tables["decisions"]["test"]
-        console.print(
-            f"thresholds from {t['valid_faces']} valid faces: reject above epistemic {t['epistemic']:.4f}, defer above aleatoric "
-            f"{t['aleatoric']:.4f}\nclean test faces: accept {d['accept']:.1%} (accuracy {d['accept_accuracy'] or float('nan'):.3f}), "
-            f"defer {d['defer']:.1%}, reject {d['reject']:.1%}; ambiguous ones: reject {d['ambiguous']['reject']:.1%}",
-            highlight=False,
-        )
-    for finding in tables["findings"]:
-        console.print(Text.assemble(_TONES[finding["tone"]], finding["text"]))
+    return table

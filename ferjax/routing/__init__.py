@@ -6,7 +6,7 @@ what the model has seen); else defer if ``aleatoric > τ_a`` (people would disag
 whole distribution); else accept the label.
 
 Pure functions; jit them at your outermost call. Where thresholds come from:
-:mod:`ferjax.conformal`. Reference: arXiv 2606.22725.
+:mod:`ferjax.conformal`. Reference: https://arxiv.org/abs/2606.22725, 2026.
 """
 
 from ferjax.routing._curves import (

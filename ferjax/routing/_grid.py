@@ -1,85 +1,91 @@
 """Counts of every action over a whole grid of two thresholds, and the best cells of it.
 
-Reference: arXiv 2606.22725 (uncertainty-aware routing).
+Reference: https://arxiv.org/abs/2606.22725, 2026 (uncertainty-aware routing).
 """
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 __all__ = ["Cell", "Grid", "best_cell", "grid", "pareto_front"]
 
 
 class Grid(NamedTuple):
-    """Counts of each action at each pair of thresholds, each ``[group, T_d, T_r]``, exact;
-    ``errors`` counts the accepted items that are wrong (None where it was not asked)."""
+    """Counts at each pair of thresholds, each ``[group, T_d, T_r]``, exact."""
 
     accept: jax.Array
+    """Items accepted."""
     defer: jax.Array
+    """Items deferred."""
     reject: jax.Array
+    """Items rejected."""
     errors: jax.Array | None = None
+    """Accepted items that are wrong; None where it was not asked."""
 
 
 def _exceeded(thresholds: jax.Array, scores: jax.Array) -> jax.Array:
-    """How many ascending thresholds lie strictly below each score, as :func:`decide` compares them;
-    0 for NaN.
+    """How many ascending thresholds lie strictly below each score; 0 for NaN.
 
     A binary search of fixed steps, which XLA makes one loop over the items: on a CPU four times
     faster than ``jnp.searchsorted``, which sorts NaN too.
     """
     size = 1 << thresholds.shape[0].bit_length()
-    largest = (
-        jnp.inf
-        if jnp.issubdtype(thresholds.dtype, jnp.floating)
-        else jnp.iinfo(thresholds.dtype).max
-    )
-    table = jnp.pad(
-        thresholds, (0, size - thresholds.shape[0]), constant_values=largest
-    )  # nothing lies above the padding
+    floating = jnp.issubdtype(thresholds.dtype, jnp.floating)
+    # Nothing lies above the padding.
+    padding = jnp.inf if floating else jnp.iinfo(thresholds.dtype).max
+    table = jnp.pad(thresholds, (0, size - thresholds.shape[0]), constant_values=padding)
     found = jnp.zeros(scores.shape, jnp.int32)
     for step in (size >> k for k in range(1, size.bit_length())):
-        found += jnp.where(
-            table.at[found + step - 1].get(mode="promise_in_bounds") < scores, step, 0
-        )
+        middle = table.at[found + step - 1].get(mode="promise_in_bounds")
+        found += jnp.where(middle < scores, step, 0)
     return found
 
 
 def grid(
-    defer: jax.Array,
-    reject: jax.Array,
-    defer_thresholds: jax.Array,
-    reject_thresholds: jax.Array,
+    defer: ArrayLike,
+    reject: ArrayLike,
+    defer_thresholds: ArrayLike,
+    reject_thresholds: ArrayLike,
     *,
-    groups: jax.Array | None = None,
+    groups: ArrayLike | None = None,
     num_groups: int = 1,
-    weights: jax.Array | None = None,
-    wrong: jax.Array | None = None,
+    weights: ArrayLike | None = None,
+    wrong: ArrayLike | None = None,
     chunk: int | None = None,
 ) -> Grid:
-    """How many items every pair of thresholds accepts, defers and rejects, by counting instead of
-    broadcasting.
+    """How many items every pair of thresholds accepts, defers and rejects, by counting.
 
     Each item falls into one cell of a 2-D histogram (how many thresholds it exceeds on either
     axis); two cumulative sums turn cells into counts for every pair of thresholds. O(N log T + T_d
-    T_r) instead of O(N T_d T_r), and equal to :func:`decide` at every cell, ties at a threshold
-    included. Under ``vmap`` over ``weights`` items are looked up once.
+    T_r) instead of the O(N T_d T_r) of a broadcast, and equal to :func:`decide` at every cell, ties
+    at a threshold included. Under ``vmap`` over ``weights`` items are looked up once.
 
     Args:
       defer: ``[item]`` scores, or whole numbers (bins) with whole thresholds.
       reject: ``[item]`` likewise.
       defer_thresholds: ``[T_d]``, ascending.
       reject_thresholds: ``[T_r]``, ascending.
-      groups: optional ``[item]`` int in 0..num_groups-1; items outside that range are not counted.
-      num_groups: static number of groups.
-      weights: optional ``[item]`` whole weights (bootstrap counts, or 0 for padding).
-      wrong: optional ``[item]`` bool; asks for ``errors``.
+      groups: ``[item]`` int in 0..num_groups-1, or None for one group; items outside that range are
+        not counted.
+      num_groups: number of groups (static).
+      weights: ``[item]`` whole weights (bootstrap counts, or 0 for padding), or None for one each.
+      wrong: ``[item]`` bool; asks for ``errors``.
       chunk: items looked up at a time (static), which bounds the memory; all at once by default.
 
     Returns:
-      :class:`Grid` of int32 counts.
+      :class:`Grid` of int32 counts (of the weights' dtype). An item with a NaN score is rejected at
+      every pair of thresholds; without items all counts are 0.
 
-    >>> g = grid(jnp.array([0.1, 0.9]), jnp.array([0.2, 0.2]), jnp.array([0.5]), jnp.array([0.1, 0.2]))
+    Raises:
+      ValueError: if the scores are not ``[item]`` of one length, or thresholds not ``[T]``.
+
+    References:
+      Uncertainty-aware routing, 2026, https://arxiv.org/abs/2606.22725.
+
+    >>> t = jnp.array([0.1, 0.2])
+    >>> g = grid(jnp.array([0.1, 0.9]), jnp.array([0.2, 0.2]), jnp.array([0.5]), t)
     >>> g.accept.tolist(), g.defer.tolist(), g.reject.tolist()
     ([[[0, 1]]], [[[0, 1]]], [[[2, 0]]])
     """
@@ -134,44 +140,61 @@ def grid(
 
 
 class Cell(NamedTuple):
-    """A cell of a grid, and whether any cell was allowed at all."""
+    """A cell of a grid, scalars."""
 
     row: jax.Array
+    """int32 index of the defer threshold."""
     column: jax.Array
+    """int32 index of the reject threshold."""
     found: jax.Array
+    """bool: whether any cell was allowed at all; if not, the cell is (0, 0)."""
 
 
-def best_cell(objective: jax.Array, allowed: jax.Array) -> Cell:
+def best_cell(objective: ArrayLike, allowed: ArrayLike) -> Cell:
     """The allowed cell where the objective is largest; the first of equals.
 
     Args:
-      objective: ``[T_d, T_r]``, e.g. accepted clean items.
+      objective: ``[T_d, T_r]``, e.g. accepted clean items; at least one cell. A NaN of an allowed
+        cell counts as the largest.
       allowed: bool ``[T_d, T_r]``, e.g. ``reject <= 5 %`` and ``errors <= 10 % of accept``.
 
-    >>> best_cell(jnp.array([[1, 5], [4, 9]]), jnp.array([[True, True], [True, False]]))[:2]
-    (Array(0, dtype=int32), Array(1, dtype=int32))
+    Returns:
+      :class:`Cell`.
+
+    Raises:
+      ValueError: if the arrays are not ``[T_d, T_r]`` alike, or empty.
+
+    >>> allowed = jnp.array([[True, True], [True, False]])
+    >>> [int(i) for i in best_cell(jnp.array([[1, 5], [4, 9]]), allowed)]
+    [0, 1, 1]
     """
     objective = jnp.asarray(objective)
     allowed = jnp.asarray(allowed)
     if objective.ndim != 2 or objective.shape != allowed.shape:
         raise ValueError(
-            f"objective and allowed must be [T_d, T_r] alike, got {objective.shape} and {allowed.shape}"
+            "objective and allowed must be [T_d, T_r] alike, "
+            f"got {objective.shape} and {allowed.shape}"
         )
     best = jnp.argmax(jnp.where(allowed, objective.astype(jnp.float32), -jnp.inf))
     row, column = jnp.unravel_index(best, objective.shape)
     return Cell(row, column, jnp.any(allowed))
 
 
-def pareto_front(gain: jax.Array, cost: jax.Array) -> jax.Array:
-    """The cells that no other beats: none has at least the gain for less cost, or more gain for at
-    most the cost.
+def pareto_front(gain: ArrayLike, cost: ArrayLike) -> jax.Array:
+    """The cells that no other beats.
+
+    A cell is beaten by one with at least its gain for less cost, or more gain for at most its cost.
 
     Args:
       gain: any shape, to be large.
-      cost: same shape, to be small.
+      cost: same shape, finite, to be small.
 
     Returns:
-      bool, same shape; equals on the front are all on it.
+      bool, same shape; equals on the front are all on it. A NaN cell is never on it; a NaN cost
+      also hides the cells of less gain.
+
+    Raises:
+      ValueError: if the shapes differ.
 
     >>> pareto_front(jnp.array([1, 2, 3, 3]), jnp.array([0.1, 0.3, 0.2, 0.2])).tolist()
     [True, False, True, True]

@@ -7,12 +7,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 __all__ = ["ACTIONS", "RouterRule", "decide", "read_rules"]
 
 ACTIONS = ("accept", "defer", "reject")
 """What :func:`decide` returns indices into."""
+
+
+Threshold = float | jax.Array | np.ndarray | np.floating
+"""A threshold: a number, or an array that broadcasts against the scores."""
 
 
 @jax.tree_util.register_dataclass
@@ -27,9 +32,9 @@ class RouterRule:
     {'score': 'epistemic', 'above': 0.12}
     """
 
-    defer_above: ArrayLike
+    defer_above: Threshold
     """Threshold of the defer score, in its units (entropies: nats)."""
-    reject_above: ArrayLike
+    reject_above: Threshold
     """Threshold of the reject score, in its units."""
     defer: str = dataclasses.field(default="aleatoric", metadata={"static": True})
     """Name of the defer score."""
@@ -40,20 +45,31 @@ class RouterRule:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """The scores this router reads."""
+        """The scores this router reads, each once."""
         return tuple(dict.fromkeys((self.defer, self.reject)))
 
     def to_json(self) -> dict[str, Any]:
-        """The rule as JSON values; an infinite threshold is ``null``."""
+        """The rule as JSON values; a threshold that nothing exceeds (``inf``) is ``null``.
+
+        Raises:
+          ValueError: if a threshold is not one number, or is NaN or ``-inf``.
+        """
         return {
-            "defer": {"score": self.defer, "above": _finite(self.defer_above)},
-            "reject": {"score": self.reject, "above": _finite(self.reject_above)},
+            "defer": {"score": self.defer, "above": _finite_or_none(self.defer_above)},
+            "reject": {"score": self.reject, "above": _finite_or_none(self.reject_above)},
             "false_rejection": self.false_rejection,
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "RouterRule":
+    def from_json(cls, value: Any) -> "RouterRule":
         """The inverse of :meth:`to_json`.
+
+        Args:
+          value: an object with ``defer`` and ``reject``, each with ``score`` and ``above``, and
+            perhaps ``false_rejection``; other keys are not read.
+
+        Returns:
+          The rule, its thresholds Python floats.
 
         Raises:
           ValueError: if a score or a threshold is missing or is none.
@@ -63,35 +79,57 @@ class RouterRule:
         True
         """
         try:
-            sides = [(value[side]["score"], value[side]["above"]) for side in ("defer", "reject")]
-            promise = value.get("false_rejection")
-            promise = None if promise is None else float(promise)
-            (defer, defer_above), (reject, reject_above) = sides
-            rule = cls(_threshold(defer_above), _threshold(reject_above), defer, reject, promise)
-            if not all(isinstance(name, str) for name in rule.scores):
-                raise ValueError("a score must be given by its name")
-            if promise is not None and not 0 < promise < 1:
-                raise ValueError(f"false_rejection must be in (0, 1), got {promise}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if not isinstance(value, Mapping):
+                raise ValueError("it is no object")
+            defer = value["defer"]
+            reject = value["reject"]
+            return cls(
+                defer_above=_threshold(defer["above"]),
+                reject_above=_threshold(reject["above"]),
+                defer=_name(defer["score"]),
+                reject=_name(reject["score"]),
+                false_rejection=_promise(value.get("false_rejection")),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 "a router must have defer and reject, each with score and above (a number, or null "
                 f"for no threshold), got {value!r}"
             ) from error
-        return rule
 
 
-def _finite(threshold: ArrayLike) -> float | None:
-    value = float(threshold)
-    return None if math.isinf(value) else value
+def _finite_or_none(threshold: Threshold) -> float | None:
+    if np.ndim(threshold) or not np.asarray(threshold) > -math.inf:
+        raise ValueError(f"a threshold to be saved must be one number, got {threshold}")
+    value = float(np.asarray(threshold))
+    return None if value == math.inf else value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number, got {value!r}")
+    return float(value)
 
 
 def _threshold(above: Any) -> float:
-    if isinstance(above, bool | str):
-        raise ValueError(f"a threshold must be a number or null, got {above!r}")
-    value = math.inf if above is None else float(above)
-    if math.isnan(value):
-        raise ValueError("a threshold is not a number")
+    value = math.inf if above is None else _number(above)
+    if not value > -math.inf:
+        raise ValueError(f"expected a threshold, got {value}")
     return value
+
+
+def _name(score: Any) -> str:
+    if not isinstance(score, str):
+        raise ValueError(f"a score must be given by its name, got {score!r}")
+    return score
+
+
+def _promise(false_rejection: Any) -> float | None:
+    if false_rejection is None:
+        return None
+    share = _number(false_rejection)
+    if not 0 < share < 1:
+        raise ValueError(f"false_rejection must be in (0, 1), got {share}")
+    return share
 
 
 _OLD_NAMES = {"familiarity": "density", "unfamiliarity": "ood_density"}
@@ -127,14 +165,16 @@ def read_rules(thresholds: Any) -> dict[str, RouterRule]:
     if not isinstance(routers, Mapping) or not routers:
         raise ValueError(f"routers must be an object with at least one router, got {routers!r}")
     shared = {"false_rejection": thresholds.get("false_rejection")}
-    rules = {}
+    rules: dict[str, RouterRule] = {}
     for name, router in routers.items():
         try:
-            rule = RouterRule.from_json({**shared, **router})
-        except (TypeError, ValueError) as error:
+            rule = RouterRule.from_json(
+                {**shared, **router} if isinstance(router, Mapping) else router
+            )
+        except ValueError as error:
             raise ValueError(f"router {name!r}: {error}") from error
         reject = _OLD_NAMES.get(rule.reject, rule.reject)
-        rules[_OLD_NAMES.get(name, name)] = dataclasses.replace(rule, reject=reject)
+        rules[_OLD_NAMES.get(name, str(name))] = dataclasses.replace(rule, reject=reject)
     return rules
 
 
@@ -144,14 +184,14 @@ def decide(defer: ArrayLike, reject: ArrayLike, rule: RouterRule) -> jax.Array:
     Args:
       defer: ``[item...]`` defer score; the paper's router: aleatoric (people would disagree).
       reject: ``[item...]`` reject score; the paper's router: epistemic (outside the model's data).
-      rule: its thresholds, in the scores' units.
+      rule: its thresholds, in the scores' units; may be traced under jit.
 
     Returns:
       int32 ``[item...]``, indices into :data:`ACTIONS`. A NaN score is rejected: what cannot be
-      scored is not accepted.
+      scored is not accepted. Without items it is empty.
 
     References:
-      arXiv 2606.22725 (uncertainty-aware routing).
+      Uncertainty-aware routing, 2026, https://arxiv.org/abs/2606.22725.
 
     >>> rule = RouterRule(defer_above=0.5, reject_above=0.2)
     >>> decide(jnp.array([0.1, 0.9, 0.1]), jnp.array([0.0, 0.0, 0.5]), rule).tolist()

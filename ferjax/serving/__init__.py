@@ -1,1 +1,1 @@
-"""From pictures to decisions: the router as a program and as a command uses it."""
+"""Routing of pictures with a trained ensemble: from Python, from files, from one exported file."""

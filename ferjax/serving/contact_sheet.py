@@ -1,17 +1,18 @@
-"""A picture wall of what was routed: a fair sample of bounded size, however many pictures went
-by."""
+"""A contact sheet of routed faces: a uniform sample of bounded size, drawn as a PNG."""
 
 import random
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ferjax.report import plots
+from ferjax.serving.records import Record
 from ferjax.serving.router import Decision
 
 __all__ = ["ContactSheet"]
 
-PICTURES = 64
+TILES = 64
 
 
 class _Tile(NamedTuple):
@@ -22,53 +23,67 @@ class _Tile(NamedTuple):
 
 
 class ContactSheet:
-    """Keeps up to 64 routed faces, each that went by with the same chance (Vitter's reservoir
-    sampling), and draws them."""
+    """Keeps a uniform sample of the faces that were routed, and draws it.
 
-    def __init__(self, pictures: int = PICTURES):
-        self._pictures = pictures
+    Args:
+      tiles: faces on the sheet, at most.
+      seed: of the sample.
+
+    References:
+      Vitter, Random Sampling with a Reservoir, 1985.
+    """
+
+    def __init__(self, tiles: int = TILES, seed: int = 0):
+        self._size = tiles
         self._seen = 0
-        self._kept = list[_Tile]()
-        self._luck = random.Random(0)
+        self._tiles: list[_Tile] = []
+        self._uniform = random.Random(seed)
 
-    def watch(
-        self, record: dict[str, Any], face: np.ndarray | None, decision: Decision | None
-    ) -> None:
-        """Looks at one line; failed ones have nothing to show."""
+    def add(self, record: Record, face: np.ndarray | None, decision: Decision | None) -> None:
+        """Takes a line into the sample; one that failed has nothing to show."""
         if face is None or decision is None:
             return
-        at = self._seen if self._seen < self._pictures else self._luck.randrange(self._seen + 1)
-        if at < self._pictures:
-            brick = _Tile(self._seen, Path(record["path"]).name, face, decision)
-            self._kept[at : at + 1] = [brick]
+        full = self._seen >= self._size
+        position = self._uniform.randrange(self._seen + 1) if full else self._seen
+        if position < self._size:
+            tile = _Tile(self._seen, Path(record["path"]).name, face, decision)
+            self._tiles[position : position + 1] = [tile]
         self._seen += 1
 
     def draw(self, path: Path) -> Path:
-        """Writes the wall as a PNG.
+        """Writes the sheet as a PNG.
+
+        Args:
+          path: the file.
+
+        Returns:
+          The path.
 
         Raises:
           ValueError: if no picture was routed.
         """
-        from ferjax.report import plots
-
-        if not self._kept:
+        if not self._tiles:
             raise ValueError(f"no picture was routed, there is nothing to draw in {path}")
-        bricks = sorted(self._kept, key=lambda brick: brick.number)
-        captions = [f"{_short(b.name)}\n{b.decision.action}: {_shares(b.decision)}" for b in bricks]
+        tiles = sorted(self._tiles, key=lambda tile: tile.number)
         return plots.contact_sheet(
-            [b.face for b in bricks], captions, path, colours=[b.decision.action for b in bricks]
+            [tile.face for tile in tiles],
+            [_caption(tile) for tile in tiles],
+            path,
+            colours=[tile.decision.action for tile in tiles],
         )
 
 
-def _short(name: str, most: int = 18) -> str:
-    """A file name that matplotlib can draw: short, printable, and no formula."""
-    name = "".join(
-        c if c.isprintable() and not 0xD800 <= ord(c) < 0xE000 else "?" for c in name
-    ).replace("$", r"\$")
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 + 1 :]}"
+def _caption(tile: _Tile) -> str:
+    probs = tile.decision.probs
+    order = sorted(probs, key=probs.__getitem__, reverse=True)
+    shown = order[:1] if tile.decision.action == "accept" else order[:2]
+    likely = "\n".join(f"{100 * probs[name]:.0f} % {_short(name)}" for name in shown)
+    return f"{_short(tile.name)}\n{tile.decision.action}: {likely}"
 
 
-def _shares(decision: Decision) -> str:
-    order = sorted(decision.probs, key=decision.probs.__getitem__, reverse=True)
-    shown = order[:1] if decision.action == "accept" else order[:2]
-    return "\n".join(f"{100 * decision.probs[name]:.0f} % {name}" for name in shown)
+def _short(name: str, longest: int = 18) -> str:
+    """A name that matplotlib can draw: short, printable, and no formula."""
+    if len(name) > longest:
+        name = f"{name[: longest // 2]}…{name[-longest // 2 + 1 :]}"
+    drawable = (c if c.isprintable() and not 0xD800 <= ord(c) < 0xE000 else "?" for c in name)
+    return "".join(drawable).replace("$", r"\$")

@@ -1,5 +1,4 @@
-"""Where the faces are: OpenCV's Haar cascade for frontal faces. The only file that knows OpenCV
-(extra: faces)."""
+"""Face detection with OpenCV's Haar cascade; the only file that knows OpenCV (extra: faces)."""
 
 import threading
 from pathlib import Path
@@ -16,7 +15,7 @@ _HOW = "pip install 'ferjax[faces]', that is pip install 'opencv-python-headless
 
 
 def haar_finder(smallest: int = 30) -> Finder:
-    """A function that finds frontal faces, to be called from any thread.
+    """Makes a function that finds frontal faces and may be called from any thread.
 
     Its boxes are not widened: FER2013's own faces were cut out by OpenCV's detector (Goodfellow et
     al., 2013), so the bare box is what an ensemble trained on them has seen.
@@ -41,8 +40,8 @@ def haar_finder(smallest: int = 30) -> Finder:
     opencv: Any = cv2
     if not hasattr(opencv, "CascadeClassifier"):
         raise ValueError(
-            f"finding faces needs OpenCV 4; version {opencv.__version__} has no cascades (another package may have "
-            f"brought it; uninstall every opencv-python first): {_HOW}"
+            f"finding faces needs OpenCV 4; version {opencv.__version__} has no cascades (another "
+            f"package may have brought it; uninstall every opencv-python first): {_HOW}"
         )
     file = Path(opencv.data.haarcascades) / CASCADE
     own = threading.local()  # a classifier keeps buffers: one for each thread

@@ -1,27 +1,18 @@
-"""A run as one file: preprocessing, ensemble, decomposition and routers as StableHLO, with
-everything needed to trust it.
+"""Writes a run as one file: preprocessing, ensemble, decomposition and routers as StableHLO.
 
-The file is a zip archive, readable without ferjax:
-
-* ``ferjax.json``: thresholds, class names, face side, provenance, and the parity check made at
-  export;
-* ``program.stablehlo``: ``jax.export`` of ``(weights, images uint8 [batch, side, side], limits) ->
-  RouterOutput``, any batch;
-* ``weights/NNN.npy``: the program's weights, in the order of its first argument; not constants, so
-  that loading is quick.
-
-Opening it needs JAX alone, none of the training code.
+The file is checked against the run before it appears. Its layout, and reading it without the
+training code: :mod:`ferjax.serving.archive`.
 """
 
+import dataclasses
 import datetime
 import io
 import json
 import platform
-import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.export
@@ -29,110 +20,127 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from ferjax.faces.ferplus import SIDE
-from ferjax.faces.votes import CLASSES
+from ferjax.ensemble.prediction import Trained, load_run
+from ferjax.events import OnEvent, silent
+from ferjax.faces.image_files import from_array
 from ferjax.files import write_atomically
-from ferjax.serving import program
+from ferjax.routing import RouterRule
+from ferjax.serving import archive, live
+from ferjax.serving.program import InferenceProgram, as_rules, load_thresholds, require_scores
 
-if TYPE_CHECKING:
-    from ferjax.ensemble.prediction import Trained
-
-__all__ = ["PLATFORMS", "export", "load"]
+__all__ = ["PLATFORMS", "export", "parity"]
 
 PLATFORMS = ("cpu", "cuda")
-FORMAT = 1
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
-_ABOUT = "ferjax.json"
-_PROGRAM = "program.stablehlo"
-_WEIGHTS = "weights/"
 
 
-def export(run: Path, out: Path, *, platforms: tuple[str, ...] = PLATFORMS) -> dict:
+def export(
+    source: str | Path | Trained,
+    out: str | Path,
+    *,
+    thresholds: Mapping[str, Any] | None = None,
+    platforms: tuple[str, ...] = PLATFORMS,
+    on_event: OnEvent = silent,
+) -> dict[str, Any]:
     """Writes an evaluated run as one file, after checking that the file decides as the run does.
 
     Args:
-      run: folder of the run.
+      source: a run folder, or an opened :class:`Trained` (then give ``thresholds``).
       out: the file; appears whole or not at all.
+      thresholds: in place of those of the run: rules by name, or the contents of a thresholds.json.
       platforms: where it shall run: cpu, cuda, rocm, tpu.
+      on_event: told of damaged checkpoints that were passed over, and of members left out.
 
     Returns:
       What ``ferjax.json`` holds.
 
     Raises:
       FileNotFoundError: if the folder is no run, or was not evaluated.
+      IsADirectoryError: if ``out`` is a folder.
       ValueError: on an unknown platform, or if the exported program and the live one differ.
     """
-    from ferjax.ensemble.prediction import load_run
-
     unknown = set(platforms) - {"cpu", "cuda", "rocm", "tpu"}
     if unknown or not platforms:
         raise ValueError(
-            f"platforms must be some of cpu, cuda, rocm, tpu; got {', '.join(sorted(unknown)) or 'none'}"
+            "platforms must be some of cpu, cuda, rocm, tpu; got "
+            f"{', '.join(sorted(unknown)) or 'none'}"
         )
+    out = Path(out)
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; give the name of a file")
-    thresholds = program.load_thresholds(run)
-    trained = load_run(run)
-    live = program.from_trained(trained, thresholds)
-    rules = program.rules_of(thresholds)
-    weights, exported = _lower(trained, rules, platforms)
+    run = None if isinstance(source, Trained) else Path(source)
+    if thresholds is not None:
+        rules = as_rules(thresholds)
+    elif run is not None:
+        rules = load_thresholds(run)
+    else:
+        raise ValueError("give thresholds with an opened run; a run folder brings its own")
+    trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
+    weights, program = _lower(trained, rules, platforms)
     about = {
-        "format": FORMAT,
-        "classes": CLASSES,
-        "side": SIDE,
-        "thresholds": thresholds,
+        "format": archive.FORMAT,
+        "classes": list(trained.spec.classes),
+        "side": trained.spec.side,
+        "routers": {name: rule.to_json() for name, rule in rules.items()},
         "provenance": provenance(run, trained, platforms),
         "weights": len(weights),
     }
-    tolerance = TOLERANCE[trained.config.model.dtype]
     # The check reads back the very bytes that will be on disk.
-    draft = _pack(about, exported, weights)
-    about["parity"] = parity(live, _unpack(io.BytesIO(draft), str(out)), tolerance)
-    write_atomically(out, _pack(about, exported, weights))
+    draft = archive.read(io.BytesIO(archive.pack(about, program, weights)), str(out))
+    tolerance = TOLERANCE[trained.config.model.dtype]
+    about["parity"] = parity(live.from_trained(trained, rules), draft, tolerance)
+    write_atomically(out, archive.pack(about, program, weights))
     return about
 
 
 def _lower(
-    trained: "Trained", rules: Mapping[str, program.Rule], platforms: tuple[str, ...]
+    trained: Trained, rules: Mapping[str, RouterRule], platforms: tuple[str, ...]
 ) -> tuple[list[np.ndarray], bytes]:
+    """Weights, and the serialised program that takes them as its first argument."""
     (batch,) = jax.export.symbolic_shape("batch")
-    images = jax.ShapeDtypeStruct((batch, SIDE, SIDE), jnp.uint8)
-    limits = program.limits_of(rules)
-    closed, shape = jax.make_jaxpr(program.traceable(trained, rules), return_shape=True)(
-        images, limits
-    )
+    side = trained.spec.side
+    images = jax.ShapeDtypeStruct((batch, side, side), jnp.uint8)
+    thresholds = archive.thresholds_of(rules)
+    forward = live.traceable(trained)
+
+    def decide(images: jax.Array, thresholds: archive.Thresholds) -> tuple:
+        traced = {}
+        for name, (defer_above, reject_above) in thresholds.items():
+            traced[name] = dataclasses.replace(
+                rules[name], defer_above=defer_above, reject_above=reject_above
+            )
+        return tuple(forward(images, traced))
+
+    # Tracing finds the weights as constants; they become the first argument instead.
+    closed, shape = jax.make_jaxpr(decide, return_shape=True)(images, thresholds)
     structure = jax.tree.structure(shape)
 
-    def whole(weights: list, images: Any, limits: Any) -> Any:
-        flat = jaxpr_as_fun(closed.replace(consts=weights))(*jax.tree.leaves((images, limits)))
-        return tuple(jax.tree.unflatten(structure, flat))
+    def program(weights: list, images: jax.Array, thresholds: archive.Thresholds) -> tuple:
+        flat = jaxpr_as_fun(closed.replace(consts=weights))(*jax.tree.leaves((images, thresholds)))
+        return jax.tree.unflatten(structure, flat)
 
-    lowered = jax.export.export(jax.jit(whole), platforms=platforms)(
-        list(closed.consts), images, limits
-    )
-    return [np.asarray(c) for c in closed.consts], bytes(lowered.serialize())
-
-
-def _pack(about: Mapping, exported: bytes, weights: list[np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(_ABOUT, json.dumps(about, indent=1) + "\n")
-        archive.writestr(_PROGRAM, exported)
-        for i, array in enumerate(weights):
-            with archive.open(f"{_WEIGHTS}{i:03d}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-    return buffer.getvalue()
+    weights = list(closed.consts)
+    lowered = jax.export.export(jax.jit(program), platforms=platforms)(weights, images, thresholds)
+    return [np.asarray(weight) for weight in weights], bytes(lowered.serialize())
 
 
-def provenance(run: Path, trained: "Trained", platforms: tuple[str, ...]) -> dict:
-    """Where a file comes from: versions, configuration with its seeds, and how good the ensemble
-    was found to be."""
-    evaluated = run / "evaluation.json"
-    figures = (
-        json.loads(evaluated.read_text()).get("classification", {}) if evaluated.is_file() else {}
-    )
+def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -> dict[str, Any]:
+    """Where a file comes from: versions, configuration with its seeds, and figures of the ensemble.
+
+    Args:
+      run: its folder, for the evaluation's figures; None if there is none.
+      trained: the run.
+      platforms: of the file.
+
+    Returns:
+      JSON values.
+    """
+    evaluated = None if run is None else run / "evaluation.json"
+    figures = {}
+    if evaluated is not None and evaluated.is_file():
+        figures = json.loads(evaluated.read_text()).get("quality", {})
     return {
-        "run": run.resolve().name,
+        "run": None if run is None else run.resolve().name,
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
             "python": platform.python_version(),
@@ -143,52 +151,56 @@ def provenance(run: Path, trained: "Trained", platforms: tuple[str, ...]) -> dic
         "seeds": list(trained.config.train.seeds),
         "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy],
         "test": {
-            name: figures[name] for name in ("faces", "accuracy", "nll", "ece") if name in figures
+            name: figures[name] for name in ("items", "accuracy", "nll", "ece") if name in figures
         },
         "config": json.loads(trained.config.to_json()),
     }
 
 
-def parity(live: program.Program, exported: program.Program, tolerance: float) -> dict:
-    """Holds an exported program to the live one on drawn faces and noise.
+def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float) -> dict[str, Any]:
+    """Compares an exported program with the live one on random pictures, smooth and noisy.
+
+    Args:
+      live: of the run.
+      exported: of the file.
+      tolerance: largest difference allowed of any probability or score, relative where a score is
+        above 1.
 
     Returns:
-      The number of faces, the platform, and the largest difference of any probability or score
-      (relative where a score is above 1).
+      The number of pictures, the platform, and the largest difference and where it is.
 
     Raises:
-      ValueError: if a difference exceeds ``tolerance``, a face is routed otherwise without lying on
-        a threshold, or a router reads a score that the ensemble does not have.
+      ValueError: if a difference exceeds ``tolerance``, a picture is routed otherwise without lying
+        on a threshold, or a router reads a score that the ensemble does not have.
     """
-    from ferjax.faces import synthetic
-
-    noise = np.random.default_rng(0).integers(0, 256, (4, live.side, live.side), np.uint8)
-    faces = np.concatenate([synthetic.make(12, seed=0)[0], noise])
-    ours, theirs = jax.device_get((live.judge(faces), exported.judge(faces)))
+    images = _random_pictures(live.side)
+    ours, theirs = jax.device_get((live.forward(images), exported.forward(images)))
     largest = {"probs": float(np.max(np.abs(ours.probs - theirs.probs)))}
     for name, score in ours.scores.items():
-        largest[name] = float(
-            np.max(np.abs(score - theirs.scores[name]) / np.maximum(1.0, np.abs(score)))
-        )
+        difference = np.abs(score - theirs.scores[name]) / np.maximum(1.0, np.abs(score))
+        largest[name] = float(np.max(difference))
     worst = max(largest, key=lambda name: np.nan_to_num(largest[name], nan=np.inf))
     if not largest[worst] <= tolerance:
         raise ValueError(
-            f"the exported program differs from the run by {largest[worst]:.3g} in {worst}, more than {tolerance}; "
-            "nothing was written"
+            f"the exported program differs from the run by {largest[worst]:.3g} in {worst}, more "
+            f"than {tolerance}; nothing was written"
         )
-    for name, rule in program.rules_of(live.thresholds).items():
-        program.require(ours, name, rule)
-        near = np.zeros(len(faces), bool)
+    for name, rule in live.rules.items():
+        require_scores(ours, name, rule)
+        near = np.zeros(len(images), bool)
         for score, above in ((rule.defer, rule.defer_above), (rule.reject, rule.reject_above)):
-            near |= np.abs(ours.scores[score] - above) <= tolerance * max(1.0, abs(above))
+            threshold = float(np.asarray(above))
+            if np.isfinite(threshold):
+                allowed = tolerance * max(1.0, abs(threshold))
+                near |= np.abs(ours.scores[score] - threshold) <= allowed
         otherwise = (ours.action[name] != theirs.action[name]) & ~near
         if otherwise.any():
             raise ValueError(
-                f"the exported program routes {otherwise.sum()} of {len(faces)} faces otherwise than the run "
-                f"under {name!r}; nothing was written"
+                f"the exported program routes {otherwise.sum()} of {len(images)} pictures "
+                f"otherwise than the run under {name!r}; nothing was written"
             )
     return {
-        "faces": len(faces),
+        "pictures": len(images),
         "platform": jax.default_backend(),
         "tolerance": tolerance,
         "largest_difference": largest[worst],
@@ -196,67 +208,9 @@ def parity(live: program.Program, exported: program.Program, tolerance: float) -
     }
 
 
-def load(path: Path, thresholds: Mapping | None = None) -> program.Program:
-    """Opens a file of :func:`export`.
-
-    Args:
-      path: the file.
-      thresholds: replace the file's; its routers must read the scores they read in the file.
-
-    Raises:
-      ValueError: if it is no such file, is damaged, is of a newer format, or was not exported for
-        this platform.
-    """
-    with open(path, "rb") as file:
-        return _unpack(file, str(path), thresholds)
-
-
-def _unpack(file: Any, name: str, thresholds: Mapping | None = None) -> program.Program:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            about = json.loads(archive.read(_ABOUT))
-            if about["format"] != FORMAT:
-                raise ValueError(
-                    f"format {about['format']}, this version of ferjax reads format {FORMAT}"
-                )
-            exported = jax.export.deserialize(bytearray(archive.read(_PROGRAM)))
-            weights = []
-            for i in range(about["weights"]):
-                with archive.open(f"{_WEIGHTS}{i:03d}.npy") as member:
-                    weights.append(
-                        jnp.asarray(np.lib.format.read_array(member, allow_pickle=False))
-                    )
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise ValueError(
-            f"{name}: not a file that `ferjax export` wrote, or a damaged one: {error}"
-        ) from error
-    here = (
-        "cuda"
-        if jax.default_backend() == "gpu" and "rocm" not in exported.platforms
-        else jax.default_backend()
-    )
-    if here not in exported.platforms:
-        raise ValueError(
-            f"{name} was exported for {', '.join(exported.platforms)} and this is {here}; "
-            f"export it again with --platforms {here}"
-        )
-    rules = program.rules_of(about["thresholds"])
-    chosen = program.rules_of(about["thresholds"] if thresholds is None else thresholds)
-    for router, rule in chosen.items():
-        if router not in rules or (rule.defer, rule.reject) != (
-            rules[router].defer,
-            rules[router].reject,
-        ):
-            raise ValueError(
-                f"{name}: router {router!r} over {rule.defer} and {rule.reject} is not in this file; it has "
-                f"{', '.join(f'{n} ({r.defer}, {r.reject})' for n, r in rules.items())}"
-            )
-    limits = program.limits_of({**rules, **chosen})
-    call = jax.jit(exported.call)
-    return program.Program(
-        lambda images: program.RouterOutput(*call(weights, images, limits)),
-        dict(thresholds or about["thresholds"]),
-        tuple(about["classes"]),
-        about["side"],
-        {**about["provenance"], "parity": about.get("parity")},
-    )
+def _random_pictures(side: int) -> np.ndarray:
+    """uint8 ``[16, side, side]``: light and shade in a few patches, and noise in every pixel."""
+    rng = np.random.default_rng(0)
+    patches = np.kron(rng.integers(0, 256, (12, 4, 4)), np.ones((4, 4))).astype(np.uint8)
+    noise = rng.integers(0, 256, (4, side, side), np.uint8)
+    return np.concatenate([[from_array(picture, side) for picture in patches], noise])

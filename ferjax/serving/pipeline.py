@@ -1,18 +1,17 @@
-"""Pictures in, lines out: every picture gets its line or lines, in order, whatever happens to any
-of them.
+"""Items in, lines out, in order: walking, decoding, the model and writing overlap.
 
-Three things run at once: a thread walks the sources, a pool decodes ahead, and the model judges
-full batches while the lines of the one before are written. What is in flight is bounded, so memory
-does not grow with the number of pictures.
+A thread walks the sources, a pool decodes ahead, and the model decides on full batches while the
+lines of the batch before are written. What is in flight is bounded, so memory does not grow with
+the number of pictures. A picture that cannot be read costs its own line only.
 """
 
 import collections
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from ferjax.serving.records import Lines, Record
 from ferjax.serving.router import Decision, Router
 from ferjax.serving.sources import Item
 
-__all__ = ["Routed", "route_files"]
+__all__ = ["Observer", "Routed", "route_items"]
 
 AHEAD = 4
 """Batches that are decoded ahead of the model."""
@@ -30,24 +29,25 @@ IDLE = 0.1
 for it to fill."""
 
 Row = tuple[Record, np.ndarray | None]
-Watcher = Callable[[Record, np.ndarray | None, Decision | None], None]
+Observer = Callable[[Record, np.ndarray | None, Decision | None], None]
+"""Called with a line's record, its face uint8 ``[side, side]`` and the decision; the last two are
+None where the picture could not be read."""
 
 
 class Routed(NamedTuple):
-    """Lines written: faces ``routed``, and pictures that ``failed``."""
+    """Counts of lines: faces ``routed``, and pictures that ``failed``."""
 
     routed: int
     failed: int
 
 
-def _decode(item: Item, find: Finder | None) -> list[Row]:
-    start = {
-        "path": item.path,
-        **({} if item.row is None else {"index": item.row}),
-        "given": item.given,
-    }
+def _decode(item: Item, side: int, find: Finder | None) -> list[Row]:
+    start: Record = {"path": item.path}
+    if item.row is not None:
+        start["index"] = item.row
+    start["passthrough"] = item.passthrough
     try:
-        return [({**start, **said}, face) for said, face in item.load(find)]
+        return [({**start, **place}, face) for place, face in item.load(side, find)]
     except ValueError as error:
         return [({**start, "error": str(error)}, None)]
     except MemoryError:
@@ -93,7 +93,7 @@ class _Feed:
         except BaseException as error:  # it is raised where the lines are written
             self._put(error)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Future | None]:
         while True:
             try:
                 value = self._waiting.get(timeout=IDLE)
@@ -111,17 +111,16 @@ class _Feed:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def route_files(
+def route_items(
     router: Router,
     items: Iterable[Item],
     lines: Lines,
     out: BinaryIO,
     *,
     find: Finder | None = None,
-    watch: Watcher = lambda *_: None,
+    observe: Observer = lambda record, face, decision: None,
 ) -> Routed:
-    """Writes one line per face, in order; a picture that cannot be read gets one line with
-    ``error``.
+    """Writes one line per face, in order; a picture that cannot be read gets one with ``error``.
 
     Args:
       router: the router.
@@ -129,8 +128,7 @@ def route_files(
       lines: the format.
       out: where the lines go, in whole lines and flushed with every batch.
       find: finds faces in a picture; without it every picture is one face.
-      watch: called for every line once it is written, with its record, face and decision (None
-        where it failed).
+      observe: called for every line once it is written.
 
     Returns:
       How many lines of either kind were written.
@@ -139,37 +137,36 @@ def route_files(
     routed = 0
     failed = 0
     waiting: list[Row] = []
-    judging: collections.deque[tuple[list[Row], Future]] = collections.deque()
+    in_flight: collections.deque[tuple[list[Row], Future]] = collections.deque()
 
-    def judge(rows: list[Row]) -> list[Decision]:
+    def decide(rows: list[Row]) -> list[Decision]:
         faces = [face for _, face in rows if face is not None]
         return router(np.stack(faces)) if faces else []
-
-    def land() -> None:
-        nonlocal routed, failed
-        rows, future = judging.popleft()
-        decisions = iter(future.result())
-        landed: list[tuple[Record, Any, Decision | None]] = []
-        for record, face in rows:
-            decision = None if face is None else next(decisions)
-            landed.append(
-                (record if decision is None else {**record, **decision.fields()}, face, decision)
-            )
-        out.write(b"".join(lines.encode(record) for record, _, _ in landed))
-        out.flush()
-        for entry in landed:
-            routed = routed + (entry[2] is not None)
-            failed = failed + (entry[2] is None)
-            watch(*entry)
 
     def launch(count: int) -> None:
         nonlocal waiting
         rows = waiting[:count]
         waiting = waiting[count:]
         if rows:
-            judging.append((rows, model.submit(judge, rows)))
+            in_flight.append((rows, model.submit(decide, rows)))
 
-    feed = _Feed(items, lambda item: _decode(item, find), AHEAD * size)
+    def write_first() -> None:
+        nonlocal routed, failed
+        rows, future = in_flight.popleft()
+        decisions = iter(future.result())
+        finished: list[tuple[Record, np.ndarray | None, Decision | None]] = []
+        for record, face in rows:
+            decision = None if face is None else next(decisions)
+            fields = {} if decision is None else decision.fields()
+            finished.append(({**record, **fields}, face, decision))
+        out.write(b"".join(lines.encode(record) for record, _, _ in finished))
+        out.flush()
+        for record, face, decision in finished:
+            routed += decision is not None
+            failed += decision is None
+            observe(record, face, decision)
+
+    feed = _Feed(items, lambda item: _decode(item, router.side, find), AHEAD * size)
     model = ThreadPoolExecutor(1, thread_name_prefix="model")
     try:
         for future in feed:
@@ -179,11 +176,11 @@ def route_files(
                 launch(full)
             if future is None:
                 launch(len(waiting))
-            while len(judging) > (future is not None):
-                land()
+            while len(in_flight) > (future is not None):
+                write_first()
         launch(len(waiting))
-        while judging:
-            land()
+        while in_flight:
+            write_first()
     finally:
         feed.close()
         model.shutdown(wait=False, cancel_futures=True)

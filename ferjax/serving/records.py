@@ -1,8 +1,7 @@
-"""What is written: a line per face, JSON or CSV, and how a file of lines left half-done is taken up
-again.
+"""JSONL and CSV output, a line per face, and resuming a partial file.
 
-A line is whole or was never written: what follows the last complete picture is cut off and routed
-anew. Pictures already in the file are known by 8 bytes each, so that a million of them cost 8 MB.
+What follows the last complete picture of a partial file is cut off and routed again. Pictures
+already in the file are known by 8 bytes each, so that a million of them cost 8 MB.
 """
 
 import csv
@@ -23,8 +22,8 @@ from ferjax.serving.sources import Item
 __all__ = ["Csv", "Done", "Jsonl", "Lines", "resume"]
 
 Record = dict[str, Any]
-"""``path``, ``index`` (row of an .npz), ``given`` (the caller's keys), what the picture says of the
-face, then the result."""
+"""``path``, ``index`` (row of an .npz), ``passthrough`` (the caller's keys), where the face is in
+the picture, then the decision or ``error``."""
 
 RESERVED = frozenset(
     (
@@ -42,17 +41,26 @@ RESERVED = frozenset(
         "error",
     )
 )
+_OLD_COLUMNS = {"passthrough": "given", "ood_density": "unfamiliarity"}
+"""Columns that had another name in version 0.1.0."""
 
 
 class Lines(Protocol):
-    """A format: ``header``, and records to lines and back (``path``, ``index``, ``face``,
-    ``faces``, ``error`` at least)."""
+    """A format of lines.
+
+    Attributes:
+      header: first line of a file; empty if there is none.
+      old_header: what version 0.1.0 wrote instead, over the same columns.
+    """
 
     header: bytes
+    old_header: bytes
 
-    def encode(self, record: Record) -> bytes: ...
+    def encode(self, record: Record) -> bytes:
+        """A record as one line."""
 
-    def decode(self, line: bytes) -> Record: ...
+    def decode(self, line: bytes) -> Record:
+        """A line's ``path``, ``index``, ``face``, ``faces`` and ``error`` at least."""
 
 
 def _finite(value: Any) -> Any:
@@ -64,16 +72,18 @@ def _finite(value: Any) -> Any:
 
 class Jsonl:
     """A JSON object per line. The caller's own keys stand beside ferjax's; one of the same name
-    becomes ``given_NAME``."""
+    becomes ``passthrough_NAME``."""
 
     header = b""
+    old_header = b""
 
     def encode(self, record: Record) -> bytes:
-        rest = {k: v for k, v in record.items() if k != "given"}
-        given = {
-            f"given_{k}" if k in RESERVED or k in rest else k: v for k, v in record["given"].items()
+        own = {k: v for k, v in record.items() if k != "passthrough"}
+        theirs = {
+            f"passthrough_{k}" if k in RESERVED or k in own else k: v
+            for k, v in record["passthrough"].items()
         }
-        return json.dumps({"path": rest.pop("path"), **given, **_finite(rest)}).encode() + b"\n"
+        return json.dumps({"path": own.pop("path"), **theirs, **_finite(own)}).encode() + b"\n"
 
     def decode(self, line: bytes) -> Record:
         record = json.loads(line)
@@ -92,7 +102,7 @@ class Csv:
     """
 
     def __init__(self, classes: Iterable[str], scores: Iterable[str] = ()):
-        self._shares = {f"p_{name}": name for name in classes}
+        self._probs = {f"p_{name}": name for name in classes}
         self._columns = (
             "path",
             "index",
@@ -101,15 +111,16 @@ class Csv:
             "box",
             "action",
             "label",
-            *self._shares,
+            *self._probs,
             "aleatoric",
             "epistemic",
             *scores,
             "why",
             "error",
-            "given",
+            "passthrough",
         )
         self.header = self._row(self._columns)
+        self.old_header = self._row(_OLD_COLUMNS.get(name, name) for name in self._columns)
 
     @staticmethod
     def _row(cells: Iterable[Any]) -> bytes:
@@ -128,10 +139,11 @@ class Csv:
         probs = record.get("probs", {})
         cells = {
             **record,
-            **{column: probs[name] for column, name in self._shares.items() if probs},
+            **{column: probs[name] for column, name in self._probs.items() if probs},
         }
         cells["box"] = " ".join(map(str, record.get("box", ())))
-        cells["given"] = json.dumps(record["given"]) if record["given"] else ""
+        passthrough = record["passthrough"]
+        cells["passthrough"] = json.dumps(passthrough) if passthrough else ""
         if "face" in record and record["face"] is None:
             cells["face"] = "none"
         return self._row(cells.get(column, "") for column in self._columns)
@@ -150,22 +162,32 @@ class Csv:
 
 
 class Done:
-    """Pictures that a file already holds, each as often as it is there; ``routed`` and ``failed``
-    count its lines."""
+    """Pictures that a file already holds, each as often as it is there.
+
+    Attributes:
+      routed: lines with a decision.
+      failed: lines with an error.
+    """
 
     def __init__(self) -> None:
-        self.routed = self.failed = 0
+        self.routed = 0
+        self.failed = 0
         self._keys = array("Q")
 
+    @property
+    def pictures(self) -> int:
+        """How many pictures these lines are of."""
+        return len(self._keys)
+
     def add(self, records: list[Record]) -> None:
-        """One picture's lines."""
+        """Adds one picture's lines."""
         failed = sum("error" in record for record in records)
         self.failed = self.failed + failed
         self.routed = self.routed + len(records) - failed
         self._keys.append(key_of(records[0]["path"], records[0].get("index")))
 
     def skip(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items that are still to do."""
+        """The items that are not in the file."""
         keys, left = np.unique(np.array(self._keys, np.uint64), return_counts=True)
         for item in items:
             key = np.uint64(key_of(item.path, item.row))
@@ -184,12 +206,14 @@ def key_of(path: str, index: int | None) -> int:
 
 
 def resume(path: Path, lines: Lines) -> Done:
-    """Takes up a file of lines: reads what it holds, and cuts it after the last picture whose lines
-    are all whole.
+    """Reads what a partial file holds, and cuts it after its last complete picture.
 
     Args:
       path: the file; it may be missing or empty.
       lines: its format.
+
+    Returns:
+      The pictures that need not be routed again.
 
     Raises:
       ValueError: naming the line, if it holds anything but such lines; the file is then left as it
@@ -198,7 +222,8 @@ def resume(path: Path, lines: Lines) -> Done:
     done = Done()
     if not path.exists():
         return done
-    position = whole = 0
+    position = 0
+    whole = 0
     waiting: list[Record] = []  # lines of a picture whose last face was not met yet
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
@@ -206,7 +231,10 @@ def resume(path: Path, lines: Lines) -> Done:
             torn = not line.endswith(b"\n")
             try:
                 if number == 1 and lines.header:
-                    if line != lines.header and not (torn and lines.header.startswith(line)):
+                    for header in (lines.header, lines.old_header):
+                        if line == header or (torn and header.startswith(line)):
+                            break
+                    else:
                         raise ValueError("another header")
                     whole = 0 if torn else position
                     continue
@@ -219,8 +247,8 @@ def resume(path: Path, lines: Lines) -> Done:
                 )
             except (ValueError, KeyError, TypeError, csv.Error) as error:
                 raise ValueError(
-                    f"{path} line {number} is no line that this command writes ({error}); choose another --out, "
-                    "or replace the file with --overwrite"
+                    f"{path} line {number} is no line that this command writes ({error}); choose "
+                    "another --out, or replace the file with --overwrite"
                 ) from error
             if last:
                 done.add(waiting)

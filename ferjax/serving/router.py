@@ -1,5 +1,6 @@
-"""Pictures to decisions, as a program uses it: ``Router(run_or_file)(images)``."""
+"""Pictures to decisions from Python: ``Router(run_or_file)(images)``."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -7,19 +8,39 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from ferjax import routing
-from ferjax.serving import export, program
-from ferjax.serving.program import Rule
+from ferjax.faces.image_files import from_array
+from ferjax.routing import ACTIONS, RouterRule
+from ferjax.serving import archive
+from ferjax.serving.explanation import explain
+from ferjax.serving.program import (
+    InferenceProgram,
+    RouterOutput,
+    as_rules,
+    require_scores,
+)
 
 if TYPE_CHECKING:
     from ferjax.ensemble.prediction import Trained
+    from ferjax.events import OnEvent
 
-__all__ = ["Decision", "Router"]
+__all__ = ["OLD_ROUTERS", "Decision", "Router"]
+
+OLD_ROUTERS = {"familiarity": "density"}
+"""Routers that had another name in version 0.1.0."""
 
 
 class Decision(NamedTuple):
-    """What the router says of one face; ``scores`` holds what it read besides the two uncertainties
-    (nats)."""
+    """What the router decides on one picture.
+
+    Attributes:
+      action: accept, defer or reject.
+      label: the most probable class.
+      probs: class -> probability.
+      aleatoric: nats.
+      epistemic: nats.
+      why: the reason in words.
+      scores: what the router read besides these two.
+    """
 
     action: str
     label: str
@@ -37,74 +58,6 @@ class Decision(NamedTuple):
         return {**rest, **scores, "why": why}
 
 
-def _apart(score: float, threshold: float) -> tuple[str, str]:
-    """Both numbers with as few decimals, two at least, as still show which is larger and that
-    neither is 0."""
-    for decimals in range(2, 8):
-        pair = f"{score:.{decimals}f}", f"{threshold:.{decimals}f}"
-        if float(pair[0]) != float(pair[1]) and float(pair[0]) * float(pair[1]) != 0:
-            break
-    return pair
-
-
-def explain(
-    action: str,
-    shares: Mapping[str, float],
-    scores: Mapping[str, float],
-    rule: Rule,
-    false_rejection: float | None,
-) -> str:
-    """Why a face was routed as it was, in words.
-
-    Args:
-      action: accept, defer or reject.
-      shares: class -> probability.
-      scores: score -> value, with the two that the rule reads.
-      rule: the router's scores and thresholds.
-      false_rejection: the share of clean faces the reject threshold may reject; None: nothing is
-        promised.
-
-    >>> rule = Rule("aleatoric", 1.0, "epistemic", 0.12)
-    >>> explain("reject", {}, {"aleatoric": 0.2, "epistemic": 0.31}, rule, 0.05)
-    'rejected: epistemic 0.31 is above 0.12, the level 95 % of clean faces stay below'
-    >>> explain("defer", {"sadness": 0.48, "neutral": 0.37}, {"aleatoric": 1.3, "epistemic": 0.1}, rule, 0.05)
-    'deferred: 48 % sadness, 37 % neutral (aleatoric 1.30 is above 1.00)'
-    """
-    named = {name: name.replace("_", " ") for name in (rule.defer, rule.reject)}
-    if action == "reject":
-        undefined = [named[name] for name in named if np.isnan(scores[name])]
-        if undefined:
-            return (
-                f"rejected: {undefined[0]} is not a number; what cannot be scored is not accepted"
-            )
-        score, above = _apart(scores[rule.reject], rule.reject_above)
-        level = (
-            f", the level {100 * (1 - false_rejection):.3g} % of clean faces stay below"
-            if false_rejection
-            else ""
-        )
-        return f"rejected: {named[rule.reject]} {score} is above {above}{level}"
-    order = sorted(shares, key=shares.__getitem__, reverse=True)
-    most = ", ".join(
-        f"{100 * shares[name]:.0f} % {name}"
-        for name in order[:3]
-        if shares[name] >= 0.1 or name == order[0]
-    )
-    if action == "defer":
-        score, above = _apart(scores[rule.defer], rule.defer_above)
-        return f"deferred: {most} ({named[rule.defer]} {score} is above {above})"
-    limits = {rule.defer: rule.defer_above, rule.reject: rule.reject_above}
-    within = [
-        " is within ".join((f"{named[name]} {pair[0]}", pair[1]))
-        for name, pair in (
-            (name, _apart(scores[name], above))
-            for name, above in limits.items()
-            if np.isfinite(above)
-        )
-    ]
-    return f"accepted: {most}" + (f" ({', '.join(within)})" if within else "")
-
-
 class Router:
     """An ensemble and its thresholds as one callable, safe to share between threads.
 
@@ -112,9 +65,18 @@ class Router:
       source: a run folder, a file of ``ferjax export``, or an opened :class:`Trained` (then give
         ``thresholds``).
       router: which of its routers decides; ``uar`` is the paper's (aleatoric, epistemic).
-      thresholds: overrides the thresholds of a run, in the form of its thresholds.json.
-      batch_size: faces per compiled call; fewer are padded, more are cut, so nothing recompiles
+      thresholds: in place of those of the run or file: rules by router, or the contents of a
+        thresholds.json.
+      batch_size: pictures per compiled call; fewer are padded, more are cut, so nothing recompiles
         after this.
+      on_event: told, of a run, of damaged checkpoints that were passed over and members left out.
+
+    Attributes:
+      name: the router.
+      rule: its scores and thresholds.
+      rules: those of all routers, by name.
+      classes: names of the classes.
+      side: side to which pictures are brought, pixels.
 
     Raises:
       FileNotFoundError: if there is no such run or file, or no thresholds were chosen.
@@ -126,63 +88,62 @@ class Router:
         source: "str | Path | Trained",
         router: str = "uar",
         *,
-        thresholds: Mapping | None = None,
+        thresholds: Mapping[str, Any] | None = None,
         batch_size: int = 64,
+        on_event: "OnEvent" = lambda event: None,
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.program = _open(source, thresholds)
-        self.thresholds = self.program.thresholds
-        rules = program.rules_of(self.thresholds)
-        if router not in rules:
-            raise ValueError(f"no router {router!r}; there are {', '.join(rules)}")
+        if router in OLD_ROUTERS:
+            warnings.warn(
+                f"router {router!r} is now called {OLD_ROUTERS[router]!r}",
+                FutureWarning,
+                stacklevel=2,
+            )
+            router = OLD_ROUTERS[router]
+        rules = None if thresholds is None else as_rules(thresholds)
+        self.program = _open(source, rules, on_event)
+        self.rules = self.program.rules
+        if router not in self.rules:
+            raise ValueError(f"no router {router!r}; there are {', '.join(self.rules)}")
         self.name = router
-        self.rule = rules[router]
+        self.rule = self.rules[router]
         self.batch_size = batch_size
         self.classes = self.program.classes
-        promise = (
-            self.thresholds.get("routers", {})
-            .get(router, {})
-            .get("false_rejection", self.thresholds.get("false_rejection"))
-        )
-        self._false_rejection = None if promise is None else float(promise)
+        self.side = self.program.side
         # Compiling here keeps the first caller from waiting, and threads from compiling the same
         # thing side by side.
-        first = jax.block_until_ready(
-            self._judge(np.zeros((0, self.program.side, self.program.side), np.uint8))
-        )
-        program.require(first, router, self.rule)
+        first = jax.block_until_ready(self._forward(np.zeros((0, self.side, self.side), np.uint8)))
+        require_scores(first, router, self.rule)
 
     @property
     def extra_scores(self) -> tuple[str, ...]:
         """Scores this router reads besides aleatoric and epistemic."""
-        return tuple(
-            s
-            for s in dict.fromkeys((self.rule.defer, self.rule.reject))
-            if s not in ("aleatoric", "epistemic")
-        )
+        return tuple(s for s in self.rule.scores if s not in ("aleatoric", "epistemic"))
 
     def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> list[Decision]:
-        """Decides on faces.
+        """Decides on pictures.
 
         Args:
-          images: uint8 ``[face, H, W]`` gray or ``[face, H, W, 3]`` colour, or a sequence of such
-            pictures of any sizes; each is taken as one face: gray, its central square, brought to
-            the stored side as picture files are.
+          images: uint8 ``[item, H, W]`` gray or ``[item, H, W, 3]`` colour, or a sequence of such
+            pictures of any sizes; each is made gray, cut to its central square and brought to the
+            stored side, as picture files are.
+
+        Returns:
+          One decision per picture, in order.
 
         Raises:
           ValueError: naming the first picture that is not uint8 ``[H, W]`` or ``[H, W, 3]``.
         """
-        faces = self._stored(images)
-        size = self.batch_size
-        decided = []
-        for start in range(0, len(faces), size):
-            part = faces[start : start + size]
-            decided += self._decisions(self._judge(part), len(part))
-        return decided
+        stored = self._stored(images)
+        decisions: list[Decision] = []
+        for start in range(0, len(stored), self.batch_size):
+            part = stored[start : start + self.batch_size]
+            decisions += self._decisions(self._forward(part), len(part))
+        return decisions
 
     def _stored(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        side = self.program.side
+        side = self.side
         if (
             isinstance(images, np.ndarray)
             and images.dtype == np.uint8
@@ -194,58 +155,53 @@ class Router:
             colour = picture.ndim == 3 and picture.shape[-1] == 3
             if picture.dtype != np.uint8 or not (picture.ndim == 2 or colour):
                 raise ValueError(
-                    f"expected faces uint8 [H, W] or [H, W, 3]; number {i} is {picture.dtype} {list(picture.shape)}"
+                    f"expected pictures uint8 [H, W] or [H, W, 3]; number {i} is {picture.dtype} "
+                    f"{list(picture.shape)}"
                 )
-        from ferjax.faces.image_files import from_array
+        if not pictures:
+            return np.zeros((0, side, side), np.uint8)
+        return np.stack([from_array(picture, side) for picture in pictures])
 
-        return (
-            np.stack([from_array(p, side) for p in pictures])
-            if pictures
-            else np.zeros((0, side, side), np.uint8)
-        )
+    def _forward(self, stored: np.ndarray) -> RouterOutput:
+        padding = np.zeros((self.batch_size - len(stored), *stored.shape[1:]), np.uint8)
+        return self.program.forward(np.concatenate([stored, padding]))
 
-    def _judge(self, faces: np.ndarray) -> program.RouterOutput:
-        empty = np.zeros((self.batch_size - len(faces), *faces.shape[1:]), np.uint8)
-        return self.program.judge(np.concatenate([faces, empty]))
-
-    def _decisions(self, judged: program.RouterOutput, count: int) -> list[Decision]:
+    def _decisions(self, output: RouterOutput, count: int) -> list[Decision]:
         names = ("aleatoric", "epistemic", *self.extra_scores)
         action, probs, scores = jax.device_get(
-            (judged.action[self.name], judged.probs, {n: judged.scores[n] for n in names})
+            (output.action[self.name], output.probs, {n: output.scores[n] for n in names})
         )
         return [
-            self._decision(
-                routing.ACTIONS[action[i]], probs[i], {n: float(scores[n][i]) for n in names}
-            )
+            self._decision(ACTIONS[action[i]], probs[i], {n: float(scores[n][i]) for n in names})
             for i in range(count)
         ]
 
     def _decision(self, action: str, probs: np.ndarray, scores: dict[str, float]) -> Decision:
-        shares = {name: round(float(p), 5) for name, p in zip(self.classes, probs)}
-        why = explain(action, shares, scores, self.rule, self._false_rejection)
+        by_class = {name: round(float(p), 5) for name, p in zip(self.classes, probs)}
+        why = explain(action, by_class, scores, self.rule)
         rounded = {name: float(f"{score:.6g}") for name, score in scores.items()}
         aleatoric = rounded.pop("aleatoric")
         epistemic = rounded.pop("epistemic")
-        return Decision(
-            action, self.classes[int(probs.argmax())], shares, aleatoric, epistemic, why, rounded
+        label = self.classes[int(probs.argmax())]
+        return Decision(action, label, by_class, aleatoric, epistemic, why, rounded)
+
+
+def _open(
+    source: "str | Path | Trained", rules: Mapping[str, RouterRule] | None, on_event: "OnEvent"
+) -> InferenceProgram:
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: neither a run folder nor an exported file is there")
+        if path.is_file():
+            return archive.load(path, rules)
+    # Here, because it brings in the training code, which an exported file does without.
+    from ferjax.serving import live
+
+    if isinstance(source, str | Path):
+        return live.load(Path(source), rules, on_event)
+    if rules is None:
+        raise ValueError(
+            "give thresholds with an opened run; a run folder or an exported file brings its own"
         )
-
-
-def _open(source: "str | Path | Trained", thresholds: Mapping | None) -> program.Program:
-    if not isinstance(source, str | Path):
-        if thresholds is None:
-            raise ValueError(
-                "give thresholds with an opened run; a run folder or an exported file brings its own"
-            )
-        return program.from_trained(source, thresholds)
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: neither a run folder nor an exported file is there")
-    if path.is_file():
-        return export.load(path, thresholds)
-    from ferjax.ensemble.prediction import load_run
-
-    trained = load_run(path)
-    return program.from_trained(
-        trained, program.load_thresholds(path) if thresholds is None else thresholds
-    )
+    return live.from_trained(source, rules)

@@ -1,5 +1,4 @@
-"""What there is to route: files, folders, patterns, .npz files and streams, walked lazily in a
-fixed order.
+"""Pictures to route: files, folders, patterns, .npz files and streams, walked lazily in order.
 
 Nothing here holds a list of all pictures: folders are read in sorted blocks, .npz files row by row.
 """
@@ -21,37 +20,46 @@ __all__ = ["STREAM", "Item", "check", "items"]
 
 STREAM = "-"
 BLOCK = 65_536
-"""Names sorted at a time; a folder of more is walked in blocks of this many, so that memory stays
-bounded."""
+"""Names sorted at a time; larger folders are walked in blocks of this many, to bound memory."""
 
-Faces = list[tuple[dict[str, Any], np.ndarray]]
+Loader = Callable[[int, image_files.Finder | None], list[image_files.FoundFace]]
 
 
 class Item(NamedTuple):
-    """One picture to come: ``load(find)`` reads its faces or raises ValueError; ``given`` is the
-    caller's, carried through; ``row`` is its place in an .npz."""
+    """One picture, not read yet.
+
+    Attributes:
+      path: as it was named or found.
+      load: ``(side, find)`` to its faces; raises ValueError.
+      row: its place in an .npz.
+      passthrough: the caller's own keys, carried into the output.
+    """
 
     path: str
-    load: Callable[[image_files.Finder | None], Faces]
+    load: Loader
     row: int | None = None
-    given: Mapping[str, Any] = {}
+    passthrough: Mapping[str, Any] = {}
 
 
-def _failing(path: str, why: str, given: Mapping[str, Any] | None = None) -> Item:
-    def load(_: image_files.Finder | None) -> Faces:
-        raise ValueError(why)
+def _failing(path: str, message: str, passthrough: Mapping[str, Any] | None = None) -> Item:
+    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
+        raise ValueError(message)
 
-    return Item(path, load, given=given or {})
+    return Item(path, load, passthrough=passthrough or {})
 
 
-def _of_file(path: str, given: Mapping[str, Any] | None = None) -> Iterator[Item]:
+def _of_file(path: str, passthrough: Mapping[str, Any] | None = None) -> Iterator[Item]:
     if path.lower().endswith(".npz"):
-        yield from _of_npz(path, given or {})
-    else:
-        yield Item(path, lambda find: image_files.read(path, find), given=given or {})
+        yield from _of_npz(path, passthrough or {})
+        return
+
+    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
+        return image_files.read(path, side, find)
+
+    yield Item(path, load, passthrough=passthrough or {})
 
 
-def _of_npz(path: str, given: Mapping[str, Any]) -> Iterator[Item]:
+def _of_npz(path: str, passthrough: Mapping[str, Any]) -> Iterator[Item]:
     """Rows of the array ``images``, read one at a time."""
     try:
         if not os.path.isfile(path):
@@ -73,7 +81,8 @@ def _of_npz(path: str, given: Mapping[str, Any]) -> Iterator[Item]:
                     len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)
                 ):
                     raise ValueError(
-                        f"images must be uint8 [face, H, W] or [face, H, W, 3], got {dtype} {list(shape)}"
+                        "images must be uint8 [item, H, W] or [item, H, W, 3], got "
+                        f"{dtype} {list(shape)}"
                     )
                 if fortran:
                     raise ValueError(
@@ -84,15 +93,18 @@ def _of_npz(path: str, given: Mapping[str, Any]) -> Iterator[Item]:
                     row = file.read(size)
                     if len(row) < size:
                         raise ValueError(f"ends within image {i} of {shape[0]}")
-                    yield _of_row(path, i, np.frombuffer(row, np.uint8).reshape(shape[1:]), given)
-    except (
-        Exception
-    ) as error:  # zipfile, zlib and numpy raise half a dozen kinds for a file that is no .npz
-        yield _failing(path, f"unreadable .npz: {error}", given)
+                    image = np.frombuffer(row, np.uint8).reshape(shape[1:])
+                    yield _of_row(path, i, image, passthrough)
+    # zipfile, zlib and numpy raise half a dozen kinds for a file that is no .npz
+    except Exception as error:
+        yield _failing(path, f"unreadable .npz: {error}", passthrough)
 
 
-def _of_row(path: str, index: int, image: np.ndarray, given: Mapping[str, Any]) -> Item:
-    return Item(path, lambda find: image_files.faces_of_array(image, find), index, given)
+def _of_row(path: str, row: int, image: np.ndarray, passthrough: Mapping[str, Any]) -> Item:
+    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
+        return image_files.faces_of_array(image, side, find)
+
+    return Item(path, load, row, passthrough)
 
 
 def _in_order(names: Iterable[str]) -> Iterator[str]:
@@ -102,8 +114,8 @@ def _in_order(names: Iterable[str]) -> Iterator[str]:
 
 
 def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Item]:
-    """Pictures below a folder, depth first, in order of their names; links to folders are followed,
-    but never round."""
+    """Pictures below a folder, depth first, by name; symlinked folders are followed, cycles are
+    skipped."""
     try:
         status = os.stat(folder)
         here = (status.st_dev, status.st_ino)
@@ -121,22 +133,22 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Item
 
 
 def _of_line(number: int, line: bytes) -> Iterator[Item]:
-    """A line of a stream: a path, or a JSON object with ``path`` whose other keys are carried
+    """A line of a stream: a path, or a JSON object with ``path`` whose other keys are passed
     through."""
     text = os.fsdecode(line)
     if not text.startswith("{"):
         yield from _of_file(text)
         return
     try:
-        given = json.loads(text)
+        passthrough = json.loads(text)
     except ValueError as error:
         yield _failing(text, f"line {number} of the stream is not JSON: {error}")
         return
-    path = given.pop("path", None)
+    path = passthrough.pop("path", None)
     if isinstance(path, str) and path:
-        yield from _of_file(path, given)
+        yield from _of_file(path, passthrough)
     else:
-        yield _failing("", f'line {number} of the stream has no "path"', given)
+        yield _failing("", f'line {number} of the stream has no "path"', passthrough)
 
 
 def _stream(file: BinaryIO) -> Iterator[Item]:
@@ -162,6 +174,9 @@ def items(sources: Iterable[str | Path], stdin: BinaryIO | None = None) -> Itera
       sources: files, folders (searched below for image suffixes and .npz), patterns like
         ``photos/**/*.jpg``, .npz files with an array ``images``, and ``-`` for a stream.
       stdin: the stream, a line per picture: its path, or a JSON object with ``path``.
+
+    Returns:
+      The items, read as they are asked for.
     """
     for source in map(str, sources):
         if source == STREAM and stdin is not None:
@@ -171,7 +186,10 @@ def items(sources: Iterable[str | Path], stdin: BinaryIO | None = None) -> Itera
 
 
 def check(sources: Iterable[str | Path]) -> None:
-    """Refuses what cannot be meant, before anything slow starts.
+    """Refuses sources that hold nothing, before anything slow starts.
+
+    Args:
+      sources: as for :func:`items`.
 
     Raises:
       FileNotFoundError: if a source does not exist, a folder holds no picture, or a pattern matches
@@ -181,7 +199,8 @@ def check(sources: Iterable[str | Path]) -> None:
     named = list(map(str, sources))
     if not named:
         raise ValueError(
-            "nothing to route: give image files, folders, patterns, .npz files, or - for a stream of paths"
+            "nothing to route: give image files, folders, patterns, .npz files, or - for a stream "
+            "of paths"
         )
     if named.count(STREAM) > 1:
         raise ValueError("the stream - is given twice")
@@ -190,7 +209,8 @@ def check(sources: Iterable[str | Path]) -> None:
             continue
         if os.path.isdir(source):
             raise FileNotFoundError(
-                f"{source}: no picture in this folder (looked for {' '.join(image_files.SUFFIXES)} .npz)"
+                f"{source}: no picture in this folder (looked for "
+                f"{' '.join(image_files.SUFFIXES)} .npz)"
             )
         if os.path.exists(source):
             raise FileNotFoundError(f"{source}: holds no picture")

@@ -1,5 +1,4 @@
-"""The timing itself, on a clock that obeys: what is counted, in which order, and what is left
-out."""
+"""The timing on a clock of our own: what is counted, in which order, and what is left out."""
 
 import jax
 import jax.numpy as jnp

@@ -1,19 +1,21 @@
-"""Learned routers, and the scores that need other faces to be computed."""
+"""Learned routers: fitted on corrupted valid items, tested on corruptions they never saw."""
 
 import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
+import sklearn.metrics
 from sklearn.linear_model import LogisticRegression
 
 from ferjax import uncertainty
 from ferjax.evaluation import learned_router, scores
+from ferjax.evaluation.conditions import Conditions
 
 
-@pytest.fixture(scope="module")
-def conditions(predicted):
-    """With copies of valid faces to fit on, and a score in every file."""
+def with_copies(predicted):
+    """With copies of valid items to fit on, and a score in every file."""
     made = dict(predicted)
     for name in ("gnoise", "blur"):
         made[f"valid_{name}_5"] = dataclasses.replace(
@@ -29,6 +31,11 @@ def conditions(predicted):
     }
 
 
+@pytest.fixture(scope="module")
+def learned(predicted):
+    return Conditions.of(with_copies(predicted), resamples=2)
+
+
 def test_logistic_regression_is_scikit_learns(rng):
     x = rng.normal(size=(300, 3)) * [1, 10, 0.1] + [0, 5, 1]
     y = rng.random(300) < 1 / (1 + np.exp(1 - x[:, 0] - 4 * (x[:, 2] - 1)))
@@ -39,9 +46,8 @@ def test_logistic_regression_is_scikit_learns(rng):
     np.testing.assert_allclose(got.bias, reference.intercept_[0], atol=5e-3)
 
 
-def test_the_seven_features_are_the_protocols(predicted):
+def test_the_seven_features_are_the_protocols(predicted, conditions):
     log_probs = predicted["test"].log_probs
-    got = np.asarray(learned_router.seven_features(log_probs))
     p = np.exp(log_probs)
     mean = np.sort(p.mean(0), -1)
     h = -(p * log_probs).sum(-1)
@@ -55,58 +61,57 @@ def test_the_seven_features_are_the_protocols(predicted):
         ],
         -1,
     )
-    np.testing.assert_allclose(got, expected, atol=1e-5)
-    assert got.shape[1] == len(learned_router.FEATURES)
+    np.testing.assert_allclose(conditions.test.features, expected, atol=1e-5)
+    assert expected.shape[1] == len(scores.FEATURES)
 
 
-def test_enriched_conditions_hold_ranks_and_learned_scores(conditions):
-    got, table = scores.enrich(conditions)
-    assert set(got) == {name for name in conditions if not name.startswith("valid_")}
-    for p in got.values():
-        assert {
-            "distance",
-            "expected_pairwise_kl",
-            "epistemic_given_aleatoric",
-            "l_uar",
-            "l_uar_density",
-        } <= set(p.scores)
-    rank = got["valid"].scores["epistemic_given_aleatoric"]
-    assert 0 <= rank.min() < 0.1 < 0.9 < rank.max() <= 1
-    assert got["gnoise_5"].scores["l_uar"].mean() > got["test"].scores["l_uar"].mean() + 1
-    assert table["l_uar"]["fitted"] == ["blur", "gnoise"]
-    assert table["l_uar"]["auroc"]["gnoise"]["5"] > 0.8
-    assert set(table["l_uar"]["weights"]) == set(learned_router.FEATURES)
-    assert set(table["l_uar_density"]["weights"]) == {*learned_router.FEATURES, "distance"}
+def test_conditions_hold_learned_scores(learned):
+    assert {c.name for c in (learned.test, learned.valid, *learned.shifted)} == {
+        "test",
+        "valid",
+        "gnoise_1",
+        "gnoise_5",
+        "not_a_face",
+    }
+    for c in (learned.test, learned.valid, *learned.shifted):
+        assert {"distance", "expected_pairwise_kl", "l_uar", "l_uar_density"} <= set(c.scores)
+    worst = learned.corrupted[1]
+    assert worst.scores["l_uar"].mean() > learned.test.scores["l_uar"].mean() + 1
+    found = learned.learned["l_uar"]
+    assert found.fitted == ("blur", "gnoise")
+    assert found.auroc["gnoise"][5] > 0.8
+    assert set(found.weights) == set(scores.FEATURES)
+    assert set(learned.learned["l_uar_density"].weights) == {*scores.FEATURES, "distance"}
 
 
-def test_a_corruption_is_tested_by_a_router_that_never_saw_it(conditions):
-    """With labels of the fitted copies of one corruption made useless, only the other corruption's
-    figure may suffer."""
-    useless = dict(conditions)
-    useless["valid_blur_5"] = dataclasses.replace(
-        conditions["valid_blur_5"], log_probs=conditions["valid"].log_probs
-    )
-    copies = [conditions["gnoise_5"]]
-    fitting = [useless["valid_blur_5"], useless["valid_gnoise_5"]]
-    held_out = learned_router.leave_one_out(
-        conditions["valid"], fitting, conditions["test"], copies, with_scores=False
-    )
-    alone = learned_router.fit(conditions["valid"], [useless["valid_blur_5"]], with_scores=False)
-    from ferjax import metrics
-
-    expected = metrics.auroc_between(
-        learned_router.score(alone, conditions["test"]),
-        learned_router.score(alone, conditions["gnoise_5"]),
-    )
-    assert held_out["auroc"]["gnoise"]["5"] == pytest.approx(float(expected), abs=1e-6)
+def test_a_corruption_is_tested_by_a_router_that_never_saw_it(predicted, learned):
+    """With copies under blur that look surer than clean items, a router that knows nothing else
+    takes noisy items for clean ones; one that saw noise does not."""
+    given = with_copies(predicted)
+    surer = scipy.special.log_softmax(5 * predicted["valid"].log_probs, -1)
+    given["valid_blur_5"] = dataclasses.replace(given["valid_blur_5"], log_probs=surer)
+    misled = Conditions.of(given, resamples=2)
+    assert misled.learned["l_uar"].auroc["gnoise"][5] < 0.5
+    assert learned.learned["l_uar"].auroc["gnoise"][5] > 0.8
 
 
-def test_without_valid_faces_nothing_is_added(conditions):
-    got, table = scores.enrich({"test": conditions["test"]})
-    assert set(got["test"].scores) == {"distance"}
-    assert table == {}
-    _, nothing = scores.enrich({name: conditions[name] for name in ("valid", "test")})
-    assert nothing == {}
+def test_the_figure_is_scikit_learns(learned):
+    test = learned.test
+    copy = learned.corrupted[1]
+    router = learned_router.fit(learned.valid, [copy], with_scores=False)
+    ours = learned_router.leave_one_out(
+        learned.valid, [copy], test, [copy], with_scores=False
+    ).auroc["gnoise"][5]
+    both = np.concatenate([learned_router.score(router, c) for c in (test, copy)])
+    labels = np.repeat([0, 1], test.items)
+    assert ours == pytest.approx(sklearn.metrics.roc_auc_score(labels, both), abs=1e-6)
+
+
+def test_without_valid_items_or_copies_nothing_is_learned(predicted, conditions):
+    assert conditions.learned == {}
+    alone = Conditions.of({"test": predicted["test"]}, resamples=2)
+    assert alone.learned == {}
+    assert "l_uar" not in alone.test.scores
 
 
 def test_every_score_has_a_name_for_people():

@@ -14,18 +14,18 @@ import scipy.special
 from ferjax.evaluation import readers
 
 MEMBERS = 2
-FACES = 30
+ITEMS = 30
 CLASSES = 8
 
 
 @pytest.fixture
 def logits(rng):
-    return 2 * rng.normal(size=(MEMBERS, FACES, CLASSES))
+    return 2 * rng.normal(size=(MEMBERS, ITEMS, CLASSES))
 
 
 @pytest.fixture
 def counts(rng):
-    return rng.multinomial(10, rng.dirichlet(np.full(CLASSES, 0.4), FACES))
+    return rng.multinomial(10, rng.dirichlet(np.full(CLASSES, 0.4), ITEMS))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_every_form_gives_the_same_log_probabilities(logits, tmp_path, kind, of)
         p, recognised = readers.read_condition(tmp_path / file)
         assert (recognised, p.condition) == (kind, file.split(".")[0])
         np.testing.assert_allclose(p.log_probs, expected, atol=1e-5)
-    assert readers.to_log_probs(of(logits)[0])[0].shape == (1, FACES, CLASSES)
+    assert readers.to_log_probs(of(logits)[0])[0].shape == (1, ITEMS, CLASSES)
 
 
 def test_certainty_keeps_its_impossible_classes():
@@ -60,17 +60,17 @@ def test_certainty_keeps_its_impossible_classes():
     "values, kind, message",
     [
         (np.full((2, 4, 8), 0.5), None, "do not sum to 1: say what they are"),
-        (np.full((2, 4, 8), 0.2), "probs", "member 0, face 0 sum to 1.6"),
+        (np.full((2, 4, 8), 0.2), "probs", "member 0, item 0 sum to 1.6"),
         (np.zeros((2, 4, 8)), "log_probs", "if they are not normalised, they are logits"),
-        (np.full((2, 4, 8), np.nan), None, "member 0, face 0 are not numbers"),
+        (np.full((2, 4, 8), np.nan), None, "member 0, item 0 are not numbers"),
         (np.full((2, 4, 8), -np.inf), "logits", "leave no distribution"),
         (np.zeros((2, 4, 8), int), None, "must be floating point, got int64"),
         (
             np.zeros((0, 4, 8)),
             None,
-            r"at least one member, one face and two classes, got \(0, 4, 8\)",
+            r"at least one member, one item and two classes, got \(0, 4, 8\)",
         ),
-        (np.zeros(8), None, r"must be \[member, face, class\] or \[face, class\]"),
+        (np.zeros(8), None, r"must be \[member, item, class\] or \[item, class\]"),
     ],
 )
 def test_what_is_no_distribution_is_refused(values, kind, message):
@@ -93,25 +93,24 @@ def test_names_tell_conditions_and_meta_has_the_last_word(logits, tmp_path):
 
 
 def test_votes_by_row_by_id_and_by_file(logits, counts, tmp_path):
-    ids = 100 + np.arange(FACES)
+    ids = 100 + np.arange(ITEMS)
     np.savez(tmp_path / "run1.npz", logits=logits, ids=ids)
     header = "id," + ",".join(f"c{c}" for c in range(CLASSES)) + ",unknown,NF"
-    shuffled = np.random.default_rng(1).permutation(FACES)
+    shuffled = np.random.default_rng(1).permutation(ITEMS)
     lines = [f"{ids[i]},{','.join(map(str, counts[i]))},0,1" for i in shuffled]
     (tmp_path / "votes.csv").write_text("\n".join([header, *lines]))
     predictions, kinds, classes = readers.load([tmp_path / "run1.npz"], tmp_path / "votes.csv")
     assert kinds == {"test": "logits"}  # a single file is the test split
     assert classes == tuple(f"c{c}" for c in range(CLASSES))
-    np.testing.assert_array_equal(predictions["test"].votes[:, :CLASSES], counts)
-    np.testing.assert_array_equal(
-        predictions["test"].votes[:, CLASSES:], np.tile([0, 1], (FACES, 1))
-    )
+    np.testing.assert_array_equal(predictions["test"].votes, counts)
+    abstentions = np.tile([0, 1], (ITEMS, 1))
+    np.testing.assert_array_equal(predictions["test"].abstentions, abstentions)
     np.save(tmp_path / "votes.npy", counts)
     np.savez(tmp_path / "votes.npz", votes=counts)
     for file in ("votes.npy", "votes.npz"):
         predictions, _, classes = readers.load([tmp_path / "run1.npz"], tmp_path / file)
         assert classes is None
-        np.testing.assert_array_equal(predictions["test"].votes[:, :CLASSES], counts)
+        np.testing.assert_array_equal(predictions["test"].votes, counts)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +124,10 @@ def test_votes_by_row_by_id_and_by_file(logits, counts, tmp_path):
             "votes.csv: .*row 0: expected whole counts",
         ),
         ("1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7,8\n", "line 1: a header is needed"),
-        (",".join("abcdefgh") + "\n1,2,3,4,5,6,7,8\n", "1 rows of votes for 30 test faces"),
+        (",".join("abcdefgh") + "\n1,2,3,4,5,6,7,8\n", "1 rows of votes for 30 test items"),
         (
             "id," + ",".join("abcdefgh") + "\n7,1,2,3,4,5,6,7,8\n",
-            "no votes for 29 of 30 test faces; the first is id 0",
+            "no votes for 29 of 30 test items; the first is id 0",
         ),
         ("", "a header and at least one row"),
     ],
@@ -145,7 +144,7 @@ def test_files_that_do_not_fit_are_refused_by_name(logits, tmp_path):
         "none": {"images": logits},
         "two": {"logits": logits, "probs": logits},
         "votes": {"logits": logits, "votes": np.ones((3, 8))},
-        "labels": {"logits": logits, "labels": np.full(FACES, 8)},
+        "labels": {"logits": logits, "labels": np.full(ITEMS, 8)},
     }.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
     for name, message in {
@@ -167,7 +166,7 @@ def test_files_that_do_not_fit_are_refused_by_name(logits, tmp_path):
 
 def test_a_corrupted_set_alone_is_not_taken_for_the_clean_one(logits, tmp_path):
     np.savez(tmp_path / "blur_3.npz", logits=logits)
-    with pytest.raises(ValueError, match="name the file of the clean test faces test.npz"):
+    with pytest.raises(ValueError, match="name the file of the clean test items test.npz"):
         readers.load([tmp_path / "blur_3.npz"])
     (tmp_path / "blur_3.npz").write_text("junk")
     with pytest.raises(
@@ -178,10 +177,10 @@ def test_a_corrupted_set_alone_is_not_taken_for_the_clean_one(logits, tmp_path):
 
 
 def test_labels_are_single_votes(logits, tmp_path):
-    labels = np.arange(FACES) % CLASSES
+    labels = np.arange(ITEMS) % CLASSES
     np.savez(tmp_path / "raf.npz", logits=logits, labels=labels)
     votes = readers.read_condition(tmp_path / "raf.npz")[0].votes
-    np.testing.assert_array_equal(votes, np.eye(CLASSES + 2, dtype=int)[labels])
+    np.testing.assert_array_equal(votes, np.eye(CLASSES, dtype=int)[labels])
 
 
 @pytest.mark.slow
@@ -192,9 +191,13 @@ def test_score_only_evaluation_imports_no_model_and_no_training_code(logits, cou
     np.save(folder / "gnoise_5.npy", logits + np.random.default_rng(2).normal(size=logits.shape))
     np.savez(tmp_path / "votes.npz", votes=counts)
     code = (
-        "import sys; from ferjax.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit as e: assert not e.code, e.code\n"
-        "found = [m for m in sys.modules if m.split('.')[0] in ('flax', 'optax', 'orbax', 'tensorflow_datasets', 'torch') "
-        "or m.startswith(('ferjax.models', 'ferjax.ensemble', 'ferjax.serving'))]\nassert not found, found"
+        "import sys; from ferjax.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as e: assert not e.code, e.code\n"
+        "libraries = ('flax', 'optax', 'orbax', 'tensorflow_datasets', 'torch')\n"
+        "ours = ('ferjax.models', 'ferjax.ensemble', 'ferjax.serving', 'ferjax.faces')\n"
+        "found = [m for m in sys.modules if m.split('.')[0] in libraries or m.startswith(ours)]\n"
+        "assert not found, found"
     )
     words = [
         "evaluate",
@@ -210,8 +213,8 @@ def test_score_only_evaluation_imports_no_model_and_no_training_code(logits, cou
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tables = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert tables["about"]["data"]["gnoise 5"] == "logits, 30 faces"
-    assert tables["v2"]["corruptions"]["gnoise"]["5"]["epistemic"]["value"] > 0
+    assert tables["about"]["data"]["gnoise 5"] == "logits, 30 items"
+    assert tables["shift"]["corruptions"]["gnoise"]["5"]["epistemic"]["auroc"]["value"] > 0
     assert (tmp_path / "out" / "report.html").is_file()
     assert not (tmp_path / "out" / "thresholds.json").exists()
 
@@ -226,12 +229,12 @@ def test_the_ten_lines_for_pytorch_do_what_they_say(tmp_path, counts):
     space: dict = {}
     exec("\n".join(lines), space)
     members = [torch.nn.Linear(5, CLASSES) for _ in range(3)]
-    images = torch.randn(FACES, 5)
+    images = torch.randn(ITEMS, 5)
     loader = [(images[i : i + 16], torch.as_tensor(counts[i : i + 16])) for i in (0, 16)]
     space["dump"](members, loader, tmp_path / "test.npz")
     predictions, kinds, _ = readers.load([tmp_path / "test.npz"])
     assert kinds == {"test": "log_probs"}
     expected = torch.stack([m(images) for m in members]).log_softmax(-1).detach().numpy()
     np.testing.assert_allclose(predictions["test"].log_probs, expected, atol=1e-5)
-    np.testing.assert_array_equal(predictions["test"].votes[:, :CLASSES], counts)
+    np.testing.assert_array_equal(predictions["test"].votes, counts)
     assert Path(tmp_path / "test.npz").stat().st_size > 0

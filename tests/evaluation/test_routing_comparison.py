@@ -2,114 +2,130 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
+import sklearn.metrics
 
-from ferjax import bootstrap, metrics
-from ferjax.evaluation import routing_comparison, scores
-from ferjax.evaluation.validation import ambiguous_and_clear
-
-
-@pytest.fixture(scope="module")
-def weights(predicted):
-    return bootstrap.resample_weights(jax.random.key(0), len(predicted["test"].ids), 20)
+from ferjax import metrics
+from ferjax.evaluation import routing_comparison
+from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.intervals import Interval
 
 
-@pytest.fixture(scope="module")
-def table(predicted, weights):
-    return routing_comparison.compare(
-        predicted["test"], [predicted["gnoise_1"], predicted["gnoise_5"]], weights
-    )
+def areas(conditions, name):
+    """AUROC of each copy against the ambiguous clean items, and of all of them, by scikit-learn."""
+    inside = conditions.test.scores[name][conditions.test.voted.ambiguous]
+
+    def area(outside):
+        labels = np.repeat([0, 1], [len(inside), len(outside)])
+        return sklearn.metrics.roc_auc_score(labels, np.concatenate([inside, outside]))
+
+    copies = [c.scores[name] for c in conditions.corrupted]
+    return [area(copy) for copy in copies], area(np.concatenate(copies)), inside, copies
 
 
-def test_comparison_at_matched_rejection(predicted, table):
-    assert list(table) == [*scores.LABELS, "random"]
-    ambiguous, _ = ambiguous_and_clear(predicted["test"].votes)
-    for name in scores.LABELS:
-        inside = scores.from_log_probs(predicted["test"].log_probs)[name][ambiguous]
-        apart = [
-            scores.from_log_probs(predicted[c].log_probs)[name] for c in ("gnoise_1", "gnoise_5")
-        ]
-        outside = np.concatenate(apart)
-        assert table[name]["auc"]["value"] == pytest.approx(
-            float(metrics.auroc_between(inside, outside)), abs=1e-5
-        )
-        expected = np.mean([float(metrics.auroc_between(inside, o)) for o in apart])
-        assert table[name]["corruptions"] == {"gnoise": pytest.approx(expected, abs=1e-5)}
-        for rejection, kept in table[name]["retention"].items():
-            threshold = np.quantile(outside, 1 - float(rejection))
-            assert kept["value"] == pytest.approx(
-                (np.asarray(inside) <= threshold).mean(), abs=0.03
-            )
-            single = table["single_max_prob"]["retention"][rejection]["value"]
-            ratio = table[name]["ratio"][rejection]
+def test_comparison_at_matched_rejection(conditions, evaluation):
+    table = evaluation.matched
+    assert next(iter(table)) == "epistemic"
+    assert list(table)[-1] == "random"
+    assert set(table) == {*conditions.test.scores, "random"}
+    for name in conditions.test.scores:
+        each, pooled, inside, copies = areas(conditions, name)
+        row = table[name]
+        assert row.auc.value == pytest.approx(pooled, abs=1e-5)
+        assert row.corruptions == {"gnoise": pytest.approx(np.mean(each), abs=1e-5)}
+        for rejection, kept in row.retention.items():
+            threshold = np.quantile(np.concatenate(copies), 1 - float(rejection))
+            assert kept.value == pytest.approx((inside <= threshold).mean(), abs=0.03)
+            single = table["single_max_prob"].retention[rejection].value
+            ratio = row.ratio[rejection]
             assert (
-                ratio["value"] == pytest.approx(kept["value"] / single) if single else ratio is None
+                not ratio.defined
+                if not single
+                else ratio.value == pytest.approx(kept.value / single, rel=1e-5)
             )
-    assert table["random"]["retention"] == pytest.approx({"0.7": 0.3, "0.8": 0.2, "0.9": 0.1})
-    assert table["random"]["auc"] == 0.5
 
 
-def test_intervals_resample_faces_with_their_copies(predicted, table, weights):
-    ambiguous, _ = ambiguous_and_clear(predicted["test"].votes)
-    inside = scores.from_log_probs(predicted["test"].log_probs)["epistemic"]
-    outside = [
-        scores.from_log_probs(predicted[c].log_probs)["epistemic"] for c in ("gnoise_1", "gnoise_5")
-    ]
+def test_the_random_router_is_known_without_error(evaluation):
+    random = evaluation.matched["random"]
+    assert random.auc == Interval.exact(0.5)
+    assert random.retention["0.8"] == Interval.exact(1 - 0.8)
+    single = evaluation.matched["single_max_prob"].retention["0.7"].value
+    assert random.ratio["0.7"].value == pytest.approx(0.3 / single)
+    assert random.ratio["0.7"].low == random.ratio["0.7"].high
+
+
+def test_the_lowest_corruption_is_the_worst_one(conditions, predicted):
+    """Two corruptions, of which one is no corruption at all."""
+    nothing = dataclasses.replace(
+        predicted["test"], condition="blur_5", corruption="blur", severity=5
+    )
+    found = Conditions.of({**predicted, "blur_5": nothing}, resamples=50)
+    row = routing_comparison.compare(found, found.corrupted)["epistemic"]
+    assert set(row.corruptions) == {"gnoise", "blur"}
+    assert row.lowest == row.corruptions["blur"] < row.corruptions["gnoise"]
+
+
+def test_intervals_resample_items_with_their_copies(conditions, evaluation):
+    _, _, inside, copies = areas(conditions, "epistemic")
+    ambiguous = conditions.test.voted.ambiguous
     slow = [
-        float(
-            metrics.auroc_between(
-                np.asarray(inside)[ambiguous],
-                np.concatenate(outside),
-                np.asarray(w)[ambiguous],
-                np.tile(w, 2),
-            )
-        )
-        for w in np.asarray(weights)
+        float(metrics.auroc_between(inside, np.concatenate(copies), w[ambiguous], np.tile(w, 2)))
+        for w in np.asarray(conditions.weights)
     ]
     low, high = np.quantile(slow, [0.025, 0.975])
-    assert table["epistemic"]["auc"]["low"] == pytest.approx(low, abs=1e-4)
-    assert table["epistemic"]["auc"]["high"] == pytest.approx(high, abs=1e-4)
+    row = evaluation.matched["epistemic"].auc
+    assert row.low == pytest.approx(low, abs=1e-4)
+    assert row.high == pytest.approx(high, abs=1e-4)
     # The ratio of a score to itself is 1 in every resample: intervals are paired.
-    assert table["single_max_prob"]["ratio"]["0.8"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert evaluation.matched["single_max_prob"].ratio["0.8"] == Interval.exact(1.0)
 
 
-def test_pools_are_named_once(predicted, weights):
-    one = predicted["gnoise_1"]
-    five = predicted["gnoise_5"]
-    other = dataclasses.replace(five, corruption="jpeg", condition="jpeg_5")
-    assert {
-        name: [p.condition for p in pool]
-        for name, pool in routing_comparison.pools([one, five]).items()
-    } == {"all": ["gnoise_1", "gnoise_5"]}
-    found = routing_comparison.pools([one, five, other], fitted=["blur"])
-    assert list(found) == ["all", "base", "broad"]
-    assert routing_comparison.pools([], ["gnoise"]) == {}
-    assert routing_comparison.compare(predicted["test"], [], weights) == {}
+def test_a_curve_runs_from_everything_kept_to_nothing(conditions, evaluation):
+    for row in evaluation.matched.values():
+        assert row.curve[0] == pytest.approx(1, abs=1e-5)
+        assert (np.diff(row.curve) <= 1e-6).all()
+    row = evaluation.matched["total"]
+    at = [row.curve[round(100 * float(r))] for r in row.retention]
+    assert at == pytest.approx([kept.value for kept in row.retention.values()], abs=1e-4)
 
 
-def test_consequences_are_counted(predicted):
-    got = routing_comparison.consequences(
-        predicted["valid"], {n: p for n, p in predicted.items() if n != "valid"}, 0.1
-    )["total"]
-    assert set(got) == {"test", "gnoise"}
-    known = np.asarray(scores.from_log_probs(predicted["valid"].log_probs)["total"])
-    above = np.sort(known)[int(np.ceil(0.9 * (len(known) + 1))) - 1]
-    p = predicted["test"]
-    rejected = np.asarray(scores.from_log_probs(p.log_probs)["total"]) > above
-    q = p.votes[:, :8] / p.votes[:, :8].sum(1, keepdims=True)
-    chosen = np.exp(p.log_probs).mean(0).argmax(1)
-    assert got["test"]["rejected"] == pytest.approx(rejected.mean())
-    assert got["test"]["accuracy_kept"] == pytest.approx((chosen == q.argmax(1))[~rejected].mean())
-    assert got["test"]["vote_error_rejected"] == pytest.approx(
-        1 - q[np.arange(len(q)), chosen][rejected].mean(), abs=1e-6
+def test_pools_are_named_once(conditions):
+    one, five = conditions.corrupted
+    jpeg = dataclasses.replace(
+        five,
+        predictions=dataclasses.replace(five.predictions, corruption="jpeg", condition="jpeg_5"),
     )
+    assert {n: [c.name for c in p] for n, p in routing_comparison.pools([one, five]).items()} == {
+        "base": ["gnoise_1", "gnoise_5"]
+    }
+    found = routing_comparison.pools([one, five, jpeg], fitted=["blur"])
+    assert list(found) == ["base", "all", "broad"]
+    assert list(routing_comparison.pools([one, jpeg], fitted=["gnoise"])) == [
+        "base",
+        "all",
+        "broad",
+    ]
+    assert [c.name for c in routing_comparison.pools([one, five], ["gnoise"])["base"]]
+    assert routing_comparison.pools([], ["gnoise"]) == {}
 
 
-def test_the_whole_comparison(predicted, weights):
-    whole = routing_comparison.tables(predicted, weights, 0.1)
-    assert set(whole) == {"matched", "matched_pools", "consequences"}
-    assert next(iter(whole["matched"])) == "epistemic"
-    alone = routing_comparison.tables({"test": predicted["test"]}, weights, 0.1)
-    assert alone == {"matched": {}, "matched_pools": {}, "consequences": {}}
+def test_rejections_are_counted(conditions):
+    got = routing_comparison.rejections(conditions, 0.1)["total"]
+    assert set(got) == {"test", "gnoise"}
+    known = conditions.valid.scores["total"]
+    above = np.sort(known)[int(np.ceil(0.9 * (len(known) + 1))) - 1]
+    test = conditions.test
+    rejected = test.scores["total"] > above
+    assert got["test"].rejected == pytest.approx(rejected.mean())
+    assert got["test"].accuracy_kept == pytest.approx(test.correct[~rejected].mean())
+    wrong = 1 - test.vote_share[rejected].mean()
+    assert got["test"].vote_error_rejected == pytest.approx(wrong, abs=1e-6)
+    pooled = np.concatenate([c.scores["total"] > above for c in conditions.corrupted])
+    assert got["gnoise"].rejected == pytest.approx(pooled.mean())
+
+
+def test_without_copies_or_valid_items_there_is_nothing_to_compare(predicted):
+    alone = Conditions.of({"test": predicted["test"]}, resamples=2)
+    assert routing_comparison.routing_comparison(alone) == {}
+    assert routing_comparison.rejections(alone, 0.1) == {}

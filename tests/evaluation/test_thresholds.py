@@ -6,112 +6,126 @@ import numpy as np
 import pytest
 
 from ferjax import routing
-from ferjax.evaluation import scores, thresholds
-from ferjax.evaluation.validation import ambiguous_and_clear
+from ferjax.evaluation import thresholds
+from ferjax.evaluation.conditions import Conditions
 
 
-def test_thresholds_keep_their_promises_on_valid_and_look_at_nothing_else(predicted):
-    got = thresholds.choose_thresholds(predicted["valid"], false_rejection=0.1, defer_share=0.25)
-    on_valid = scores.from_log_probs(predicted["valid"].log_probs)
-    assert (np.asarray(on_valid["epistemic"]) > got["epistemic"]).mean() <= 0.1
-    assert (np.asarray(on_valid["aleatoric"]) > got["aleatoric"]).mean() == pytest.approx(
-        0.25, abs=0.01
-    )
-    assert got["valid_faces"] == len(predicted["valid"].ids)
-    assert list(got["routers"]) == ["uar"]
-    assert got["routers"]["uar"]["reject"] == {"score": "epistemic", "above": got["epistemic"]}
-    unvoted = dataclasses.replace(predicted["valid"], votes=None, truth=None)
+def with_scores(condition, **scores):
+    return dataclasses.replace(condition, scores={**condition.scores, **scores})
+
+
+def test_thresholds_keep_their_promises_on_valid_and_look_at_nothing_else(conditions):
+    valid = conditions.valid
+    got = thresholds.choose_thresholds(valid, false_rejection=0.1, defer_share=0.25)
+    rule = got.routers["uar"].rule
+    assert (rule.defer, rule.reject, rule.false_rejection) == ("aleatoric", "epistemic", 0.1)
+    assert (valid.scores["epistemic"] > rule.reject_above).mean() <= 0.1
+    assert (valid.scores["aleatoric"] > rule.defer_above).mean() == pytest.approx(0.25, abs=0.01)
+    assert got.valid_items == valid.items
+    assert list(got.routers) == ["uar"]
+    unvoted = dataclasses.replace(valid, people=None)
     again = thresholds.choose_thresholds(unvoted, false_rejection=0.1, defer_share=0.25)
-    assert (again["aleatoric"], again["epistemic"]) == (got["aleatoric"], got["epistemic"])
+    assert again.routers["uar"].rule == rule
+    assert again.routers["uar"].certificate is None
 
 
-def test_a_run_with_densities_has_a_second_router(predicted):
-    valid = predicted["valid"]
-    strange = np.linspace(0, 1, len(valid.ids)).astype(np.float32)
-    got = thresholds.choose_thresholds(dataclasses.replace(valid, scores={"ood_density": strange}))
-    assert list(got["routers"]) == ["uar", "familiarity"]
-    assert got["routers"]["familiarity"]["reject"]["score"] == "ood_density"
-    assert (strange > got["routers"]["familiarity"]["reject"]["above"]).mean() <= 0.05
+def test_a_run_with_densities_has_a_second_router(conditions):
+    strange = np.linspace(0, 1, conditions.valid.items).astype(np.float32)
+    got = thresholds.choose_thresholds(with_scores(conditions.valid, ood_density=strange))
+    assert list(got.routers) == ["uar", "density"]
+    rule = got.routers["density"].rule
+    assert rule.reject == "ood_density"
+    assert (strange > rule.reject_above).mean() <= 0.05
 
 
-def test_per_group_promises_hold_for_either_group(predicted):
-    got = thresholds.choose_thresholds(predicted["valid"], false_rejection=0.1, per_group=True)
-    epistemic = np.asarray(scores.from_log_probs(predicted["valid"].log_probs)["epistemic"])
-    for group in ambiguous_and_clear(predicted["valid"].votes):
-        assert (epistemic[group] > got["epistemic"]).mean() <= 0.1
-    with pytest.raises(ValueError, match="has no votes"):
-        thresholds.choose_thresholds(
-            dataclasses.replace(predicted["valid"], votes=None), per_group=True
-        )
+def test_each_predicted_class_has_a_threshold_with_the_same_promise(conditions):
+    valid = conditions.valid
+    got = thresholds.choose_thresholds(valid, false_rejection=0.2).routers["uar"].by_class
+    assert len(got) == 8
+    for c, above in enumerate(got):
+        inside = valid.scores["epistemic"][valid.predicted == c]
+        assert (inside > above).sum() <= 0.2 * (len(inside) + 1)
+
+
+def draw_errors(rng):
+    aleatoric = rng.random(2000)
+    return aleatoric, rng.random(2000) < 0.3 * aleatoric, np.ones(2000, bool)
+
+
+def certified(aleatoric, wrong, passes, accept_error):
+    return thresholds.certified_defer_threshold(
+        aleatoric, wrong, passes, accept_error=accept_error, confidence=0.9
+    )
 
 
 def test_a_certificate_or_the_best_there_is():
-    rng = np.random.default_rng(1)
-    aleatoric = rng.random(2000)
-    wrong = rng.random(2000) < 0.3 * aleatoric
-    everyone = np.ones(2000, bool)
-    got = thresholds.certified_defer_threshold(aleatoric, wrong, everyone, max_error=0.1, delta=0.1)
-    assert 0.3 < got["above"] < 0.7
-    assert got["error"] <= 0.1
-    assert got["accepted"] == pytest.approx(got["above"], abs=0.05)
-    with pytest.raises(
-        ValueError, match=r"at most 1% .* confidence 90%; the best that can is \d+%"
-    ):
-        thresholds.certified_defer_threshold(aleatoric, wrong, everyone, max_error=0.01, delta=0.1)
-    with pytest.raises(ValueError, match="nor can any other"):
-        thresholds.certified_defer_threshold(aleatoric, wrong, ~everyone, max_error=0.01, delta=0.1)
+    aleatoric, wrong, everyone = draw_errors(np.random.default_rng(1))
+    got = certified(aleatoric, wrong, everyone, 0.1)
+    assert not got.refused
+    assert 0.3 < got.above < 0.7
+    assert got.error <= 0.1
+    assert got.accepted == pytest.approx(got.above, abs=0.05)
+    refused = certified(aleatoric, wrong, everyone, 0.01)
+    assert "at most 1% among accepted items cannot be promised" in refused.refused
+    best = float(refused.refused.rsplit(" ", 1)[1].strip("%")) / 100
+    assert not certified(aleatoric, wrong, everyone, best).refused
+    assert certified(aleatoric, wrong, everyone, best - 0.01).refused
+    assert "nor can any other" in certified(aleatoric, wrong, ~everyone, 0.01).refused
 
 
-def test_decisions_are_the_routers_and_their_accuracies_are_counted(predicted):
-    chosen = thresholds.choose_thresholds(predicted["valid"])
-    table = thresholds.decisions(predicted, chosen)
-    assert set(table) == set(predicted)
-    p = predicted["test"]
+def test_what_proposes_does_not_certify():
+    """Labels of the proposing half change nothing; those of the certifying half do."""
+    aleatoric, wrong, everyone = draw_errors(np.random.default_rng(1))
+    plain = certified(aleatoric, wrong, everyone, 0.1)
+    proposing = np.arange(2000) % 2 == 0
+    assert certified(aleatoric, wrong | proposing, everyone, 0.1) == plain
+    assert certified(aleatoric, wrong | ~proposing, everyone, 0.1).refused
+    # The thresholds themselves come from the proposing half alone.
+    moved = np.where(proposing, aleatoric, aleatoric + 1e-3)
+    walk = np.quantile(aleatoric[proposing], np.linspace(0, 1, 41)[1:])
+    assert np.isclose(certified(moved, wrong, everyone, 0.1).above, walk).any()
+
+
+def test_decisions_are_the_routers_and_their_accuracies_are_counted(conditions):
+    rule = thresholds.choose_thresholds(conditions.valid).routers["uar"].rule
+    table = thresholds.decisions(conditions, rule)
+    assert set(table) == {"test", "gnoise_1", "gnoise_5", "not_a_face"}
+    test = conditions.test
     row = table["test"]
-    s = scores.from_log_probs(p.log_probs)
-    action = np.asarray(
-        routing.decide(
-            s["aleatoric"],
-            s["epistemic"],
-            routing.Thresholds(chosen["aleatoric"], chosen["epistemic"]),
-        )
-    )
-    right = np.exp(p.log_probs).mean(0).argmax(1) == p.votes[:, :8].argmax(1)
-    ambiguous, clear = ambiguous_and_clear(p.votes)
+    s = test.scores
+    action = np.asarray(routing.decide(s["aleatoric"], s["epistemic"], rule))
+    people = test.voted
     for code, name in enumerate(routing.ACTIONS):
-        assert row[name] == pytest.approx((action == code).mean())
-        assert row[f"{name}_accuracy"] == pytest.approx(right[action == code].mean())
-        assert row["ambiguous"][name] == pytest.approx((action[ambiguous] == code).mean())
-        assert row["clear"][name] == pytest.approx((action[clear] == code).mean())
-    assert "accept_accuracy" not in table["not_a_face"]
-    assert table["gnoise_5"]["reject"] > table["test"]["reject"]
+        of = action == code
+        assert row.shares[name] == pytest.approx(of.mean())
+        assert row.accuracy[name] == pytest.approx(test.correct[of].mean())
+        assert row.vote_accuracy[name] == pytest.approx(test.vote_share[of].mean())
+        assert row.ambiguous[name] == pytest.approx(of[people.ambiguous].mean())
+        assert row.clear[name] == pytest.approx(of[people.clear].mean())
+    assert table["not_a_face"].accuracy == {}
+    assert table["gnoise_5"].shares["reject"] > row.shares["reject"]
 
 
-def test_an_action_that_nobody_gets_has_no_accuracy(predicted):
-    rule = {
-        "defer": {"score": "aleatoric", "above": np.inf},
-        "reject": {"score": "epistemic", "above": np.inf},
-    }
-    row = thresholds.decisions({"test": predicted["test"]}, {"routers": {"uar": rule}})["test"]
-    assert (row["accept"], row["defer"], row["reject"]) == (1.0, 0.0, 0.0)
-    assert row["defer_accuracy"] is None
+def test_an_action_that_nobody_gets_has_no_accuracy(conditions):
+    rule = routing.RouterRule(np.inf, np.inf)
+    row = thresholds.decisions(conditions, rule)["test"]
+    assert row.shares == {"accept": 1.0, "defer": 0.0, "reject": 0.0}
+    assert np.isnan(row.accuracy["defer"])
 
 
-def test_the_grid_is_the_router_at_its_cells(predicted):
-    shifted = {name: predicted[name] for name in ("gnoise_5", "not_a_face")}
-    chosen = thresholds.choose_thresholds(predicted["valid"], accept_error=0.5)
-    got = thresholds.threshold_grid(predicted["test"], shifted, chosen, size=7)
-    ambiguous, _ = ambiguous_and_clear(predicted["test"].votes)
-    clean, outside = (scores.from_log_probs(predicted[c].log_probs) for c in ("test", "gnoise_5"))
-    wrong = np.exp(predicted["test"].log_probs).mean(0).argmax(1) != predicted["test"].votes[
-        :, :8
-    ].argmax(1)
+def test_the_grid_is_the_router_at_its_cells(conditions):
+    chosen = thresholds.choose_thresholds(conditions.valid, accept_error=0.5)
+    got = thresholds.threshold_grid(conditions, chosen, size=7)
+    test = conditions.test
+    ambiguous = test.voted.ambiguous
     for i, j in ((0, 0), (3, 5), (6, 6), (5, 2)):
-        limits = routing.Thresholds(got["defer_above"][i], got["reject_above"][j])
-        inside, out = (
-            np.asarray(routing.decide(s["aleatoric"], s["epistemic"], limits))
-            for s in (clean, outside)
-        )
+        rule = routing.RouterRule(got["defer_above"][i], got["reject_above"][j])
+        actions = [
+            np.asarray(routing.decide(c.scores["aleatoric"], c.scores["epistemic"], rule))
+            for c in (test, *conditions.corrupted)
+        ]
+        inside = actions[0]
+        out = np.concatenate(actions[1:])
         for code, name in enumerate(routing.ACTIONS):
             expected = [
                 (inside[ambiguous] == code).sum(),
@@ -119,8 +133,16 @@ def test_the_grid_is_the_router_at_its_cells(predicted):
                 (out == code).sum(),
             ]
             np.testing.assert_array_equal(got[name][:, i, j], expected)
-        assert got["errors"][:2, i, j].sum() == (wrong & (inside == 0)).sum()
+        assert got["errors"][:2, i, j].sum() == (~test.correct & (inside == 0)).sum()
     i, j = got["best"]
-    assert got["reject"][:2, i, j].sum() <= 0.05 * len(clean["total"])
+    assert got["reject"][:2, i, j].sum() <= 0.05 * test.items
     assert got["errors"][:2, i, j].sum() <= 0.5 * got["accept"][:2, i, j].sum()
     assert got["front"].any()
+
+
+def test_without_valid_items_no_threshold_is_chosen(predicted):
+    from ferjax.evaluation.evaluate import evaluate
+
+    alone = evaluate(Conditions.of({"test": predicted["test"]}, resamples=50))
+    assert alone.thresholds is None
+    assert alone.decisions == {}

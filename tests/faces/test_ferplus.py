@@ -1,5 +1,4 @@
-"""Label filters: the published counts, and every filter against one row at a time in plain
-Python."""
+"""Label filters: the published counts, and every filter against a plain loop over the rows."""
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ def crowds(rng):
         [1] * 10,
         [5, 0, 0, 0, 0, 0, 0, 0, 5, 0],
         [5, 0, 0, 0, 0, 0, 0, 0, 2, 3],
+        [5, 4, 3, 2, 2, 2, 0, 0, 0, 0],  # more than ten: three classes hold less than 75 %
     ]
     return np.concatenate([*drawn, few, special])
 

@@ -42,8 +42,7 @@ def pictures():
 
 @pytest.fixture
 def pair(tmp_path):
-    """The two files as rows that a test may spoil before they are written; call it to write
-    them."""
+    """The two files as rows, which a test may spoil before it calls ``write``."""
     pixels = [["emotion", "pixels", "Usage"]]
     pixels += [
         [0, " ".join(map(str, image.ravel())), usage] for image, usage in zip(pictures(), USAGES)
@@ -81,8 +80,7 @@ def pair(tmp_path):
 
 
 def refused(pair, capfd):
-    """Runs the command, expects a refusal that leaves nothing behind, and gives what it said,
-    unwrapped."""
+    """Runs the command, expects a refusal that leaves nothing behind; its message, unwrapped."""
     before = sorted(os.listdir(pair.out.parent))
     with pytest.raises(SystemExit) as exit:
         main(pair.command())

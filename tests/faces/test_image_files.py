@@ -117,7 +117,7 @@ def test_the_face_is_the_central_square(tmp_path):
 
 
 def test_a_large_photograph_gives_the_same_face_as_a_small_one(gray, expected, tmp_path):
-    """JPEGs are decoded small; what is judged must not depend on it."""
+    """JPEGs are decoded small; the face must not depend on it."""
     Image.fromarray(gray).resize((1600, 1600), Image.Resampling.BICUBIC).save(
         tmp_path / "large.jpg", quality=95
     )
@@ -181,7 +181,7 @@ def test_what_is_no_file_is_never_opened(tmp_path):
             image_files.read(tmp_path / name, 48)
 
 
-def test_sizes_that_cannot_be_judged_are_refused(tmp_path):
+def test_pictures_too_small_or_not_finite_are_refused(tmp_path):
     Image.fromarray(np.zeros((15, 400), np.uint8)).save(tmp_path / "thin.png")
     with pytest.raises(ValueError, match="400 x 15 pixels; at least 16 x 16"):
         image_files.read(tmp_path / "thin.png", 48)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.corruptions import filters
+from ferjax.corruptions import resizing
 from ferjax.faces import images
 
 
@@ -16,7 +16,7 @@ def test_resize_is_jax_images_bilinear(rng, source, target):
     given = jnp.asarray(rng.random((2, source, source, 3)), jnp.float32)
     expected = jax.image.resize(given, (2, target, target, 3), "linear", antialias=False)
     np.testing.assert_allclose(images.resize(given, target), expected, atol=5e-5)
-    np.testing.assert_allclose(filters.bilinear_matrix(source, target).sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(resizing.bilinear_matrix(source, target).sum(1), 1, atol=1e-6)
 
 
 def test_sides_resize_on_their_own(rng):
@@ -24,7 +24,7 @@ def test_sides_resize_on_their_own(rng):
     expected = jax.image.resize(given, (2, 8, 8, 1), "linear", antialias=False)
     np.testing.assert_allclose(images.resize(given, 8), expected, atol=1e-5)
     with pytest.raises(ValueError, match="at least 1 pixel"):
-        filters.bilinear_matrix(4, 0)
+        resizing.bilinear_matrix(4, 0)
 
 
 def test_gray_becomes_three_equal_channels_in_unit_range(rng):

@@ -1,33 +1,29 @@
 """Sentences turn with the numbers: good news, bad news, and news that is no news."""
 
-import copy
+import dataclasses
 
 import pytest
 
-from ferjax.report import conclusions, write
+from ferjax.evaluation.intervals import Interval
+from ferjax.report import conclusions
 
 
-@pytest.fixture(scope="module")
-def tables(predicted, tmp_path_factory):
-    return write.evaluate(
-        predicted,
-        tmp_path_factory.mktemp("findings"),
-        resamples=20,
-        seed=0,
-        false_rejection=0.05,
-        defer_share=1 / 3,
-    )
+def replaced(value, path, new):
+    """A copy of nested dataclasses and mappings with one value changed."""
+    if not path:
+        return new
+    first, *rest = path
+    if isinstance(value, dict):
+        return {**value, first: replaced(value[first], rest, new)}
+    inner = replaced(getattr(value, first), rest, new)
+    return dataclasses.replace(value, **{first: inner})
 
 
-def said(tables, *changes):
-    """Tone by the first words of each finding, after ``changes``: (path of keys, value)."""
-    changed = copy.deepcopy(tables)
-    for *path, last, value in changes:
-        part = changed
-        for key in path:
-            part = part[key]
-        part[last] = value
-    return {finding.text: finding.tone for finding in conclusions.find(changed)}
+def said(evaluation, *changes):
+    """Tone by the text of each conclusion, after ``changes``: (path, value)."""
+    for *path, value in changes:
+        evaluation = replaced(evaluation, path, value)
+    return {c.text: c.tone for c in conclusions.conclude(evaluation)}
 
 
 def tone_of(found, words):
@@ -36,84 +32,82 @@ def tone_of(found, words):
     return matching[0]
 
 
-def interval(value, spread=0.02):
-    return {"value": value, "low": value - spread, "high": value + spread}
+def around(value, spread=0.02):
+    return Interval(value, value - spread, value + spread)
 
 
 @pytest.mark.parametrize(
     "rho, words, tone",
     [
-        (interval(0.62), "strongly follows human disagreement", "good"),
-        (interval(0.35), "moderately follows", "good"),
-        (interval(0.12), "weakly follows", "note"),
-        (interval(0.01), "does not demonstrably follow", "bad"),
-        (interval(float("nan")), "cannot be said", "bad"),
+        (around(0.62), "strongly follows human disagreement", "good"),
+        (around(0.35), "moderately follows", "good"),
+        (around(0.12), "weakly follows", "note"),
+        (around(0.01), "does not demonstrably follow", "bad"),
+        (Interval.undefined(), "cannot be said", "bad"),
     ],
 )
-def test_disagreement(tables, rho, words, tone):
-    assert tone_of(said(tables, ("v1", "scores", "aleatoric", "spearman", rho)), words) == tone
+def test_disagreement(evaluation, rho, words, tone):
+    path = ("disagreement", "scores", "aleatoric", "spearman")
+    assert tone_of(said(evaluation, (*path, rho)), words) == tone
 
 
 @pytest.mark.parametrize(
     "area, words, tone",
     [
-        (interval(0.85), "Epistemic uncertainty clearly tells corrupted", "good"),
-        (interval(0.56), "barely tells", "note"),
-        (interval(0.51), "does not tell corrupted", "bad"),
-        (interval(0.4), "is lower on corrupted", "bad"),
+        (around(0.85), "Epistemic uncertainty clearly tells corrupted", "good"),
+        (around(0.56), "barely tells", "note"),
+        (around(0.51), "does not tell corrupted", "bad"),
+        (around(0.4), "is lower on corrupted", "bad"),
     ],
 )
-def test_shift(tables, area, words, tone):
-    assert tone_of(said(tables, ("cross", "epistemic", "shift", area)), words) == tone
+def test_shift(evaluation, area, words, tone):
+    assert tone_of(said(evaluation, ("shift", "curve", "epistemic", 5, area)), words) == tone
 
 
 @pytest.mark.parametrize(
     "gap, words, tone",
     [
-        (interval(0.2), "Aleatoric follows disagreement better", "good"),
-        (interval(0.04), "almost as well as aleatoric", "bad"),
-        (interval(0.01), "almost as well as aleatoric", "bad"),
-        (interval(-0.2), "Epistemic ranks human disagreement better", "bad"),
+        (around(0.2), "Aleatoric follows disagreement better", "good"),
+        (around(0.04), "almost as well as aleatoric", "bad"),
+        (around(0.01), "almost as well as aleatoric", "bad"),
+        (around(-0.2), "Epistemic ranks human disagreement better", "bad"),
     ],
 )
-def test_one_signal_with_two_names_is_called_so(tables, gap, words, tone):
-    assert (
-        tone_of(said(tables, ("v1", "scores", "epistemic", "aleatoric_minus", gap)), words) == tone
-    )
+def test_one_signal_with_two_names_is_called_so(evaluation, gap, words, tone):
+    path = ("disagreement", "scores", "epistemic", "aleatoric_minus")
+    assert tone_of(said(evaluation, (*path, gap)), words) == tone
+
+
+ROW = ("pools", "base", "epistemic")
 
 
 @pytest.mark.parametrize(
     "area, words, tone",
     [
-        (interval(0.7), "a random router keeps 20 %", "good"),
-        (interval(0.5), "no better than chance", "note"),
-        (interval(0.4), "worse than chance", "bad"),
+        (around(0.7), "a random router keeps 20 %", "good"),
+        (around(0.5), "no better than chance", "note"),
+        (around(0.4), "worse than chance", "bad"),
     ],
 )
-def test_routing(tables, area, words, tone):
-    kept = ("matched", "epistemic", "retention", "0.8", interval(0.4))
-    assert tone_of(said(tables, ("matched", "epistemic", "auc", area), kept), words) == tone
+def test_routing(evaluation, area, words, tone):
+    kept = (*ROW, "retention", "0.8", around(0.4))
+    assert tone_of(said(evaluation, (*ROW, "auc", area), kept), words) == tone
 
 
-def test_no_praise_where_a_random_router_keeps_more(tables):
+def test_no_praise_where_a_random_router_keeps_more(evaluation):
     found = said(
-        tables,
-        ("matched", "epistemic", "auc", interval(0.63)),
-        ("matched", "epistemic", "retention", "0.8", interval(0.16)),
+        evaluation,
+        (*ROW, "auc", around(0.63)),
+        (*ROW, "retention", "0.8", around(0.16)),
     )
     assert tone_of(found, "better than chance on the whole, but not at that threshold") == "note"
 
 
-def test_a_broken_promise_is_bad_news(tables):
-    assert (
-        tone_of(said(tables, ("decisions", "test", "reject", 0.03)), "promised to turn away")
-        == "good"
-    )
-    assert (
-        tone_of(said(tables, ("decisions", "test", "reject", 0.3)), "promised to turn away")
-        == "bad"
-    )
+@pytest.mark.parametrize("rejected, tone", [(0.03, "good"), (0.3, "bad")])
+def test_a_broken_promise_is_bad_news(evaluation, rejected, tone):
+    found = said(evaluation, ("decisions", "test", "shares", "reject", rejected))
+    assert tone_of(found, "promised to turn away") == tone
 
 
-def test_one_member_sees_no_shift(tables):
-    assert tone_of(said(tables, ("members", 1)), "One member has no epistemic") == "bad"
+def test_one_member_sees_no_shift(evaluation):
+    assert tone_of(said(evaluation, ("members", 1)), "One member has no epistemic") == "bad"

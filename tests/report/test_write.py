@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ferjax.report import console, write
-
-SETTINGS = {"resamples": 20, "seed": 0, "false_rejection": 0.05, "defer_share": 1 / 3}
+from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.evaluate import evaluate
+from ferjax.report import conclusions, console, write
+from ferjax.routing import read_rules
 
 
 def strict(path):
@@ -25,32 +26,29 @@ def strict(path):
     return json.loads(path.read_text(), parse_constant=refuse)
 
 
-def shown(tables):
+def shown(evaluation):
     text = io.StringIO()
-    console.show(tables, Console(file=text, width=200))
+    found = conclusions.conclude(evaluation)
+    console.show(evaluation, found, Console(file=text, width=200))
     return text.getvalue()
 
 
-def _check_csv(path, saved):
-    """Every number of the JSON is in the CSV, with its interval."""
+def _check_csv(path, evaluation):
+    """Every number of the evaluation is in the CSV, with its interval."""
     with open(path, newline="") as file:
         rows = {row["figure"]: row for row in csv.DictReader(file)}
-    for part in ("cross", "v1", "v2", "classification", "matched", "sensitivity", "distance"):
-        numbers = {
-            f"{part}/{name}" if name else part: rest for name, *rest in write.rows(saved[part])
-        }
+    for part in ("disagreement", "shift", "quality", "pools", "ensemble_size", "selective"):
+        numbers = {name: rest for name, *rest in write.rows(getattr(evaluation, part), part)}
         assert numbers
-        for name, (value, low, high) in numbers.items():
-            got = rows[name]
-            assert [got["value"], got["low"], got["high"]] == [
-                "" if v is None else str(v) for v in (value, low, high)
-            ], name
+        for name, cells in numbers.items():
+            got = [rows[name][column] for column in ("value", "low", "high")]
+            assert got == ["" if cell is None else str(cell) for cell in cells], name
 
 
 class _Page(HTMLParser):
     """Checks nesting, and collects what a page would fetch."""
 
-    VOID = {"meta", "img", "br", "!doctype"}
+    VOID = frozenset({"meta", "img", "br", "!doctype"})
 
     def __init__(self):
         super().__init__()
@@ -73,7 +71,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def _check_page(text, tables):
+def _check_page(text, evaluation):
     page = _Page()
     page.feed(text)
     page.close()
@@ -83,77 +81,81 @@ def _check_page(text, tables):
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert "url(" not in text and "@import" not in text
     assert "a &lt;count&gt;" in text and "a <count>" not in text
-    for finding in tables["findings"]:
-        assert html.escape(finding["text"]) in text
-    for shown in (
-        "arXiv 2606.22725",
-        "random router",
-        f"{tables['cross']['aleatoric']['disagreement']['value']:.3f}",
-        "gnoise",
-    ):
-        assert shown in text
-    assert (
-        page.sources.count(page.sources[-1]) >= 1
-        and sum(s.startswith("data:image/png") for s in page.sources) > 6
-    )
+    for conclusion in conclusions.conclude(evaluation):
+        assert html.escape(conclusion.text) in text
+    rho = evaluation.disagreement.scores["aleatoric"].spearman.value
+    for words in ("arXiv 2606.22725", "random router", f"{rho:.3f}", "gnoise"):
+        assert words in text
+    assert sum(source.startswith("data:image/png") for source in page.sources) > 6
 
 
-@pytest.mark.slow
-def test_everything_is_left_in_the_folder(predicted, tmp_path):
-    pictures = np.random.default_rng(0).integers(
-        0, 255, (len(predicted["test"].ids), 8, 8), np.uint8
+PICTURES = ("plane.png", "severity.png", "routing.png")
+
+
+def test_everything_is_left_in_the_folder(conditions, evaluation, tmp_path):
+    items = conditions.test.items
+    pictures = np.random.default_rng(0).integers(0, 255, (items, 8, 8), np.uint8)
+    files = write.write(
+        evaluation,
+        conditions,
+        tmp_path,
+        images={"test": pictures},
+        about={"data": {"a <count>": 7}},
     )
-    tables = write.evaluate(
-        predicted, tmp_path, images={"test": pictures}, about={"data": {"a <count>": 7}}, **SETTINGS
-    )
-    assert {p.name for p in tmp_path.iterdir()} == {
-        "report.html",
-        "evaluation.json",
-        "evaluation.csv",
-        "thresholds.json",
-        "grid.npz",
-        "plane.png",
-        "severity.png",
-        "routing.png",
-    }
+    assert files[0] == tmp_path / "report.html"
+    names = {"report.html", "evaluation.json", "evaluation.csv", *PICTURES}
+    assert {file.name for file in files} == names
+    assert {p.name for p in tmp_path.iterdir()} == names | {"thresholds.json", "grid.npz"}
     saved = strict(tmp_path / "evaluation.json")
-    assert saved["cross"]["epistemic"]["shift"] == tables["cross"]["epistemic"]["shift"]
-    _check_csv(tmp_path / "evaluation.csv", saved)
-    _check_page((tmp_path / "report.html").read_text(), tables)
-    assert strict(tmp_path / "thresholds.json") == tables["thresholds"]
-    assert all(
-        (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-        for name in ("plane.png", "severity.png", "routing.png")
-    )
+    cell = evaluation.shift.corruptions["gnoise"][5]["epistemic"].auroc
+    assert saved["shift"]["corruptions"]["gnoise"]["5"]["epistemic"]["auroc"] == {
+        "value": cell.value,
+        "low": cell.low,
+        "high": cell.high,
+    }
+    assert saved["about"]["data"] == {"a <count>": 7}
+    assert saved["conclusions"][0]["tone"] in ("good", "bad", "note")
+    _check_csv(tmp_path / "evaluation.csv", evaluation)
+    _check_page((tmp_path / "report.html").read_text(), evaluation)
+    rules = read_rules(strict(tmp_path / "thresholds.json"))
+    assert rules == {name: of.rule for name, of in evaluation.thresholds.routers.items()}
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in PICTURES)
     grid = np.load(tmp_path / "grid.npz")
-    clean = len(predicted["test"].ids)
-    corrupted = 2 * len(predicted["test"].ids)
-    assert (sum(grid[a] for a in ("accept", "defer", "reject")).sum(0) == clean + corrupted).all()
-    text = shown(tables)
+    assert (sum(grid[a] for a in ("accept", "defer", "reject")).sum(0) == 3 * items).all()
+    text = shown(evaluation)
     for part in (
         "random router",
         "gnoise",
-        "not_a_face: 20 pictures",
+        "not_a_face: 20 items",
         "ρ with true entropy",
-        "thresholds from 150 valid faces",
+        "thresholds from 150 valid items",
     ):
         assert part in text
 
 
+def test_a_class_may_be_called_anything(conditions, evaluation, tmp_path):
+    """Names of classes come from files, and are escaped where they are shown."""
+    names = ("<b>", *evaluation.classes[1:])
+    table = dict(zip(names, evaluation.ensemble_size.contributions.values()))
+    size = dataclasses.replace(evaluation.ensemble_size, contributions=table)
+    changed = dataclasses.replace(evaluation, classes=names, ensemble_size=size)
+    write.write(changed, dataclasses.replace(conditions, classes=names), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert "&lt;b&gt;" in text and "<td><b>" not in text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["one member", "no corruption", "no truth", "few valid faces", "no valid"]
+    "kind", ["one member", "no corruption", "no truth", "few valid items", "no valid"]
 )
 def test_degenerate_evaluations_are_reported_not_crashed(predicted, tmp_path, kind):
     given = {name: predicted[name] for name in ("valid", "test", "gnoise_5")}
     if kind == "one member":
-        given = {
-            name: dataclasses.replace(p, log_probs=p.log_probs[:1]) for name, p in given.items()
-        }
+        given = {n: dataclasses.replace(p, log_probs=p.log_probs[:1]) for n, p in given.items()}
     elif kind == "no corruption":
         del given["gnoise_5"]
     elif kind == "no truth":
-        given = {name: dataclasses.replace(p, truth=None) for name, p in given.items()}
+        given = {n: dataclasses.replace(p, truth=None) for n, p in given.items()}
     elif kind == "no valid":
         del given["valid"]
     else:  # too few to promise 5 %: the reject threshold is infinite, nothing is rejected
@@ -165,23 +167,27 @@ def test_degenerate_evaluations_are_reported_not_crashed(predicted, tmp_path, ki
             votes=few.votes[:9],
             truth=few.truth[:9],
         )
-    tables = write.evaluate(given, tmp_path, **SETTINGS)
+    conditions = Conditions.of(given, resamples=50)
+    evaluation = evaluate(conditions)
+    write.write(evaluation, conditions, tmp_path)
     saved = strict(tmp_path / "evaluation.json")
-    text = shown(tables)
+    text = shown(evaluation)
     assert ("thresholds from" in text) == (kind != "no valid")
     assert (tmp_path / "report.html").read_text().endswith("</html>\n")
     if kind == "one member":
-        assert saved["v1"]["scores"]["epistemic"]["spearman"]["value"] is None
-        assert saved["v2"]["corruptions"]["gnoise"]["5"]["epistemic"]["value"] == 0.5
+        assert saved["disagreement"]["scores"]["epistemic"]["spearman"]["value"] is None
+        cell = saved["shift"]["corruptions"]["gnoise"]["5"]["epistemic"]
+        assert cell["auroc"]["value"] == 0.5
     elif kind == "no corruption":
         assert not (tmp_path / "severity.png").exists()
-        assert saved["matched"] == {}
-        assert saved["findings"][1]["text"].startswith("No corrupted copies were given")
+        assert saved["pools"] == {}
+        assert saved["conclusions"][1]["text"].startswith("No corrupted copies were given")
     elif kind == "no valid":
         assert not (tmp_path / "thresholds.json").exists()
-        assert saved["decisions"] is None
+        assert saved["decisions"] == {}
     elif kind == "no truth":
         assert "ρ with true entropy" not in text
     else:
-        assert strict(tmp_path / "thresholds.json")["epistemic"] is None
-        assert saved["decisions"]["gnoise_5"]["reject"] == 0
+        rules = strict(tmp_path / "thresholds.json")["routers"]
+        assert rules["uar"]["reject"]["above"] is None
+        assert saved["decisions"]["gnoise_5"]["shares"]["reject"] == 0

@@ -1,5 +1,5 @@
-"""Around the model: every picture has its line, in order, once, in both formats, broken off and
-taken up anywhere."""
+"""Around the model: every picture has its line, in order, once, in both formats, interrupted and
+resumed anywhere."""
 
 import csv
 import io
@@ -33,14 +33,14 @@ def pictures(tmp_path, rng):
     return folder
 
 
-def route(router, *given, lines=None, stdin=None, **settings):
+def route(router, *paths, lines=None, stdin=None, **settings):
+    """Counts, and the records of JSON lines, or the bytes in the format that is given."""
     out = io.BytesIO()
-    counts = pipeline.route_files(
-        router, sources.items(given, stdin), lines or Jsonl(), out, **settings
-    )
-    return counts, [
-        json.loads(line) for line in out.getvalue().splitlines()
-    ] if lines is None else out.getvalue()
+    items = sources.items(paths, stdin)
+    counts = pipeline.route_items(router, items, lines or Jsonl(), out, **settings)
+    if lines is not None:
+        return counts, out.getvalue()
+    return counts, [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 def test_every_picture_has_one_line_in_order(router, pictures):
@@ -74,7 +74,7 @@ def test_each_line_is_of_its_own_picture(router, pictures):
     for line in lines:
         if "error" not in line and line["path"].endswith(".png"):
             with Image.open(line["path"]) as picture:
-                expected = router._decide(np.asarray(picture).mean() / 255).epistemic
+                expected = router.decide(np.asarray(picture).mean() / 255).epistemic
             assert line["epistemic"] == pytest.approx(expected, abs=0.02)
 
 
@@ -102,9 +102,24 @@ def test_broken_off_anywhere_it_ends_as_if_it_never_was(router, pictures, tmp_pa
         with open(path, "ab") as out:
             if out.tell() == 0:
                 out.write(lines.header)
-            counts = pipeline.route_files(router, done.skip(sources.items([pictures])), lines, out)
+            counts = pipeline.route_items(router, done.skip(sources.items([pictures])), lines, out)
         assert path.read_bytes() == whole
         assert (done.routed + counts.routed, done.failed + counts.failed) == (13, 3)
+
+
+def test_a_table_of_the_first_version_is_continued(router, pictures, tmp_path):
+    """Two of its columns had other names; their order, and so the rows, are the same."""
+    lines = Csv(router.classes, ["ood_density"])
+    old = lines.header.replace(b"passthrough", b"given").replace(b"ood_density", b"unfamiliarity")
+    assert old != lines.header
+    _, whole = route(router, pictures, lines=lines)
+    path = tmp_path / "lines.csv"
+    path.write_bytes(old + b"".join(whole.splitlines(keepends=True)[:5]))
+    done = resume(path, lines)
+    assert (done.routed + done.failed, done.pictures) == (5, 5)
+    assert path.read_bytes().startswith(old)
+    path.write_bytes(old[:-5])
+    assert resume(path, lines).pictures == 0 and path.read_bytes() == b""
 
 
 def test_what_came_and_went_between_is_seen(router, pictures, tmp_path):
@@ -165,7 +180,7 @@ def test_faces_of_one_picture_stay_together(router, tmp_path, rng):
     ]
 
 
-def test_a_picture_without_a_face_is_judged_whole_and_says_so(router, pictures):
+def test_a_picture_without_a_face_is_routed_whole_and_says_so(router, pictures):
     _, lines = route(router, pictures / "1.png", find=lambda gray: [])
     assert lines[0]["face"] is None and "box" not in lines[0] and lines[0]["action"]
     _, table = route(router, pictures / "1.png", lines=Csv(router.classes), find=lambda gray: [])
@@ -188,7 +203,9 @@ def test_a_stream_carries_its_own_keys_through(router, pictures):
     counts, lines = route(router, "-", stdin=io.BytesIO(stream.encode()))
     assert counts == (5, 3)
     assert (
-        lines[1]["id"] == 7 and lines[1]["given_label"] == "mine" and lines[1]["label"] == "neutral"
+        lines[1]["id"] == 7
+        and lines[1]["passthrough_label"] == "mine"
+        and lines[1]["label"] == "neutral"
     )
     assert "line 4 of the stream is not JSON" in lines[2]["error"]
     assert lines[3]["id"] == 8 and 'line 5 of the stream has no "path"' in lines[3]["error"]
@@ -203,7 +220,7 @@ def test_a_live_stream_is_answered_before_it_ends(router, pictures):
     out = io.BytesIO()
     with open(reader, "rb") as stdin, open(writer, "wb", buffering=0) as feed:
         thread = threading.Thread(
-            target=pipeline.route_files, args=(router, sources.items(["-"], stdin), Jsonl(), out)
+            target=pipeline.route_items, args=(router, sources.items(["-"], stdin), Jsonl(), out)
         )
         thread.start()
         feed.write(f"{pictures / '1.png'}\n".encode())
@@ -251,11 +268,12 @@ def test_the_table_says_what_the_lines_say(router, pictures):
             assert float(row["p_neutral"]) == line["probs"]["neutral"]
 
 
-def test_an_error_in_the_model_ends_the_run_and_no_thread_lingers(router, pictures):
+def test_an_error_in_the_model_ends_the_run_and_its_threads(router, pictures):
     def broken(faces):
         raise RuntimeError("out of memory")
 
     broken.batch_size = 4
+    broken.side = 48
     before = threading.active_count()
     with pytest.raises(RuntimeError, match="out of memory"):
         route(broken, pictures)
@@ -271,7 +289,7 @@ def test_an_error_in_the_sources_ends_the_run(router):
         yield
 
     with pytest.raises(OSError, match="the disk is gone"):
-        pipeline.route_files(router, items(), Jsonl(), io.BytesIO())
+        pipeline.route_items(router, items(), Jsonl(), io.BytesIO())
 
 
 def test_what_is_decoded_ahead_is_bounded(router):
@@ -279,7 +297,7 @@ def test_what_is_decoded_ahead_is_bounded(router):
     loaded = [0]
     most = [0]
 
-    def load(find):
+    def load(side, find):
         loaded[0] += 1
         return [({}, np.zeros((48, 48), np.uint8))]
 
@@ -288,6 +306,6 @@ def test_what_is_decoded_ahead_is_bounded(router):
             most[0] = max(most[0], loaded[0] - sum(router.batches))
             yield sources.Item(f"{i}.png", load)
 
-    counts = pipeline.route_files(router, items(), Jsonl(), io.BytesIO())
+    counts = pipeline.route_items(router, items(), Jsonl(), io.BytesIO())
     assert counts == (400, 0)
     assert most[0] <= (pipeline.AHEAD + 3) * router.batch_size

@@ -1,5 +1,4 @@
-"""Folders, patterns and archives are walked in order, lazily, and what is not there is refused at
-once."""
+"""Folders, patterns and archives are walked in order and lazily; what is missing is refused."""
 
 import itertools
 import os
@@ -10,8 +9,8 @@ import pytest
 from ferjax.serving import sources
 
 
-def names(*given):
-    return [os.path.basename(item.path) for item in sources.items(given)]
+def names(*paths):
+    return [os.path.basename(item.path) for item in sources.items(paths)]
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def test_nothing_is_read_before_it_is_asked_for(folder):
 
 
 @pytest.mark.parametrize(
-    "save, said",
+    "save, message",
     [
         (lambda path: np.savez(path, images=np.zeros((2, 20, 20), np.float32)), "must be uint8"),
         (lambda path: np.savez(path, images=np.zeros((2, 20), np.uint8)), "must be uint8"),
@@ -69,12 +68,12 @@ def test_nothing_is_read_before_it_is_asked_for(folder):
         (lambda path: path.symlink_to("nowhere"), "no such file"),
     ],
 )
-def test_an_archive_that_cannot_be_read_says_why(tmp_path, save, said):
+def test_an_archive_that_cannot_be_read_says_why(tmp_path, save, message):
     path = tmp_path / "stack.npz"
     save(path)
     (item,) = sources._of_file(str(path))
-    with pytest.raises(ValueError, match=said):
-        item.load(None)
+    with pytest.raises(ValueError, match=message):
+        item.load(48, None)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -83,7 +82,7 @@ def test_an_archive_gives_its_rows(tmp_path, rng, compressed):
     (np.savez_compressed if compressed else np.savez)(
         tmp_path / "stack.npz", images=images, other=np.ones(3)
     )
-    got = np.stack([item.load(None)[0][1] for item in sources.items([tmp_path])])
+    got = np.stack([item.load(48, None)[0][1] for item in sources.items([tmp_path])])
     np.testing.assert_array_equal(got, images)
 
 
@@ -96,11 +95,11 @@ def test_a_damaged_archive_keeps_the_rows_before_the_damage(tmp_path, rng):
     items = list(sources.items([path]))
     assert [item.row for item in items[:-1]] == list(range(len(items) - 1)) and len(items) > 10
     with pytest.raises(ValueError, match="unreadable .npz"):
-        items[-1].load(None)
+        items[-1].load(48, None)
 
 
 @pytest.mark.parametrize(
-    "given, error, said",
+    "paths, error, message",
     [
         ((), ValueError, "nothing to route"),
         (("-", "-"), ValueError, "twice"),
@@ -109,6 +108,6 @@ def test_a_damaged_archive_keeps_the_rows_before_the_damage(tmp_path, rng):
         (("{empty}",), FileNotFoundError, "no picture in this folder"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path, given, error, said):
-    with pytest.raises(error, match=said):
-        sources.check([word.format(empty=tmp_path) for word in given])
+def test_what_cannot_be_meant_is_refused(tmp_path, paths, error, message):
+    with pytest.raises(error, match=message):
+        sources.check([word.format(empty=tmp_path) for word in paths])

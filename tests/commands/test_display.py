@@ -4,10 +4,10 @@ import io
 
 from rich.console import Console as RichConsole
 
-from ferjax.ensemble import display
+from ferjax.commands import display
+from ferjax.commands.display import budget_lines, members_table, sentence
 from ferjax.ensemble.cost import Budget
-from ferjax.ensemble.display import budget_lines, members_table, sentence
-from ferjax.ensemble.events import LogLine, Message, Progress
+from ferjax.events import LogLine, Message, Progress
 
 LINE = {
     "epoch": 1,

@@ -1,7 +1,7 @@
 """Events of long work: typed, handed to one callable while it runs.
 
 Nothing in this package prints. Every function that takes long takes ``on_event``, a callable of one
-event, and is silent without one. :class:`ferjax.ensemble.display.Console` shows events in a
+event, and is silent without one. :class:`ferjax.commands.display.Console` shows events in a
 terminal.
 
 >>> seen = []

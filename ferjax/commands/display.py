@@ -6,6 +6,7 @@ Nothing else in this package prints: the commands, or whoever trains from Python
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
@@ -14,8 +15,10 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from ferjax.config import Config
-from ferjax.ensemble.cost import Budget
-from ferjax.ensemble.events import Event, LogLine, Message, Progress
+from ferjax.events import Event, LogLine, Message, Progress
+
+if TYPE_CHECKING:  # an evaluation of scores from elsewhere loads no training code
+    from ferjax.ensemble.cost import Budget
 
 __all__ = [
     "Console",
@@ -237,7 +240,7 @@ def sentence(line: dict, epochs: int) -> str:
     return text
 
 
-def budget_lines(budget: Budget) -> list[str]:
+def budget_lines(budget: "Budget") -> list[str]:
     """What a run would cost, in words."""
     mib = 1 / 2**20
     trunk = (

@@ -1,0 +1,300 @@
+"""The conditions of one evaluation, scored once: what every table is made from.
+
+A :class:`Condition` holds everything that is derived from one file of predictions: ensemble mean,
+predicted class, scores, and what people said. :class:`Conditions` sorts them by their role and adds
+what they share: bootstrap weights of the test items, and random keys that are never used twice.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+
+import jax
+import numpy as np
+
+from ferjax import votes as votes_of
+from ferjax.evaluation import learned_router
+from ferjax.evaluation import scores as scores_of
+from ferjax.evaluation.resampling import draw_weights
+from ferjax.evaluation.routing_results import LearnedRouter
+from ferjax.predictions import Predictions
+
+__all__ = ["Condition", "Conditions", "People", "class_names", "shared_scores"]
+
+
+@dataclasses.dataclass(frozen=True)
+class People:
+    """What people said of every item: counts, their distribution, and what follows from it."""
+
+    counts: np.ndarray
+    """``[item, class]`` int64."""
+    q: np.ndarray
+    """``[item, class]`` float64, vote distributions."""
+    labels: np.ndarray
+    """``[item]`` most voted class."""
+    disagreement: np.ndarray
+    """``[item]`` δ = 1 - max q."""
+    ambiguous: np.ndarray
+    """``[item]`` bool, upper third of vote entropy."""
+    clear: np.ndarray
+    """``[item]`` bool, lower third."""
+
+    @classmethod
+    def of(cls, counts: np.ndarray) -> "People":
+        """Derives everything from vote counts ``[item, class]``."""
+        q = votes_of.distribution(counts)
+        ambiguous, clear = votes_of.ambiguity(q)
+        return cls(
+            votes_of.check(counts),
+            q,
+            votes_of.hard_labels(q),
+            votes_of.disagreement(q),
+            ambiguous,
+            clear,
+        )
+
+    @functools.cached_property
+    def everyone_voted(self) -> bool:
+        """Whether every item has at least one vote."""
+        return bool(self.counts.sum(1).all())
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """One condition, scored."""
+
+    predictions: Predictions
+    mean_log_probs: np.ndarray
+    """``[item, class]`` of the ensemble."""
+    predicted: np.ndarray
+    """``[item]`` most probable class of the ensemble."""
+    features: np.ndarray
+    """``[item, 7]``, see :data:`ferjax.evaluation.scores.FEATURES`."""
+    scores: Mapping[str, np.ndarray]
+    """Score -> float32 ``[item]``: of log-probabilities, carried by the file, learned."""
+    people: People | None
+    """None where the condition has no votes."""
+
+    @property
+    def name(self) -> str:
+        """Name of the condition."""
+        return self.predictions.condition
+
+    @property
+    def corruption(self) -> str | None:
+        """What was done to the items; None: nothing."""
+        return self.predictions.corruption
+
+    @property
+    def severity(self) -> int:
+        """Severity of the corruption, 1 to 5; 0 where there is none."""
+        return self.predictions.severity or 0
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return len(self.predictions.ids)
+
+    @functools.cached_property
+    def correct(self) -> np.ndarray:
+        """``[item]`` bool, whether the predicted class is the most voted one."""
+        return self.predicted == self.voted.labels
+
+    @functools.cached_property
+    def vote_share(self) -> np.ndarray:
+        """``[item]`` share of votes for the predicted class."""
+        return self.voted.q[np.arange(self.items), self.predicted]
+
+    @property
+    def voted(self) -> People:
+        """What people said; an error where nobody was asked."""
+        if self.people is None:
+            raise ValueError(f"condition {self.name} has no votes")
+        return self.people
+
+
+def _scored(p: Predictions, people: People | None) -> Condition:
+    found = jax.device_get(scores_of.score(p.log_probs))
+    mean = found.mean_log_probs
+    carried = {name: np.asarray(of, np.float32) for name, of in p.scores.items()}
+    return Condition(p, mean, mean.argmax(-1), found.features, {**found.scores, **carried}, people)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+    """All conditions of one evaluation by their role; build it with :meth:`of`."""
+
+    test: Condition
+    """The clean test split, with votes."""
+    valid: Condition | None
+    """The clean valid split."""
+    corrupted: tuple[Condition, ...]
+    """Corrupted copies of the test items, in the same order."""
+    ood: tuple[Condition, ...]
+    """Other sets of items."""
+    classes: tuple[str, ...]
+    weights: jax.Array
+    """``[resample, item]`` bootstrap weights of the test items, the same for every table."""
+    seed: int
+    learned: Mapping[str, LearnedRouter]
+    """What routers were learned from corrupted valid items; their scores are in ``scores``."""
+
+    @property
+    def resamples(self) -> int:
+        """Bootstrap resamples behind every interval."""
+        return self.weights.shape[0]
+
+    @property
+    def severities(self) -> tuple[int, ...]:
+        """Severities of the corrupted copies, ascending."""
+        return tuple(sorted({c.severity for c in self.corrupted}))
+
+    def at(self, severity: int) -> tuple[Condition, ...]:
+        """The corrupted copies of one severity."""
+        return tuple(c for c in self.corrupted if c.severity == severity)
+
+    @property
+    def worst(self) -> tuple[Condition, ...]:
+        """The corrupted copies at the highest severity; none: no copies."""
+        return self.at(self.severities[-1]) if self.corrupted else ()
+
+    @property
+    def shifted(self) -> tuple[Condition, ...]:
+        """Everything that is held against the clean test items."""
+        return (*self.corrupted, *self.ood)
+
+    def key(self, purpose: str) -> jax.Array:
+        """The random key of one purpose, different for every purpose."""
+        return _key(self.seed, purpose)
+
+    @classmethod
+    def of(
+        cls,
+        predictions: Mapping[str, Predictions],
+        *,
+        resamples: int = 2000,
+        seed: int = 0,
+        classes: tuple[str, ...] | None = None,
+    ) -> "Conditions":
+        """Scores every condition once.
+
+        Args:
+          predictions: condition -> predictions. Needed is the clean ``test`` split with votes.
+            Corrupted valid items are what routers are learned from, and are not kept.
+          resamples: bootstrap resamples behind every interval; items of one group are drawn
+            together.
+          seed: seed of the bootstrap and of everything else that is random in an evaluation.
+          classes: names of the classes; by default those of the predictions, else numbers.
+
+        Raises:
+          ValueError: if the test split or its votes are missing, or conditions do not fit together.
+        """
+        test = _check(predictions)
+        names = class_names(test.log_probs.shape[2], classes or test.classes)
+        people = People.of(test.votes)  # type: ignore[arg-type]  # checked above
+        scored = []
+        for p in predictions.values():
+            copy = p.split == "test"
+            own = people if copy else None if p.votes is None else People.of(p.votes)
+            scored.append(_scored(p, own))
+        valid = next((c for c in scored if _clean(c, "valid")), None)
+        fitting = [c for c in scored if c.predictions.split == "valid" and c.corruption is not None]
+        kept = [c for c in scored if c.corruption is None or c.predictions.split == "test"]
+        learned: Mapping[str, LearnedRouter] = {}
+        if valid is not None:
+            kept = [_ranked(c, valid) for c in kept]
+            valid = next(c for c in kept if _clean(c, "valid"))
+            kept, learned = learned_router.add_scores(kept, valid, fitting)
+            valid = next(c for c in kept if _clean(c, "valid"))
+        return cls(
+            test=next(c for c in kept if _clean(c, "test")),
+            valid=valid,
+            corrupted=tuple(c for c in kept if c.corruption is not None),
+            ood=tuple(c for c in kept if c.predictions.split == "ood"),
+            classes=names,
+            weights=draw_weights(_key(seed, "bootstrap"), len(test.ids), resamples, test.groups),
+            seed=seed,
+            learned=learned,
+        )
+
+
+_PURPOSES = ("bootstrap", "half splits", "ood sets", "labelled sets", "distance", "posterior")
+
+
+def _key(seed: int, purpose: str) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(seed), _PURPOSES.index(purpose))
+
+
+def _clean(c: Condition, split: str) -> bool:
+    return c.predictions.split == split and c.corruption is None
+
+
+def _ranked(c: Condition, valid: Condition) -> Condition:
+    both = ("epistemic", "aleatoric")
+    rank = np.asarray(
+        scores_of.epistemic_given_aleatoric(
+            *(of.scores[part] for of in (c, valid) for part in both)
+        )
+    )
+    return dataclasses.replace(c, scores={**c.scores, "epistemic_given_aleatoric": rank})
+
+
+def shared_scores(conditions: Iterable[Condition]) -> list[str]:
+    """Scores that all of these have, in the order of the first."""
+    first, *others = conditions
+    return [name for name in first.scores if all(name in other.scores for other in others)]
+
+
+def class_names(count: int, given: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Names of the classes: as given, else numbers.
+
+    Raises:
+      ValueError: if there are more or fewer names than classes.
+
+    >>> class_names(2)
+    ('class 0', 'class 1')
+    """
+    names = given or tuple(f"class {c}" for c in range(count))
+    if len(names) != count:
+        raise ValueError(
+            f"{len(names)} class names ({', '.join(names)}) for predictions of {count} classes"
+        )
+    return tuple(names)
+
+
+def _check(predictions: Mapping[str, Predictions]) -> Predictions:
+    """The clean test split, once everything fits together."""
+    by_role: dict[str, list[str]] = {"test": [], "valid": []}
+    for name, p in predictions.items():
+        if p.corruption is None and p.split in by_role:
+            by_role[p.split].append(name)
+    for split, found in by_role.items():
+        if len(found) > 1:
+            raise ValueError(f"conditions {', '.join(found)} are all the clean {split} split")
+    if not by_role["test"] or predictions[by_role["test"][0]].votes is None:
+        raise ValueError(
+            f"evaluation needs condition 'test' with votes; got {', '.join(predictions) or 'none'}"
+        )
+    test = predictions[by_role["test"][0]]
+    assert test.votes is not None
+    if len(test.ids) < 2:
+        raise ValueError(f"evaluation needs at least 2 test items, got {len(test.ids)}")
+    empty = np.flatnonzero(votes_of.check(test.votes).sum(1) == 0)
+    if len(empty):
+        raise ValueError(
+            f"test item {empty[0]} (id {test.ids[empty[0]]}) has no vote; leave out items that "
+            f"nobody could judge ({len(empty)} of them), or give them as an out-of-distribution set"
+        )
+    for name, p in predictions.items():
+        if p.log_probs.shape[::2] != test.log_probs.shape[::2]:
+            raise ValueError(
+                f"condition {name} has {p.log_probs.shape[0]} members and {p.log_probs.shape[2]} "
+                f"classes, the test items have {test.log_probs.shape[0]} and "
+                f"{test.log_probs.shape[2]}"
+            )
+        if p.split == "test" and not np.array_equal(p.ids, test.ids):
+            raise ValueError(
+                f"condition {name} holds other items than the clean test split; ids must agree in "
+                "order"
+            )
+    return test

@@ -1,0 +1,59 @@
+"""The whole evaluation: scored conditions in, one :class:`.results.Evaluation` out.
+
+V1 holds scores against the votes of clean test items; V2 asks each score to tell clean items from
+the same items corrupted. Both are always shown for both uncertainties and for simpler scores, with
+the rank correlation of the two, so that nothing is claimed that a simpler score also does.
+
+Reference: arXiv 2606.22725 (dual validation, routing).
+"""
+
+import numpy as np
+
+from ferjax.evaluation import thresholds as threshold_choice
+from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.disagreement import disagreement
+from ferjax.evaluation.ensemble_size import ensemble_size
+from ferjax.evaluation.quality import quality, selective
+from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.routing_comparison import rejections, routing_comparison
+from ferjax.evaluation.shift import shift
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    conditions: Conditions, *, false_rejection: float = 0.05, defer_share: float = 1 / 3
+) -> Evaluation:
+    """Holds the uncertainties against people and against shift, and chooses thresholds on valid.
+
+    Args:
+      conditions: see :meth:`Conditions.of`; without valid items no thresholds are chosen.
+      false_rejection: bound on the share of clean items that routers may reject (split-conformal).
+      defer_share: share of valid items to defer.
+    """
+    test = conditions.test
+    groups = test.predictions.groups
+    thresholds = None
+    decisions = {}
+    if conditions.valid is not None:
+        thresholds = threshold_choice.choose_thresholds(
+            conditions.valid, false_rejection=false_rejection, defer_share=defer_share
+        )
+        decisions = threshold_choice.decisions(conditions, thresholds.routers["uar"].rule)
+    return Evaluation(
+        members=test.predictions.log_probs.shape[0],
+        classes=conditions.classes,
+        resamples=conditions.resamples,
+        seed=conditions.seed,
+        groups=None if groups is None else len(np.unique(groups)),
+        quality=quality(conditions),
+        selective=selective(conditions),
+        disagreement=disagreement(conditions),
+        shift=shift(conditions),
+        ensemble_size=ensemble_size(conditions),
+        pools=routing_comparison(conditions),
+        rejections=rejections(conditions, false_rejection),
+        thresholds=thresholds,
+        decisions=decisions,
+        learned=conditions.learned,
+    )

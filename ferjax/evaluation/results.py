@@ -1,0 +1,282 @@
+"""Types of what an evaluation finds: one frozen dataclass per table, one interval for every figure.
+
+Everything is plain Python numbers, strings and containers of these types, so that a report can be
+written from it without JAX and :mod:`ferjax.report.write` can put all of it into JSON and CSV.
+Figures that are not defined are NaN, never None; tables that were not asked for are None or empty.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from ferjax.evaluation.intervals import Interval
+from ferjax.evaluation.routing_results import (
+    Decision,
+    LearnedRouter,
+    Rejection,
+    RoutingRow,
+    Thresholds,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReliabilityBin:
+    """A bin of confidence: share of items in it, their mean confidence, and the share correct."""
+
+    share: float
+    confidence: float
+    correct: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """How good the predictions of the clean test split are, for the ensemble and its members."""
+
+    items: int
+    majority_class: float
+    member_accuracy: tuple[float, ...]
+    member_nll: tuple[float, ...]
+    accuracy: Interval
+    vote_accuracy: Interval
+    nll: Interval
+    brier: Interval
+    jensen_shannon: Interval
+    kl: Interval
+    ece: Interval
+    ece_equal_mass: Interval
+    reliability: tuple[ReliabilityBin, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectiveRow:
+    """What leaving out the most uncertain items gains; ``accuracy`` by coverage."""
+
+    aurc: Interval
+    excess_aurc: Interval
+    augrc: Interval
+    accuracy: Mapping[str, Interval]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selective:
+    """Selective prediction: score -> ``label`` or ``votes`` -> row; curves over ``coverage``."""
+
+    scores: Mapping[str, Mapping[str, SelectiveRow]]
+    coverage: tuple[float, ...]
+    curves: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class DisagreementRow:
+    """One score against human disagreement δ; undefined: truth unknown, or the row of aleatoric."""
+
+    spearman: Interval
+    kendall: Interval
+    auroc_ambiguous: Interval
+    spearman_true_entropy: Interval
+    share_of_ceiling: Interval
+    aleatoric_minus: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Decile:
+    """A tenth of the items by aleatoric uncertainty, and their mean disagreement."""
+
+    aleatoric: float
+    disagreement: float
+    items: int
+    standard_error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PosteriorExample:
+    """A frequent combination of votes, δ as counted, and δ under the posterior."""
+
+    votes: str
+    items: int
+    counted: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Posterior:
+    """What so few votes leave open about disagreement."""
+
+    mean_width: float
+    mean_deviation: float
+    ceiling: float
+    examples: tuple[PosteriorExample, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Disagreement:
+    """V1: every score against human disagreement on the clean test split."""
+
+    items: int
+    ambiguous: int
+    clear: int
+    mean_disagreement: float
+    unanimous: float
+    truth_known: bool
+    ceiling: Interval
+    scores: Mapping[str, DisagreementRow]
+    rank_correlation: Interval
+    deciles: tuple[Decile, ...]
+    posterior: Posterior
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One score telling one condition from clean test items."""
+
+    auroc: Interval
+    aupr: Interval
+    fpr_at_95: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class OodSet:
+    """An out-of-distribution set: its size, and every score that it has."""
+
+    items: int
+    scores: Mapping[str, Cell]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledSet:
+    """Quality on another set of items with labels or votes."""
+
+    items: int
+    accuracy: Interval
+    vote_accuracy: Interval
+    nll: Interval
+    ece: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class SetDistance:
+    """Squared MMD of a set to clean test items, and its permutation p-value."""
+
+    mmd2: float
+    p_value: float
+    clean_items: int
+    set_items: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Distance:
+    """How far each set lies from the clean test items, in one space of features."""
+
+    space: str
+    permutations: int
+    sets: Mapping[str, SetDistance]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    """V2: every score under shift.
+
+    ``corruptions``: corruption -> severity -> score; ``curve``: score -> severity, the unweighted
+    mean over corruptions; ``epistemic_minus``: how much better epistemic sees shift than each other
+    score (paired); ``severity``: the highest, None without corrupted copies.
+    """
+
+    severity: int | None
+    corruptions: Mapping[str, Mapping[int, Mapping[str, Cell]]]
+    curve: Mapping[str, Mapping[int, Interval]]
+    epistemic_minus: Mapping[str, Mapping[int, Interval]]
+    ood: Mapping[str, OodSet]
+    labelled: Mapping[str, LabelledSet]
+    distance: Distance
+
+    def at_worst(self, score: str) -> Interval:
+        """Mean AUROC of a score at the highest severity; undefined where it has none."""
+        if self.severity is None or score not in self.curve:
+            return Interval.undefined()
+        return self.curve[score][self.severity]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Mean and range of a figure over sub-ensembles of one size."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeRow:
+    """Figures of the sub-ensembles of one size, and how many sub-ensembles there are."""
+
+    subsets: int
+    figures: Mapping[str, Spread]
+
+
+@dataclasses.dataclass(frozen=True)
+class Jackknife:
+    """A figure of the whole ensemble with its standard error over members."""
+
+    value: float
+    standard_error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FormRow:
+    """An uncertainty that is no entropy, asked the same two questions."""
+
+    spearman: Interval
+    shift_auroc: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassContribution:
+    """Share of votes of a class, and its mean nats per item in each uncertainty."""
+
+    votes: float
+    aleatoric: float
+    epistemic: float
+    aleatoric_corrupted: float
+    epistemic_corrupted: float
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleSize:
+    """What depends on the members: their number, which they are, the form of the uncertainty."""
+
+    sizes: Mapping[int, SizeRow]
+    jackknife: Mapping[str, Jackknife]
+    mean_item: Mapping[str, Jackknife]
+    forms: Mapping[str, FormRow]
+    contributions: Mapping[str, ClassContribution]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Everything an evaluation finds, before any word is written about it.
+
+    ``pools``: pool of corrupted conditions -> score -> row; ``rejections``: score -> set;
+    ``decisions``: condition -> what the paper's router does with it.
+    """
+
+    members: int
+    classes: tuple[str, ...]
+    resamples: int
+    seed: int
+    groups: int | None
+    quality: Quality
+    selective: Selective
+    disagreement: Disagreement
+    shift: Shift
+    ensemble_size: EnsembleSize
+    pools: Mapping[str, Mapping[str, RoutingRow]]
+    rejections: Mapping[str, Mapping[str, Rejection]]
+    thresholds: Thresholds | None
+    decisions: Mapping[str, Decision]
+    learned: Mapping[str, LearnedRouter]
+
+    @property
+    def matched(self) -> Mapping[str, RoutingRow]:
+        """The first pool (the base corruptions, where there are any), empty without copies."""
+        return next(iter(self.pools.values()), {})

@@ -1,0 +1,92 @@
+"""Types of what an evaluation finds about routing: comparison, thresholds, decisions."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from ferjax.evaluation.intervals import Interval
+from ferjax.routing import RouterRule
+
+
+@dataclasses.dataclass(frozen=True)
+class RoutingRow:
+    """A reject score against corrupted items: area, ambiguous items kept by rejection, area by
+    corruption and the lowest of them, and items kept along the whole curve."""
+
+    auc: Interval
+    retention: Mapping[str, Interval]
+    ratio: Mapping[str, Interval]
+    corruptions: Mapping[str, float]
+    lowest: float
+    curve: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """What a score rejects at its own conformal threshold, and how good either side is."""
+
+    rejected: float
+    accuracy_kept: float
+    accuracy_rejected: float
+    vote_error_kept: float
+    vote_error_rejected: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate:
+    """The most lenient defer threshold with a certified error among accepted items.
+
+    ``refused`` says why there is none; the other figures are then NaN.
+    """
+
+    accept_error: float
+    confidence: float
+    above: float = math.nan
+    accepted: float = math.nan
+    error: float = math.nan
+    refused: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class RouterThresholds:
+    """A router's rule, the reject threshold of each predicted class, and its certificate."""
+
+    rule: RouterRule
+    by_class: tuple[float, ...]
+    certificate: Certificate | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """Thresholds of every router, chosen on valid items alone."""
+
+    valid_items: int
+    false_rejection: float
+    defer_share: float
+    routers: Mapping[str, RouterThresholds]
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What a router does with one condition: shares by action, and quality by action where known.
+
+    ``ambiguous`` and ``clear``: share of each action among those items.
+    """
+
+    shares: Mapping[str, float]
+    accuracy: Mapping[str, float]
+    vote_accuracy: Mapping[str, float]
+    ambiguous: Mapping[str, float]
+    clear: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnedRouter:
+    """A learned router: what it was fitted on, its weights, and AUROC by corruption and severity.
+
+    Each corruption is scored by a router that was fitted without it.
+    """
+
+    fitted: tuple[str, ...]
+    weights: Mapping[str, float]
+    auroc: Mapping[str, Mapping[int, float]]

@@ -1,0 +1,85 @@
+"""Figures of routing: the plane of the two uncertainties, and routing curves."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ferjax.evaluation.routing_comparison import CURVE
+from ferjax.evaluation.routing_results import RoutingRow
+from ferjax.evaluation.scores import label
+from ferjax.report.plots._figure import (
+    ACTION_COLOURS,
+    INK,
+    Figure,
+    colour,
+    panels,
+    shown_scores,
+    single,
+)
+from ferjax.routing import ACTIONS, RouterRule
+
+__all__ = ["Panel", "plane", "routing_curves"]
+
+
+class Panel(NamedTuple):
+    """Items of one set: uncertainties in nats, and the router's action, ``[item]`` each."""
+
+    aleatoric: np.ndarray
+    epistemic: np.ndarray
+    action: np.ndarray
+
+
+def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
+    """The aleatoric-epistemic plane: a panel per set of items, coloured by decision.
+
+    Args:
+      sets: title -> items.
+      rule: the router whose thresholds are drawn; None where none was chosen.
+    """
+    columns = 2 if len(sets) == 4 else min(3, len(sets))
+    rows = -(-len(sets) // columns)
+    size = (3.6 * columns, 3.4 * rows)
+    figure, grid = panels(size, len(sets), columns, sharex=True, sharey=True)
+    top = float(np.quantile(np.concatenate([p.epistemic for p in sets.values()]), 0.999))
+    for axes, (title, items) in zip(grid, sets.items()):
+        for code, name in enumerate(ACTIONS):
+            of = items.action == code
+            axes.scatter(
+                items.aleatoric[of],
+                items.epistemic[of],
+                s=4,
+                alpha=0.5,
+                lw=0,
+                rasterized=True,
+                color=INK if rule is None else ACTION_COLOURS[name],
+                label=f"{name} {of.mean():.0%}",
+            )
+        if rule is not None:
+            reject = float(rule.reject_above)
+            defer = float(rule.defer_above)
+            if np.isfinite(reject):
+                axes.axhline(reject, color="#444", lw=0.8)
+                top = max(top, 1.3 * reject)
+            if np.isfinite(defer):
+                axes.vlines(defer, 0, min(reject, 10), color="#444", lw=0.8)
+            axes.legend(frameon=False, fontsize=7.5, markerscale=3, loc="upper left")
+        axes.set_title(title, fontsize=10)
+    for axes in grid[-columns:]:
+        axes.tick_params(labelbottom=True)  # nothing may be below it
+    figure.supxlabel("aleatoric (nats): how ambiguous", fontsize=9)
+    figure.supylabel("epistemic (nats): how much the members disagree", fontsize=9)
+    grid[0].set_ylim(0, max(top, 1e-6) * 1.15)
+    return figure
+
+
+def routing_curves(rows: Mapping[str, RoutingRow]) -> Figure:
+    """Ambiguous clean items kept against corrupted items rejected, a line per reject score."""
+    figure, axes = single((5.2, 4.6), "corrupted items rejected", "ambiguous clean items kept")
+    names = shown_scores(name for name in rows if name != "random")
+    for name in names:
+        title = f"{label(name)}  {rows[name].auc.value:.3f}"
+        axes.plot(CURVE, rows[name].curve, color=colour(name, names), lw=1.8, label=title)
+    axes.plot(CURVE, rows["random"].curve, color="#999", ls=":", label="random router  0.500")
+    axes.legend(frameon=False, fontsize=8, title="area", title_fontsize=8, loc="lower left")
+    return figure

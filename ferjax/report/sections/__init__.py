@@ -1,0 +1,84 @@
+"""The sections of the report, in the order of the argument: one file each, read top to bottom."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ferjax.evaluation.intervals import Interval
+from ferjax.evaluation.results import Evaluation
+from ferjax.report import html
+from ferjax.report.conclusions import Conclusion
+from ferjax.report.examples import ExampleGroup
+from ferjax.report.html import Section
+from ferjax.report.sections import about as about_section
+from ferjax.report.sections import disagreement, members, quality, routing, shift
+
+__all__ = ["build", "top"]
+
+
+def build(
+    e: Evaluation,
+    figures: Mapping[str, str],
+    examples: Sequence[ExampleGroup],
+    about: Mapping[str, Any],
+) -> list[Section]:
+    """All sections.
+
+    Args:
+      e: what was found.
+      figures: name -> ``data:`` address, of those that could be drawn.
+      examples: groups of example items.
+      about: ``data``, ``config``, ``versions``, ``seed``, ``command``, whatever is known.
+    """
+    return [
+        about_section.data(e, about),
+        disagreement.disagreement(e, figures),
+        shift.shift(e, figures),
+        shift.both_questions(e, figures),
+        quality.quality(e, figures),
+        quality.selective(e, figures),
+        routing.routing(e, figures),
+        members.members(e, figures),
+        *about_section.examples(examples),
+        about_section.paper(e),
+        about_section.how(about),
+    ]
+
+
+def top(e: Evaluation, conclusions: Sequence[Conclusion]) -> str:
+    """The headline numbers, and the conclusions in words."""
+    q = e.quality
+    cards = [
+        _card(
+            "accuracy of the ensemble",
+            q.accuracy,
+            f"members {min(q.member_accuracy):.3f} – {max(q.member_accuracy):.3f}",
+        ),
+        _card(
+            "ρ aleatoric, human disagreement",
+            e.disagreement.scores["aleatoric"].spearman,
+            f"ceiling {e.disagreement.ceiling.value:.2f}",
+        ),
+    ]
+    if e.shift.severity is not None:
+        title = f"AUROC of epistemic, severity {e.shift.severity}"
+        cards.append(_card(title, e.shift.at_worst("epistemic"), "0.5: sees no shift"))
+    title = "ρ of the two uncertainties"
+    cards.append(_card(title, e.disagreement.rank_correlation, "0: separate signals"))
+    if "epistemic" in e.matched:
+        area = e.matched["epistemic"].auc
+        cards.append(_card("routing area of epistemic", area, "random router 0.500"))
+    words = {"good": "good", "bad": "caution", "note": "note"}
+    items = "".join(
+        f"<li class={c.tone}><b>{words[c.tone]}</b>{html.escape(c.text)}</li>" for c in conclusions
+    )
+    return (
+        f"<div class=cards>{''.join(cards)}</div><h2>In words</h2><ul class=findings>{items}</ul>"
+    )
+
+
+def _card(title: str, figure: Interval, beside: str) -> str:
+    interval = f"{figure.low:.3f} – {figure.high:.3f} · " if figure.defined else ""
+    return (
+        f"<div class=card><span>{html.escape(title)}</span><b>{html.cell(figure.value)}</b>"
+        f"<i>{interval}{html.escape(beside)}</i></div>"
+    )

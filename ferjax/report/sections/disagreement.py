@@ -1,0 +1,59 @@
+"""V1 in the report: does it follow human disagreement?"""
+
+from collections.abc import Mapping
+
+from ferjax.evaluation.results import Evaluation, Posterior
+from ferjax.evaluation.scores import label
+from ferjax.report import html
+from ferjax.report.html import Section
+
+__all__ = ["disagreement"]
+
+
+def disagreement(e: Evaluation, figures: Mapping[str, str]) -> Section:
+    """Every score against δ, deciles of aleatoric, and how well any score could do."""
+    d = e.disagreement
+    head = ["score", "ρ with δ", "aleatoric is better by", "share of ceiling", "Kendall τ"]
+    head += ["ρ with true entropy"] if d.truth_known else []
+    head += ["AUROC ambiguous / clear"]
+    rows = []
+    for name, row in d.scores.items():
+        cells = [label(name), row.spearman, row.aleatoric_minus, row.share_of_ceiling, row.kendall]
+        cells += [row.spearman_true_entropy] if d.truth_known else []
+        rows.append([*cells, row.auroc_ambiguous])
+    p = d.posterior
+    return html.section(
+        "disagreement",
+        "Does it follow human disagreement?",
+        html.paragraph(
+            "V1: each score against human disagreement δ = 1 − the largest share of votes, on "
+            "clean test items. Ranks are averaged over ties; small print is the 95 % percentile "
+            "interval. The differences are paired: both scores on the same resampled items."
+        ),
+        html.table(head, rows, main=(label("aleatoric"),)),
+        "<div class=pair>",
+        html.figure(
+            figures.get("deciles"),
+            "Mean human disagreement for each tenth of aleatoric uncertainty",
+            "Mean δ of each tenth of the items, with 95 % bars. A flat line would mean no "
+            "relation.",
+        ),
+        "<div><h3>How well could any score do?</h3>",
+        html.paragraph(
+            "Splitting each item's own votes in half and stepping up to all of them, no score can "
+            f"be expected to correlate with δ above {d.ceiling.value:.2f} ({d.ceiling.low:.2f} – "
+            f"{d.ceiling.high:.2f}). A Dirichlet posterior of the votes puts the ceiling at "
+            f"{p.ceiling:.2f}. So few votes leave δ of an item open by ±{p.mean_deviation:.2f} on "
+            f"average; its 95 % interval is {p.mean_width:.2f} wide."
+        ),
+        _examples(p),
+        "</div></div>",
+    )
+
+
+def _examples(p: Posterior) -> str:
+    rows = [
+        (x.votes, x.items, x.counted, x.mean, f"{x.low:.2f} – {x.high:.2f}") for x in p.examples
+    ]
+    head = ("votes", "items", "δ counted", "posterior mean", "95 % interval")
+    return html.table(head, rows, digits=2, caption="the most frequent vote counts")

@@ -1,0 +1,76 @@
+"""How good the predictions are, and what selective prediction gains, in the report."""
+
+from collections.abc import Mapping
+
+from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.scores import label
+from ferjax.report import html
+from ferjax.report.html import Section
+
+__all__ = ["quality", "selective"]
+
+_FIGURES = {
+    "accuracy": "accuracy",
+    "vote_accuracy": "share of people who agree",
+    "nll": "NLL of the votes (nats)",
+    "brier": "Brier score against the votes",
+    "kl": "KL(votes ‖ prediction) (nats)",
+    "jensen_shannon": "Jensen–Shannon divergence from the votes (nats)",
+    "ece": "ECE, 15 bins of equal width",
+    "ece_equal_mass": "ECE, 15 bins of equal mass",
+}
+
+
+def quality(e: Evaluation, figures: Mapping[str, str]) -> Section:
+    """Accuracy, likelihood and calibration, of the ensemble and of its members."""
+    q = e.quality
+    pairs = zip(q.member_accuracy, q.member_nll)
+    members = [(f"member {k + 1}", *pair) for k, pair in enumerate(pairs)]
+    return html.section(
+        "quality",
+        "Quality and calibration",
+        "<div class=pair>",
+        html.table(
+            ("ensemble", "value"), [(title, getattr(q, n)) for n, title in _FIGURES.items()]
+        ),
+        html.figure(
+            figures.get("reliability"),
+            "Reliability diagram",
+            "On the dotted line confidence is right; below it the ensemble is too sure. Dots grow "
+            "with the share of items.",
+        ),
+        html.table(("", "accuracy", "NLL"), members),
+        "</div>",
+    )
+
+
+def selective(e: Evaluation, figures: Mapping[str, str]) -> Section:
+    """Accuracy of what is kept when the most uncertain items are left out."""
+    scores = e.selective.scores
+    coverages = list(next(iter(scores.values()))["label"].accuracy)
+    head = ["leave out by", *(f"accuracy at {float(c):.0%}" for c in coverages)]
+    head += ["AURC", "E-AURC", "AUGRC"]
+
+    def rows(kind: str) -> list[tuple]:
+        found = [(name, of[kind]) for name, of in scores.items()]
+        return [
+            (label(n), *(r.accuracy[c] for c in coverages), r.aurc, r.excess_aurc, r.augrc)
+            for n, r in found
+        ]
+
+    return html.section(
+        "selective",
+        "Selective prediction: what leaving items out gains",
+        html.paragraph(
+            "Accuracy of the items kept when the most uncertain are left out. AURC: mean risk over "
+            "all coverages; E-AURC: what it lies above the best possible order; AUGRC: the mean "
+            "share of items that are kept and wrong. Lower is better for all three."
+        ),
+        html.table(head, rows("label"), caption="against the most voted label"),
+        html.table(
+            head,
+            rows("votes"),
+            caption="against people: the share of voters who chose the predicted class",
+        ),
+        html.figure(figures.get("selective"), "Accuracy against coverage for every score"),
+    )

@@ -1,0 +1,165 @@
+"""Routing in the report: thresholds and decisions, reject scores compared, learned routers."""
+
+from collections.abc import Mapping
+
+from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.routing_results import (
+    LearnedRouter,
+    Rejection,
+    RouterThresholds,
+    RoutingRow,
+)
+from ferjax.evaluation.scores import label
+from ferjax.report import html
+from ferjax.report.html import Section
+from ferjax.routing import ACTIONS
+
+__all__ = ["routing"]
+
+
+def routing(e: Evaluation, figures: Mapping[str, str]) -> Section:
+    """Everything about accepting, deferring and rejecting."""
+    parts = [
+        *_thresholds(e),
+        html.figure(
+            figures.get("plane"),
+            "Items in the plane of aleatoric and epistemic uncertainty",
+            "Every dot is an item. Right: ambiguous. Up: outside what the members agree about.",
+        ),
+    ]
+    for number, (name, rows) in enumerate(e.pools.items()):
+        made = "".join(_matched(rows))
+        if number:
+            parts.append(html.details(f"The same against the pool “{name}”", made))
+            continue
+        parts += [
+            "<h3>Reject scores at matched rejection</h3>",
+            html.paragraph(
+                "Each score, at the threshold that removes 70, 80 or 90 % of the corrupted items: "
+                "the share of ambiguous clean items that survives. The area under that curve is "
+                "0.5 for a random router, which is always in the table. Lowest: the corruption it "
+                "serves worst."
+            ),
+            made,
+        ]
+    parts.append(
+        html.figure(figures.get("routing"), "Ambiguous items kept against corrupted items rejected")
+    )
+    parts += _rejections(e.rejections)
+    parts += [
+        html.details(f"Learned router: {label(name)}", _learned(of))
+        for name, of in e.learned.items()
+    ]
+    return html.section("routing", "Routing: accept, defer, reject", *parts)
+
+
+def _thresholds(e: Evaluation) -> list[str]:
+    t = e.thresholds
+    if t is None:
+        return [
+            html.paragraph(
+                "No valid split was given, so no thresholds were chosen; what follows compares "
+                "scores at matched rejection."
+            )
+        ]
+    rule = t.routers["uar"].rule
+    reject, defer = (html.cell(float(x), 4) for x in (rule.reject_above, rule.defer_above))
+    rows = [
+        (
+            name,
+            *(f"{d.shares[action]:.1%}" for action in ACTIONS),
+            d.accuracy.get("accept"),
+            d.vote_accuracy.get("accept"),
+        )
+        for name, d in e.decisions.items()
+    ]
+    head = ("condition", *ACTIONS, "accuracy of accepted", "people agree with accepted")
+    made = html.table(head, rows)
+    if len(rows) > 8:
+        made = html.details(f"What happens to each of {len(rows)} conditions", made)
+    return [
+        html.paragraph(
+            f"Thresholds were chosen on {t.valid_items:,} valid items and nowhere else: reject "
+            f"above epistemic {reject} nats (bounds the false rejection of clean items at "
+            f"{t.false_rejection:.0%}), else defer above aleatoric {defer} nats "
+            f"({t.defer_share:.0%} of the valid items), else accept."
+        ),
+        html.details("Every router's thresholds and certificate", _routers(t.routers, e.classes)),
+        made,
+    ]
+
+
+def _routers(routers: Mapping[str, RouterThresholds], classes: tuple[str, ...]) -> str:
+    rows = []
+    for name, of in routers.items():
+        c = of.certificate
+        promise = "–"
+        if c is not None:
+            promise = c.refused or (
+                f"error ≤ {c.accept_error:.0%} with {c.confidence:.0%} confidence below "
+                f"{c.above:.4f}: {c.accepted:.1%} accepted, error {c.error:.1%}"
+            )
+        reject = f"{label(of.rule.reject)} above {float(of.rule.reject_above):.4g}"
+        defer = f"{label(of.rule.defer)} above {float(of.rule.defer_above):.4g}"
+        rows.append((name, reject, defer, promise))
+    by_class = [
+        (label(of.rule.reject), *(float(above) for above in of.by_class)) for of in routers.values()
+    ]
+    return html.table(("router", "reject", "else defer", "certificate"), rows) + html.table(
+        ("reject score", *classes),
+        by_class,
+        caption="the reject threshold each predicted class would need for the same promise",
+    )
+
+
+def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
+    rejections = list(rows["random"].retention)
+    head = ["reject score", "area", *(f"kept at {float(r):.0%}" for r in rejections)]
+    head += ["× single at 80%", "lowest"]
+    cells = [
+        (label(n), r.auc, *(r.retention[k] for k in rejections), r.ratio["0.8"], r.lowest)
+        for n, r in rows.items()
+    ]
+    corruptions = list(rows["random"].corruptions)
+    by_corruption = [(label(n), *(r.corruptions[c] for c in corruptions)) for n, r in rows.items()]
+    return [
+        html.table(head, cells, main=(label("epistemic"),)),
+        html.details("By corruption", html.table(("reject score", *corruptions), by_corruption)),
+    ]
+
+
+def _rejections(table: Mapping[str, Mapping[str, Rejection]]) -> list[str]:
+    """What each score does at its own conformal threshold, a table per set of items."""
+    head = ["reject score", "rejected", "accuracy kept", "accuracy rejected"]
+    head += ["vote error kept", "vote error rejected"]
+    parts = []
+    for group in dict.fromkeys(group for of in table.values() for group in of):
+        found = [(name, of[group]) for name, of in table.items() if group in of]
+        rows = [
+            (
+                label(name),
+                f"{r.rejected:.1%}",
+                r.accuracy_kept,
+                r.accuracy_rejected,
+                r.vote_error_kept,
+                r.vote_error_rejected,
+            )
+            for name, r in found
+        ]
+        title = f"Each score at its own conformal threshold: {group.replace('_', ' ')}"
+        parts.append(html.details(title, html.table(head, rows)))
+    return parts
+
+
+def _learned(of: LearnedRouter) -> str:
+    severities = sorted({s for row in of.auroc.values() for s in row})
+    rows = [(name, *(row.get(s) for s in severities)) for name, row in of.auroc.items()]
+    return (
+        html.paragraph(f"Fitted on valid items under {', '.join(of.fitted)}.")
+        + html.table(
+            ("corruption", *(f"severity {s}" for s in severities)),
+            rows,
+            caption="shift AUROC of a router fitted without that corruption",
+        )
+        + html.table(("feature", "weight"), list(of.weights.items()))
+    )

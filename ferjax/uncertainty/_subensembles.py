@@ -1,0 +1,158 @@
+"""How uncertainty depends on the members: their number, and which of them were trained."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from ferjax.uncertainty._decomposition import Decomposition, decompose
+from ferjax.uncertainty._entropy import as_log_probs, entropy
+
+__all__ = [
+    "Jackknife",
+    "correct_small_ensemble",
+    "decompose_subsets",
+    "jackknife",
+    "jackknife_estimate",
+]
+
+
+def correct_small_ensemble(epistemic: ArrayLike, members: int) -> jax.Array:
+    """Undo most of the small-ensemble bias: ``K / (K - 1) * epistemic``.
+
+    With K sampled members the mutual information is biased low, ``E[MI_K]`` about ``(1 - 1/K) MI``.
+    Use it when ensembles of different sizes are compared; ranks within one ensemble do not change.
+
+    Args:
+      epistemic: epistemic uncertainty in nats, any shape.
+      members: K >= 2 (static).
+
+    Returns:
+      The corrected uncertainty in nats, same shape; NaN stays NaN.
+
+    Raises:
+      ValueError: if ``members < 2`` (one member carries no information about disagreement).
+
+    >>> float(correct_small_ensemble(0.4, members=5))
+    0.5
+    """
+    if members < 2:
+        raise ValueError(f"the small-ensemble correction needs at least 2 members, got {members}")
+    return jnp.asarray(epistemic) * (members / (members - 1))
+
+
+def decompose_subsets(log_probs: ArrayLike, masks: ArrayLike) -> Decomposition:
+    """The decomposition of many sub-ensembles at once.
+
+    Args:
+      log_probs: member log-probabilities ``[member, item..., class]``.
+      masks: ``[subset, member]`` bool; which members a sub-ensemble holds, at least one each.
+
+    Returns:
+      :class:`Decomposition` in nats, each part ``[subset, item...]``, float32 or better; epistemic
+      is exactly 0 for one member. A NaN of any member, in the subset or not, gives NaN (epistemic
+      of a single member: 0).
+
+    Raises:
+      ValueError: if the masks have another number of members, or ``log_probs`` is not floating
+        point.
+
+    >>> differ = jnp.log(jnp.array([[[1.0, 0.0]], [[0.0, 1.0]]]))
+    >>> masks = jnp.array([[True, False], [True, True]])
+    >>> decompose_subsets(differ, masks).epistemic.round(4).tolist()
+    [[0.0], [0.693...]]
+    """
+    log_probs = as_log_probs(log_probs)
+    masks = jnp.asarray(masks, bool)
+    if masks.ndim != 2 or masks.shape[1] != log_probs.shape[0]:
+        raise ValueError(
+            f"masks must be [subset, member] (.., {log_probs.shape[0]}), got {masks.shape}"
+        )
+    shares = masks / jnp.sum(masks, -1, keepdims=True, dtype=jnp.float32)
+    exact = jax.lax.Precision.HIGHEST
+    aleatoric = jnp.tensordot(shares, entropy(log_probs), 1, precision=exact)
+    probs = jnp.tensordot(shares, jnp.exp(log_probs), 1, precision=exact)
+    total = jnp.sum(jax.scipy.special.entr(probs), -1)
+    single = (jnp.sum(masks, -1) == 1).reshape(-1, *[1] * (total.ndim - 1))
+    epistemic = jnp.where(single, 0.0, jnp.maximum(total - aleatoric, 0.0))
+    return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
+
+
+class Jackknife(NamedTuple):
+    """A statistic corrected for bias, and how much it depends on which members were trained."""
+
+    estimate: Any
+    """``K θ - (K - 1) mean_k θ_(-k)``; the statistic's tree and shapes."""
+    standard_error: Any
+    """``sqrt((K - 1) Var_k θ_(-k))``; likewise."""
+
+
+def jackknife_estimate(whole: Any, left_out: Any) -> Jackknife:
+    """The jackknife of any statistic from its leave-one-member-out values.
+
+    Args:
+      whole: the statistic of all K members: an array, or a tree of arrays, of any shape.
+      left_out: the same tree, each leaf with a first axis ``[member]`` in front: the statistic
+        without member k.
+
+    Returns:
+      :class:`Jackknife` of float32 (or better) leaves shaped like ``whole``'s. NaN in, NaN out.
+
+    Raises:
+      ValueError: if a leaf of ``left_out`` does not have one more axis, of at least 3 members.
+
+    References:
+      Efron & Stein, The Jackknife Estimate of Variance, 1981,
+      https://doi.org/10.1214/aos/1176345462.
+
+    >>> error = jackknife_estimate(2.0, jnp.array([1.0, 2.0, 3.0])).standard_error
+    >>> round(float(error), 4)
+    1.1547
+    """
+    estimate = jax.tree.map(_corrected, whole, left_out)
+    error = jax.tree.map(lambda of: jnp.sqrt((len(of) - 1) * jnp.var(of, axis=0)), left_out)
+    return Jackknife(estimate, error)
+
+
+def _corrected(whole: ArrayLike, left_out: ArrayLike) -> jax.Array:
+    whole = jnp.asarray(whole)
+    left_out = jnp.asarray(left_out)
+    if left_out.ndim == 0 or left_out.shape[1:] != whole.shape or left_out.shape[0] < 3:
+        raise ValueError(
+            f"left_out must be [member, ...] with at least 3 members and ... = {whole.shape}, "
+            f"got {left_out.shape}"
+        )
+    members = left_out.shape[0]
+    return members * whole - (members - 1) * jnp.mean(left_out, axis=0)
+
+
+def jackknife(log_probs: ArrayLike, *, axis: int = -1) -> Jackknife:
+    """How much each uncertainty depends on which members were trained: leave one member out.
+
+    Args:
+      log_probs: member log-probabilities ``[member, item..., class]``, K >= 3.
+      axis: the class axis (static).
+
+    Returns:
+      :class:`Jackknife` whose ``estimate`` and ``standard_error`` are :class:`Decomposition` of
+      ``[item...]`` in nats, float32 or better. NaN where a member's log-probability is NaN.
+
+    Raises:
+      ValueError: if there are fewer than 3 members (leaving one out must leave two).
+
+    References:
+      Efron & Stein, The Jackknife Estimate of Variance, 1981,
+      https://doi.org/10.1214/aos/1176345462.
+
+    >>> same = jnp.log(jnp.full((3, 2, 4), 0.25))
+    >>> jax.jit(jackknife)(same).standard_error.epistemic.tolist()
+    [0.0, 0.0]
+    """
+    log_probs = as_log_probs(log_probs)
+    members = log_probs.shape[0]
+    if members < 3:
+        raise ValueError(f"the jackknife needs at least 3 members, got {members}")
+    others = (jnp.arange(members)[:, None] + jnp.arange(1, members)[None]) % members
+    left_out = jax.vmap(lambda rows: decompose(log_probs[rows], axis=axis))(others)
+    return jackknife_estimate(decompose(log_probs, axis=axis), left_out)

@@ -1,0 +1,260 @@
+"""What the commands do, as functions: evaluate a run, or predictions from anywhere.
+
+A command of :mod:`ferjax.commands` is flags and a call of one of these.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ferjax.config import DataConfig, EvaluateConfig
+from ferjax.evaluation import readers
+from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.evaluate import evaluate
+from ferjax.evaluation.results import Evaluation
+from ferjax.events import Message, OnEvent, silent
+from ferjax.predictions import Predictions
+from ferjax.report.conclusions import Conclusion, conclude
+from ferjax.report.write import write
+
+if TYPE_CHECKING:
+    from ferjax.faces.dataset import Dataset
+
+__all__ = ["Evaluated", "evaluate_predictions", "evaluate_run"]
+
+FIRST_OOD_ID = 10**9
+"""Ids of out-of-distribution sets start at multiples of this, beyond those of any data set."""
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation found, in words too, and the files it wrote, the report first."""
+
+    evaluation: Evaluation
+    conclusions: list[Conclusion]
+    files: list[Path]
+
+
+def evaluate_run(
+    run: str | Path,
+    *,
+    out: Path | None = None,
+    ood: Mapping[str, Path] | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
+    corruptions: tuple[str, ...] | None = None,
+    data_path: str | None = None,
+    resample_groups: bool = False,
+    show_examples: bool = True,
+    on_event: OnEvent = silent,
+) -> Evaluated:
+    """Evaluates a trained run against its own data, and writes a report.
+
+    Args:
+      run: folder of the run; it keeps the predictions, and the report unless ``out`` is given.
+      out: folder of the report.
+      ood: name -> folder of pictures or ``.npz``: out-of-distribution sets, or labelled ones.
+      resamples: bootstrap resamples; those of the run's configuration unless given.
+      seed: of corruptions and bootstrap, likewise.
+      corruptions: of the test faces, likewise.
+      data_path: where the data set is now, if it moved since training.
+      resample_groups: draw pixel-identical test pictures together in the bootstrap.
+      show_examples: put example faces into the report.
+      on_event: told how far it is.
+
+    Raises:
+      FileNotFoundError: if there is no run or no data set.
+      ValueError: if a name of ``ood`` is taken, or anything does not fit; before long work starts.
+    """
+    # Scores from elsewhere are evaluated by this module too, where no training code can be loaded.
+    from ferjax.ensemble import prediction
+    from ferjax.ensemble.trained import load_run
+    from ferjax.faces import dataset as datasets
+    from ferjax.faces import image_folders
+
+    run = Path(run)
+    trained = load_run(run, on_event)
+    settings = _replaced(
+        trained.config.evaluate, resamples=resamples, corruptions=corruptions, seed=seed
+    )
+    data = trained.config.data
+    if data_path is not None:
+        data = dataclasses.replace(data, path=data_path)
+    config = dataclasses.replace(trained.config, evaluate=settings, data=data)
+    trained = trained._replace(config=config)
+    dataset = datasets.load(data)
+    own = ("valid", "test", *dataset.ood)
+    taken = [name for name in ood or {} if name in own]
+    if taken:
+        raise ValueError(
+            f"--ood {taken[0]}=...: that name is taken; this run's own sets are {', '.join(own)}"
+        )
+    sets = {}
+    for name, path in (ood or {}).items():
+        sets[name] = image_folders.read_set(path, trained.spec.classes, trained.spec.side)
+        _tell_unreadable(name, sets[name], on_event)
+    folder = run / "predictions"
+    predicted = prediction.predict_conditions(trained, dataset, folder, on_event)
+    predictions = {p.condition: p for p in predicted}
+    if resample_groups:
+        groups = datasets.duplicates(dataset["test"].images)
+        predictions["test"] = dataclasses.replace(predictions["test"], groups=groups)
+    images = {name: dataset[name].images for name in own if name in predictions}
+    if sets:  # its densities were fitted just now
+        trained = trained._replace(densities=load_run(run).densities)
+    for number, (name, found) in enumerate(sets.items(), 1):
+        predictions[name] = prediction.predict_set(
+            trained, name, found.images, found.votes, FIRST_OOD_ID * number, on_event
+        )
+        predictions[name].save(folder / f"{name}.npz")
+        images[name] = found.images
+    about = {"data": _data_facts(data, dataset), "config": dataclasses.asdict(config)}
+    return _evaluate(
+        predictions,
+        out or run,
+        settings,
+        classes=trained.spec.classes,
+        images=images if show_examples else None,
+        about=about,
+        on_event=on_event,
+    )
+
+
+def evaluate_predictions(
+    predictions: Iterable[str | Path],
+    out: str | Path,
+    *,
+    votes: Path | None = None,
+    images: Path | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
+    on_event: OnEvent = silent,
+) -> Evaluated:
+    """Evaluates predictions of any framework, and writes a report; no model is loaded.
+
+    Args:
+      predictions: files, or folders of them, see :mod:`ferjax.evaluation.readers`.
+      out: folder of the report.
+      votes: votes of the test items, where their predictions bring none.
+      images: ``.npz`` with ``images`` uint8 of the test items, to show some.
+      resamples: bootstrap resamples.
+      seed: of the bootstrap.
+      on_event: told how far it is.
+
+    Raises:
+      FileNotFoundError: if a file is not there.
+      ValueError: naming the file, if anything does not fit together.
+    """
+    settings = _replaced(EvaluateConfig(), resamples=resamples, seed=seed)
+    loaded = readers.load((Path(path) for path in predictions), votes)
+    test = loaded.predictions["test"]
+    if test.votes is None:
+        raise ValueError(
+            "the predictions of the test items bring no votes: give --votes FILE, or an array "
+            "votes in their .npz"
+        )
+    shown = None if images is None else {"test": _read_images(images, len(test.ids))}
+    return _evaluate(
+        loaded.predictions,
+        Path(out),
+        settings,
+        classes=loaded.classes,
+        images=shown,
+        about={"data": _file_facts(loaded)},
+        on_event=on_event,
+    )
+
+
+def _replaced(settings: EvaluateConfig, **given: Any) -> EvaluateConfig:
+    """Settings with those fields replaced that were given."""
+    return dataclasses.replace(settings, **{n: v for n, v in given.items() if v is not None})
+
+
+def _evaluate(
+    predictions: Mapping[str, Predictions],
+    out: Path,
+    settings: EvaluateConfig,
+    *,
+    classes: tuple[str, ...] | None,
+    images: Mapping[str, np.ndarray] | None,
+    about: Mapping[str, Any],
+    on_event: OnEvent,
+) -> Evaluated:
+    """Scores, evaluates and writes; the last steps of either way."""
+    on_event(Message(f"scoring {len(predictions)} conditions"))
+    conditions = Conditions.of(
+        predictions, resamples=settings.resamples, seed=settings.seed, classes=classes
+    )
+    on_event(Message(f"evaluating with {settings.resamples:,} bootstrap resamples"))
+    found = evaluate(
+        conditions,
+        false_rejection=settings.false_rejection,
+        defer_share=settings.defer_share,
+    )
+    on_event(Message("drawing and writing the report"))
+    files = write(found, conditions, out, images=images, about=about)
+    return Evaluated(found, conclude(found), files)
+
+
+def _tell_unreadable(name: str, found: Any, on_event: OnEvent) -> None:
+    """A word about pictures of a set that could not be read."""
+    if not found.unreadable:
+        return
+    file, reason = found.unreadable[0]
+    count = len(found.unreadable)
+    on_event(
+        Message(
+            f"{name}: {count} of {count + len(found.images)} pictures left out; the first, "
+            f"{file}: {reason}"
+        )
+    )
+
+
+def _read_images(path: Path, items: int) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as file:
+        if "images" not in file.files or len(file["images"]) != items:
+            raise ValueError(
+                f"{path}: expected an array images with {items} pictures of the test items"
+            )
+        return file["images"]
+
+
+def _file_facts(loaded: readers.Loaded) -> dict[str, str]:
+    """What was in the files; severities of one corruption on one line."""
+    together: dict[tuple[str, str, int], list[str]] = {}
+    for name, p in loaded.predictions.items():
+        stem = name.removesuffix(f"_{p.severity}") if p.corruption else name
+        key = (stem, loaded.kinds[name], p.log_probs.shape[1])
+        together.setdefault(key, []).append(str(p.severity) if p.corruption else "")
+    return {
+        f"{stem.replace('_', ' ')} {', '.join(sorted(severities))}".strip(): (
+            f"{kind.replace('_', ' ')}, {items:,} items"
+        )
+        for (stem, kind, items), severities in together.items()
+    }
+
+
+def _data_facts(config: DataConfig, dataset: "Dataset") -> dict[str, Any]:
+    """What the data set holds, and the duplicates in it."""
+    from ferjax.faces.dataset import duplicates
+
+    train = dataset["train"].images
+    test = dataset["test"].images
+    number = duplicates(np.concatenate([train, test]))
+    in_train = number[: len(train)]
+    in_test = number[len(train) :]
+    return {
+        "data set": config.name,
+        "label filter": config.policy,
+        "training faces": len(train),
+        "valid faces": len(dataset["valid"].images),
+        "training faces that are also in valid or test": (
+            "dropped" if config.deduplicate else "kept"
+        ),
+        "test faces that are pixel-identical to a training face": int(
+            np.isin(in_test, in_train).sum()
+        ),
+        "test faces that repeat another test face": int(len(in_test) - len(np.unique(in_test))),
+    }

@@ -1,0 +1,381 @@
+"""The dual validation against scipy and scikit-learn, from predictions that no network made."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+import sklearn.metrics
+
+from ferjax.evaluation import disagreement, ensemble_size, resampling, scores, shift
+from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.intervals import Interval, by_label, interval
+
+RESAMPLES = 50
+MEMBERS = 3
+OWN = ("epistemic", "aleatoric", "total", "max_prob", "single_max_prob")
+
+
+def own_scores(log_probs):
+    """Every score of log-probabilities from its definition, in float64 numpy."""
+    p = np.exp(np.asarray(log_probs, np.float64))
+    total = scipy.special.entr(p.mean(0)).sum(-1)
+    aleatoric = scipy.special.entr(p).sum(-1).mean(0)
+    return {
+        "epistemic": total - aleatoric,
+        "aleatoric": aleatoric,
+        "total": total,
+        "max_prob": 1 - p.mean(0).max(-1),
+        "single_max_prob": 1 - p[0].max(-1),
+    }
+
+
+def test_scores_are_their_definitions(predicted, conditions):
+    expected = own_scores(predicted["test"].log_probs)
+    alone = scores.from_log_probs(predicted["test"].log_probs)
+    assert set(alone) == set(expected) == set(OWN)
+    for name in expected:
+        np.testing.assert_allclose(alone[name], expected[name], atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(conditions.test.scores[name], alone[name], atol=1e-6)
+    assert all(scores.label(name) != name for name in conditions.test.scores if name != "aleatoric")
+
+
+def test_intervals_are_numpys_quantiles_without_the_undefined(rng):
+    samples = rng.normal(size=(41, 3)).astype(np.float32)
+    samples[1:10, 0] = np.nan
+    samples[1:, 1] = np.nan
+    got = by_label(samples, "abc")
+    assert got["a"].low == pytest.approx(np.quantile(samples[10:, 0], 0.025), abs=1e-6)
+    assert got["b"].defined and np.isnan(got["b"].low) and np.isnan(got["b"].high)
+    assert got["c"] == interval(samples[:, 2])
+    assert got["c"].high == pytest.approx(np.quantile(samples[1:, 2], 0.975), abs=1e-6)
+    assert Interval.exact(1.0).low == Interval.exact(1.0).high == 1.0
+    assert not Interval.undefined().defined
+
+
+def test_disagreement_is_scipys_correlation(predicted, conditions, evaluation):
+    votes = predicted["test"].votes
+    delta = np.round(1 - votes.max(1) / 10, 9)
+    entropy = scipy.stats.entropy(np.sort(votes), axis=1).round(9)
+    low, high = np.quantile(entropy, [1 / 3, 2 / 3])
+    some = (entropy <= low) | (entropy >= high)
+    d = evaluation.disagreement
+    assert d.ambiguous == (entropy >= high).sum()
+    assert d.clear == (entropy <= low).sum()
+    truth = scipy.stats.entropy(predicted["test"].truth, axis=1)
+    for name, score in conditions.test.scores.items():
+        row = d.scores[name]
+        rho = row.spearman
+        assert rho.value == pytest.approx(scipy.stats.spearmanr(score, delta).statistic, abs=1e-5)
+        assert rho.low < rho.value < rho.high
+        assert row.share_of_ceiling.value == pytest.approx(rho.value / d.ceiling.value)
+        expected = scipy.stats.spearmanr(score, truth).statistic
+        assert row.spearman_true_entropy.value == pytest.approx(expected, abs=1e-5)
+        tau = row.kendall
+        assert tau.value == pytest.approx(scipy.stats.kendalltau(score, delta).statistic, abs=1e-5)
+        assert tau.low < tau.value < tau.high
+        auroc = sklearn.metrics.roc_auc_score((entropy >= high)[some], score[some])
+        assert row.auroc_ambiguous.value == pytest.approx(auroc, abs=1e-5)
+    assert 0.5 < d.ceiling.low < d.ceiling.high < 1
+    aleatoric, epistemic = (conditions.test.scores[n] for n in ("aleatoric", "epistemic"))
+    expected = scipy.stats.spearmanr(aleatoric, epistemic).statistic
+    assert d.rank_correlation.value == pytest.approx(expected, abs=1e-5)
+
+
+def test_differences_are_paired(evaluation):
+    rows = evaluation.disagreement.scores
+    assert not rows["aleatoric"].aleatoric_minus.defined
+    for name, row in rows.items():
+        if name != "aleatoric":
+            gap = rows["aleatoric"].spearman.value - row.spearman.value
+            assert row.aleatoric_minus.value == pytest.approx(gap, abs=1e-6)
+    # Total and aleatoric rank nearly alike, so their difference is known far better than either.
+    gap = rows["total"].aleatoric_minus
+    alone = rows["total"].spearman
+    assert gap.high - gap.low < 0.5 * (alone.high - alone.low)
+    minus = evaluation.shift.epistemic_minus
+    assert "epistemic" not in minus
+    curve = evaluation.shift.curve
+    for name, of in minus.items():
+        gap = curve["epistemic"][5].value - curve[name][5].value
+        assert of[5].value == pytest.approx(gap, abs=1e-6)
+
+
+def test_all_tables_rest_on_the_same_resamples(conditions, evaluation):
+    """V1, V2, quality and the comparison of routers: each from the conditions' own weights."""
+    weights = np.asarray(conditions.weights)
+    test = conditions.test
+    accuracy = (weights * test.correct).sum(1) / weights.sum(1)
+    low, high = np.quantile(accuracy, [0.025, 0.975])
+    assert evaluation.quality.accuracy.low == pytest.approx(low, abs=1e-5)
+    assert evaluation.quality.accuracy.high == pytest.approx(high, abs=1e-5)
+
+    def repeated(values, w):
+        return np.repeat(values, w)
+
+    score = test.scores["aleatoric"]
+    delta = test.voted.disagreement.round(9)
+    rho = [scipy.stats.spearmanr(repeated(score, w), repeated(delta, w)).statistic for w in weights]
+    low, high = np.quantile(rho, [0.025, 0.975])
+    assert evaluation.disagreement.scores["aleatoric"].spearman.low == pytest.approx(low, abs=1e-4)
+    inside = test.scores["epistemic"]
+    outside = conditions.worst[0].scores["epistemic"]
+    areas = [
+        sklearn.metrics.roc_auc_score(
+            np.repeat([0, 1], len(inside)),
+            np.concatenate([inside, outside]),
+            sample_weight=np.tile(w, 2),
+        )
+        for w in weights
+    ]
+    low, high = np.quantile(areas, [0.025, 0.975])
+    cell = evaluation.shift.corruptions["gnoise"][5]["epistemic"].auroc
+    assert (cell.low, cell.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_groups_are_resampled_together(predicted, evaluation):
+    """Every item twice, as pairs: the same values, and the intervals of the items, not of twice as
+    many."""
+    test = predicted["test"]
+    rows = np.repeat(np.arange(len(test.ids)), 2)
+    doubled = dataclasses.replace(
+        test,
+        log_probs=test.log_probs[:, rows],
+        ids=np.arange(len(rows)),
+        votes=test.votes[rows],
+        truth=test.truth[rows],
+        groups=rows,
+    )
+    found = Conditions.of({"test": doubled}, resamples=RESAMPLES)
+    weights = np.asarray(found.weights)
+    np.testing.assert_array_equal(weights[:, ::2], weights[:, 1::2])
+    score = found.test.scores["aleatoric"]
+    samples = resampling.spearman(score, found.test.voted.disagreement, found.weights)
+    rho = interval(samples)
+    row = evaluation.disagreement.scores["aleatoric"].spearman
+    assert rho.value == pytest.approx(row.value, abs=1e-6)
+    assert rho.high - rho.low == pytest.approx(row.high - row.low, rel=0.4)
+
+
+def test_posterior_describes_every_item(predicted, conditions, evaluation):
+    votes = predicted["test"].votes
+    got = evaluation.disagreement.posterior
+    assert 0 < got.mean_width < 1
+    assert 0.5 < got.ceiling < 1
+    kinds = {tuple(sorted(row, reverse=True)) for row in votes.tolist()}
+    examples = {example.votes: example for example in got.examples}
+    assert len(examples) == min(6, len(kinds))
+    assert all(e.low <= e.mean <= e.high for e in got.examples)
+    assert sum(e.items for e in got.examples) <= len(votes)
+    unanimous = examples.get("10")
+    if unanimous is not None:
+        assert unanimous.items == (votes.max(1) == 10).sum()
+        assert unanimous.counted == 0 < unanimous.mean
+    again = disagreement.votes_posterior(votes, conditions.key("posterior"))
+    assert again == got
+
+
+def test_deciles_cover_every_item(conditions, evaluation):
+    deciles = evaluation.disagreement.deciles
+    assert len(deciles) == 10
+    assert sum(row.items for row in deciles) == 150
+    means = [row.aleatoric for row in deciles]
+    assert means == sorted(means)
+    weighted = sum(row.items * row.disagreement for row in deciles) / 150
+    assert weighted == pytest.approx(conditions.test.voted.disagreement.mean())
+
+
+def test_shift_is_scikit_learns_auroc(predicted, evaluation):
+    clean = own_scores(predicted["test"].log_probs)
+    for condition, severity in (("gnoise_1", 1), ("gnoise_5", 5)):
+        shifted = own_scores(predicted[condition].log_probs)
+        for name in clean:
+            both = np.concatenate([clean[name], shifted[name]])
+            labels = np.repeat([0, 1], len(clean[name]))
+            row = evaluation.shift.corruptions["gnoise"][severity][name]
+            expected = sklearn.metrics.roc_auc_score(labels, both)
+            assert row.auroc.value == pytest.approx(expected, abs=1e-4)
+            assert row.auroc.low <= row.auroc.value <= row.auroc.high
+            curve = evaluation.shift.curve[name][severity]
+            assert curve.value == pytest.approx(row.auroc.value, abs=1e-6)
+            expected = sklearn.metrics.average_precision_score(labels, both)
+            assert row.aupr.value == pytest.approx(expected, abs=1e-3)
+    found = evaluation.shift.ood["not_a_face"]
+    assert found.items == 20
+    other = own_scores(predicted["not_a_face"].log_probs)
+    for name in clean:
+        labels = np.repeat([0, 1], [len(clean[name]), 20])
+        both = np.concatenate([clean[name], other[name]])
+        got = found.scores[name]
+        expected = sklearn.metrics.roc_auc_score(labels, both)
+        assert got.auroc.value == pytest.approx(expected, abs=1e-4)
+        expected = sklearn.metrics.average_precision_score(labels, both)
+        assert got.aupr.value == pytest.approx(expected, abs=1e-3)
+        assert got.auroc.low <= got.auroc.value <= got.auroc.high
+        false, true, _ = sklearn.metrics.roc_curve(labels, both, drop_intermediate=False)
+        assert got.fpr_at_95.value == pytest.approx(false[true >= 0.95].min(), abs=1e-4)
+    assert evaluation.shift.severity == 5
+
+
+def test_a_curve_is_the_unweighted_mean_over_corruptions(predicted, evaluation):
+    other = dataclasses.replace(
+        predicted["gnoise_1"], condition="blur_5", corruption="blur", severity=5
+    )
+    given = {name: predicted[name] for name in ("test", "gnoise_1", "gnoise_5")}
+    more = shift.shift(Conditions.of({**given, "blur_5": other}, resamples=RESAMPLES)).curve
+    first = evaluation.shift.curve["epistemic"]
+    then = more["epistemic"]
+    assert then[5].value == pytest.approx((first[5].value + first[1].value) / 2, abs=1e-6)
+    assert then[1].value == pytest.approx(first[1].value, abs=1e-7)
+
+
+def test_quality_is_counted(predicted, evaluation):
+    p = np.exp(predicted["test"].log_probs.astype(np.float64))
+    q = predicted["test"].votes / 10
+    got = evaluation.quality
+    labels = q.argmax(1)
+    assert got.accuracy.value == pytest.approx((p.mean(0).argmax(1) == labels).mean())
+    assert got.member_accuracy == pytest.approx((p.argmax(-1) == labels).mean(-1))
+    assert got.nll.value == pytest.approx(-(q * np.log(p.mean(0))).sum(1).mean(), abs=1e-5)
+    assert got.brier.value == pytest.approx(((p.mean(0) - q) ** 2).sum(1).mean(), abs=1e-5)
+    assert got.majority_class == np.bincount(labels).max() / len(labels)
+    assert got.items == len(labels)
+    for name in ("accuracy", "vote_accuracy", "nll", "brier", "kl", "jensen_shannon"):
+        figure = getattr(got, name)
+        assert figure.low <= figure.value <= figure.high
+    assert sum(b.share for b in got.reliability) == pytest.approx(1, abs=1e-5)
+
+
+def test_leaving_items_out_is_counted(predicted, evaluation):
+    p = np.exp(predicted["test"].log_probs.astype(np.float64)).mean(0)
+    q = predicted["test"].votes / 10
+    right = p.argmax(1) == q.argmax(1)
+    agree = q[np.arange(len(q)), p.argmax(1)]
+    order = np.argsort(own_scores(predicted["test"].log_probs)["aleatoric"])
+    kept = order[: int(0.8 * len(order))]
+    got = evaluation.selective.scores["aleatoric"]
+    assert got["label"].accuracy["0.8"].value == pytest.approx(right[kept].mean(), abs=1e-5)
+    assert got["votes"].accuracy["0.8"].value == pytest.approx(agree[kept].mean(), abs=1e-5)
+    risk = np.cumsum(~right[order]) / (1 + np.arange(len(order)))
+    assert got["label"].aurc.value == pytest.approx(risk.mean(), abs=1e-5)
+    ideal = (np.cumsum(np.sort(~right)) / (1 + np.arange(len(order)))).mean()
+    assert got["label"].excess_aurc.value == pytest.approx(risk.mean() - ideal, abs=1e-5)
+    curve = evaluation.selective.curves["aleatoric"]["label"]
+    assert curve[-1] == pytest.approx(right.mean(), abs=1e-5)
+    assert len(curve) == len(evaluation.selective.coverage)
+
+
+def test_every_sub_ensemble_is_itself(predicted, evaluation):
+    masks = ensemble_size.sub_ensembles(MEMBERS)
+    assert masks.sum(1).tolist() == [1, 1, 1, 2, 2, 2, 3]
+    values = []
+    delta = (1 - predicted["test"].votes.max(1) / 10).round(9)
+    for left_out in range(MEMBERS):
+        rest = np.delete(predicted["test"].log_probs, left_out, axis=0)
+        values.append(scipy.stats.spearmanr(own_scores(rest)["aleatoric"], delta).statistic)
+    found = evaluation.ensemble_size
+    size = found.sizes[2]
+    assert size.subsets == MEMBERS
+    spread = size.figures["spearman"]
+    expected = (np.mean(values), min(values), max(values))
+    assert (spread.mean, spread.low, spread.high) == pytest.approx(expected, abs=1e-5)
+    error = np.sqrt((MEMBERS - 1) * np.var(values))
+    assert found.jackknife["spearman"].standard_error == pytest.approx(error, rel=1e-3)
+    whole = found.sizes[3].figures
+    area = evaluation.shift.at_worst("epistemic").value
+    assert whole["shift_auroc"].mean == pytest.approx(area, abs=2e-4)
+    assert whole["accuracy"].mean == pytest.approx(evaluation.quality.accuracy.value)
+    assert found.sizes[1].figures["mean_epistemic"].high == 0
+    corrected = 1.5 * whole["mean_epistemic"].mean
+    assert whole["mean_epistemic_corrected"].mean == pytest.approx(corrected)
+
+
+def test_the_jackknife_over_members_is_the_cores(predicted, evaluation):
+    from ferjax import uncertainty
+
+    estimate, error = uncertainty.jackknife(predicted["test"].log_probs)
+    for part, found in evaluation.ensemble_size.mean_item.items():
+        assert found.value == pytest.approx(float(getattr(estimate, part).mean()), abs=1e-5)
+        assert found.standard_error == pytest.approx(float(getattr(error, part).mean()), abs=1e-5)
+
+
+def test_many_members_are_sampled_and_every_leave_one_out_is_there():
+    masks = ensemble_size.sub_ensembles(14, per_size=10)
+    size = masks.sum(1)
+    assert size.tolist() == sorted(size)
+    assert (np.bincount(size)[2:13] <= 14).all()
+    assert (np.bincount(size)[[1, 13, 14]] == [14, 14, 1]).all()
+    assert len(np.unique(masks, axis=0)) == len(masks)
+
+
+def test_contributions_add_up(predicted, evaluation):
+    rows = evaluation.ensemble_size.contributions.values()
+    for part in ("aleatoric", "epistemic"):
+        clean = own_scores(predicted["test"].log_probs)[part].mean()
+        assert sum(getattr(row, part) for row in rows) == pytest.approx(clean, abs=1e-5)
+        corrupted = own_scores(predicted["gnoise_5"].log_probs)[part].mean()
+        total = sum(getattr(row, f"{part}_corrupted") for row in rows)
+        assert total == pytest.approx(corrupted, abs=1e-5)
+
+
+def test_other_forms_answer_the_same_questions(evaluation):
+    forms = evaluation.ensemble_size.forms
+    assert set(forms) == {"variance_epistemic", "variance_aleatoric", "jackknife_epistemic"}
+    area = evaluation.shift.at_worst("epistemic").value
+    assert forms["jackknife_epistemic"].shift_auroc.value == pytest.approx(area, abs=0.05)
+    rho = evaluation.disagreement.scores["aleatoric"].spearman.value
+    assert forms["variance_aleatoric"].spearman.value == pytest.approx(rho, abs=0.1)
+
+
+def test_a_labelled_set_is_a_cross_dataset_test(predicted):
+    valid = predicted["valid"]
+    other = dataclasses.replace(valid, condition="elsewhere", ids=valid.ids + 10_000, split="ood")
+    given = {"test": predicted["test"], "elsewhere": other, "none": predicted["not_a_face"]}
+    got = shift.labelled_sets(Conditions.of(given, resamples=RESAMPLES))
+    assert set(got) == {"elsewhere"}
+    p = np.exp(other.log_probs.astype(np.float64)).mean(0)
+    accuracy = (p.argmax(1) == other.votes.argmax(1)).mean()
+    assert got["elsewhere"].accuracy.value == pytest.approx(accuracy)
+
+
+def test_distance_tells_what_moved_from_more_of_the_same(predicted, evaluation):
+    sets = evaluation.shift.distance.sets
+    assert set(sets) == {"gnoise_5", "not_a_face"}
+    assert (sets["gnoise_5"].clean_items, sets["gnoise_5"].set_items) == (75, 75)
+    assert sets["not_a_face"].set_items == 20
+    valid = predicted["valid"]
+    same = dataclasses.replace(valid, condition="more", split="ood")
+    test = predicted["test"]
+    found = Conditions.of({"test": test, "more": same}, resamples=2, seed=1)
+    got = shift.distance(found)
+    assert got.sets["more"].p_value > 0.05
+    assert got.space == "member-mean probabilities"
+    features = np.random.default_rng(0).normal(size=(2, len(same.ids), 2))
+    near = dataclasses.replace(test, features={"layer": features})
+    far = dataclasses.replace(same, features={"layer": features + 3})
+    moved = shift.distance(Conditions.of({"test": near, "more": far}, resamples=2))
+    assert moved.space == "layer"
+    assert moved.sets["more"].p_value < 0.01
+
+
+def test_a_corrupted_copy_is_not_compared_with_its_own_original(predicted):
+    """The two sides of a distance hold different items, as its test needs independent samples."""
+    test = predicted["test"]
+    marks = np.arange(len(test.ids), dtype=float)[:, None]
+    copy = dataclasses.replace(
+        test, condition="blur_5", corruption="blur", severity=5, features={"mark": marks}
+    )
+    seen = []
+
+    def spy(key, x, y, **_):
+        seen.append((set(np.ravel(x)), set(np.ravel(y))))
+        return type("T", (), {"mmd2": 0.0, "p_value": 1.0})
+
+    given = {"test": dataclasses.replace(test, features={"mark": marks}), "blur_5": copy}
+    conditions = Conditions.of(given, resamples=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shift, "_two_sample_test", spy)
+        shift.distance(conditions)
+    ((clean, corrupted),) = seen
+    assert clean and corrupted and not clean & corrupted

@@ -1,0 +1,183 @@
+"""Every function of the core under jit: the same as without, and traced once for any values."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax import bootstrap, conformal, density, metrics, mmd, posterior, routing, uncertainty
+
+MODULES = (bootstrap, conformal, density, metrics, mmd, posterior, routing, uncertainty)
+ITEMS = 6
+KEY = jax.random.key(0)
+draw = np.random.default_rng(0)
+
+
+def floats(*shape):
+    return np.float32(draw.random(shape))
+
+
+LOG_PROBS = jax.nn.log_softmax(4 * floats(4, ITEMS, 3))
+MASKS = np.array([[True, True, False, True]])
+WEIGHTS = draw.integers(0, 3, (3, ITEMS))
+VOTES = draw.integers(1, 5, (ITEMS, 3))
+Q = np.float32(VOTES / VOTES.sum(1, keepdims=True))
+LABELS = np.array([0, 1, 0, 1, 1, 0])
+X = floats(ITEMS)
+Y = floats(ITEMS)
+FEATURES = floats(ITEMS, 2)
+UNIT = density.Gaussian(jnp.zeros(2), jnp.eye(2), jnp.zeros(()))
+SHARED = density.SharedGaussians(floats(3, 2), UNIT, UNIT)
+CLASSES = density.ClassGaussians(jax.tree.map(lambda leaf: leaf[None], UNIT), jnp.zeros(1))
+SPECTRUM = density.Spectrum(jnp.zeros(2), jnp.eye(2), jnp.eye(2))
+POSTERIOR = posterior.DisagreementPosterior(X, Y, X, Y)
+CURVE = routing.Curve(np.float32([1, 0.5, 0]), np.float32([0, 0.9, 1]))
+THRESHOLDS = np.float32([0.2, 0.5, 0.8])
+RULE = routing.RouterRule(np.float32(0.5), np.float32(0.7))
+
+
+def total(w):
+    return jnp.sum(w * jnp.arange(1.0, ITEMS + 1))
+
+
+# Arguments of every public function; those behind the first tuple are static.
+CALLS = {
+    "bootstrap.difference": ((WEIGHTS,), {"first": total, "second": jnp.sum}),
+    "bootstrap.estimate": ((WEIGHTS,), {"statistic": total}),
+    "bootstrap.percentile_interval": ((floats(9, 2),), {}),
+    "bootstrap.resample_weights": ((KEY,), {"items": ITEMS, "resamples": 3}),
+    "bootstrap.resampled": ((WEIGHTS,), {"statistic": total}),
+    "bootstrap.summarise": ((floats(9, 2),), {}),
+    "conformal.binomial_tail": ((LABELS, LABELS + 5, np.float32(0.3)), {}),
+    "conformal.conformal_threshold": ((X,), {"false_rejection": 0.3}),
+    "conformal.group_conformal_thresholds": (
+        (X, LABELS),
+        {"num_groups": 2, "false_rejection": 0.3},
+    ),
+    "conformal.learn_then_test": ((LABELS, LABELS + 50), {"max_error": 0.1, "delta": 0.1}),
+    "conformal.quantile_threshold": ((X,), {"share": 0.3}),
+    "conformal.risk_controlling_index": ((Q, np.float32(0.5)), {}),
+    "density.band_energies": ((SPECTRUM, floats(ITEMS, 4, 2)), {}),
+    "density.class_density": ((CLASSES, FEATURES), {}),
+    "density.class_mahalanobis": ((SHARED, FEATURES), {}),
+    "density.conditional_rank": ((X, Y, floats(8), floats(8)), {"neighbours": 4}),
+    "density.fit_class_gaussians": ((FEATURES, Q), {}),
+    "density.fit_gaussian": ((FEATURES, X), {}),
+    "density.fit_shared_gaussians": ((FEATURES, Q), {}),
+    "density.fit_spectrum": ((floats(ITEMS, 4, 2),), {"bands": 2}),
+    "density.mahalanobis": ((UNIT, FEATURES), {}),
+    "density.nearest_neighbour": ((FEATURES, floats(4, 2)), {"k": 2}),
+    "density.relative_mahalanobis": ((SHARED, FEATURES), {}),
+    "density.typicality": ((X, Y), {}),
+    "metrics.accuracy": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {}),
+    "metrics.augrc": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.aupr": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.aurc": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.auroc": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.auroc_between": ((X, Y, WEIGHTS[0], WEIGHTS[0]), {}),
+    "metrics.brier": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
+    "metrics.ece": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {"bins": 3, "equal_mass": True}),
+    "metrics.excess_aurc": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.fpr_at_tpr": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.ideal_aurc": ((X, WEIGHTS[0]), {}),
+    "metrics.jensen_shannon": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
+    "metrics.kendall": ((X, Y, WEIGHTS[0]), {}),
+    "metrics.kl": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
+    "metrics.nll": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
+    "metrics.noise_ceiling": ((KEY, VOTES, WEIGHTS[0]), {"splits": 2, "max_votes": 12}),
+    "metrics.reliability_bins": ((X, LABELS, WEIGHTS[0]), {"bins": 3, "equal_mass": False}),
+    "metrics.risk_at_coverage": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.spearman": ((X, Y, WEIGHTS[0]), {}),
+    "metrics.vote_accuracy": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
+    "mmd.two_sample_test": ((KEY, FEATURES, floats(4, 2)), {"permutations": 5}),
+    "posterior.disagreement_posterior": ((KEY, VOTES), {"draws": 5, "prior": 0.5}),
+    "posterior.intraclass_reliability": ((POSTERIOR,), {}),
+    "routing.best_cell": ((Q, Q > 0.3), {}),
+    "routing.curve_of": ((X, floats(2 * ITEMS + 1), WEIGHTS[0]), {}),
+    "routing.decide": ((X, Y, RULE), {}),
+    "routing.grid": ((X, Y, THRESHOLDS, THRESHOLDS), {"num_groups": 1}),
+    "routing.matched": ((CURVE, THRESHOLDS), {}),
+    "routing.outside_bins": ((X, Y), {}),
+    "routing.pareto_front": ((Q, Q[::-1]), {}),
+    "routing.retention_at": ((X, Y, np.float32(0.8)), {}),
+    "routing.routing_auc": ((X, Y), {}),
+    "routing.routing_curve": ((X, Y, WEIGHTS[0], WEIGHTS[0]), {}),
+    "uncertainty.aleatoric_contributions": ((LOG_PROBS,), {"member_axis": 0}),
+    "uncertainty.correct_small_ensemble": ((X,), {"members": 4}),
+    "uncertainty.decompose": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
+    "uncertainty.decompose_subsets": ((LOG_PROBS, MASKS), {}),
+    "uncertainty.decompose_variance": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
+    "uncertainty.entropy": ((LOG_PROBS,), {"axis": -1}),
+    "uncertainty.epistemic_contributions": ((LOG_PROBS,), {"member_axis": 0}),
+    "uncertainty.expected_pairwise_kl": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
+    "uncertainty.jackknife": ((LOG_PROBS,), {"axis": -1}),
+    "uncertainty.jackknife_estimate": ((X, floats(4, ITEMS)), {}),
+    "uncertainty.mean_log_probs": ((LOG_PROBS,), {"member_axis": 0}),
+}
+NOT_JITTED = {"conformal.conformal_rank", "routing.read_rules"}
+"""Plain Python: numbers and JSON in, numbers and rules out."""
+
+COMPILED = (
+    "bootstrap.estimate",
+    "conformal.conformal_threshold",
+    "density.typicality",
+    "metrics.aurc",
+    "metrics.spearman",
+    "posterior.intraclass_reliability",
+    "routing.decide",
+    "routing.grid",
+    "uncertainty.decompose",
+)
+"""Compiled with and without jit. All are the same; one or two of a module keep the test fast."""
+
+
+def public_functions():
+    """``module.name`` -> every public function of the core that computes on arrays."""
+    found = {}
+    for module in MODULES:
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value) and not isinstance(value, type):
+                found[f"{module.__name__.removeprefix('ferjax.')}.{name}"] = value
+    return found
+
+
+FUNCTIONS = public_functions()
+
+
+def bound(name):
+    """A function of its arrays alone, and these."""
+    arrays, static = CALLS[name]
+    if "first" in static or "statistic" in static:
+        functions = list(static.values())
+        return lambda weights: FUNCTIONS[name](*functions, weights), arrays
+    return lambda *given: FUNCTIONS[name](*given, **static), arrays
+
+
+def traced_once(function, *arrays):
+    """``function`` as a program that may not be traced again for other values of these shapes."""
+    chex.clear_trace_counter()  # it knows functions by their source, which these lambdas share
+    once = jax.jit(chex.assert_max_traces(function, n=1))
+    once.lower(*arrays)
+    once.lower(*jax.tree.map(lambda of: of[::-1] if np.ndim(of) else of, arrays))
+    return once
+
+
+def test_no_function_is_forgotten():
+    assert CALLS.keys() == FUNCTIONS.keys() - NOT_JITTED
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_other_values_are_no_other_program_and_results_are_float32_or_whole(name):
+    function, arrays = bound(name)
+    leaves = jax.tree.leaves(traced_once(function, *arrays).lower(*arrays).out_info)
+    assert leaves
+    assert {leaf.dtype.name for leaf in leaves} <= {"float32", "int32", "bool"}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_jit_changes_nothing(name):
+    function, arrays = bound(name)
+    compiled = traced_once(function, *arrays)(*arrays)
+    chex.assert_trees_all_close(compiled, function(*arrays), rtol=1e-5, atol=1e-6)
