@@ -34,8 +34,8 @@ def cross_entropy(log_probs: ArrayLike, q: ArrayLike) -> jax.Array:
       Geng, Label Distribution Learning, 2016, https://arxiv.org/abs/1408.6027.
 
     >>> log_probs = jnp.log(jnp.array([[0.5, 0.5, 0.0]]))
-    >>> cross_entropy(log_probs, jnp.array([[0.25, 0.75, 0.0]])).round(4).tolist()
-    [0.6931]
+    >>> round(float(cross_entropy(log_probs, jnp.array([[0.25, 0.75, 0.0]]))[0]), 4)
+    0.6931
     """
     log_probs = jnp.asarray(log_probs)
     log_probs = log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))

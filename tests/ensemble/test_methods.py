@@ -1,5 +1,6 @@
 """The table of methods: what its entries train towards, and that the seam carries a new one."""
 
+import dataclasses
 import typing
 
 import chex
@@ -10,11 +11,13 @@ import pytest
 
 from ferjax import losses
 from ferjax.config import ModelConfig, TrainConfig
-from ferjax.ensemble import inputs, members, methods, optimizer
+from ferjax.ensemble import inputs, members, methods, optimizer, prediction, training
 from ferjax.ensemble.forward import make_forward
 from ferjax.ensemble.methods import METHODS, Batch, Method, Reading, Target
+from ferjax.faces.dataset import Dataset, DataSpec, Faces
 from ferjax.models import vit
 from ferjax.models.vit import Output
+from ferjax.predictions import Predictions
 
 CONFIG = ModelConfig(image_size=16, patch_size=8, dim=8, depth=1, heads=2)
 FACES = 24
@@ -141,3 +144,59 @@ def test_passes_of_a_random_network_are_asked_with_keys_of_their_own(target):
     chex.assert_trees_all_close(reading, again, atol=1e-6)
     other = methods.read_passes(method, forward, jax.random.key(6))
     assert (np.asarray(other.log_probs) != np.asarray(reading.log_probs)).any()
+
+
+@pytest.mark.slow
+def test_a_new_method_on_other_data_goes_all_the_way(tiny, rng, tmp_path, monkeypatch):
+    """Head, loss, reading and scores from the method; class count and side from the data."""
+    monkeypatch.setitem(METHODS, "votes", CONCENTRATION)
+    spec = DataSpec(("cat", "dog", "owl"), 20)
+
+    def faces(count, first):
+        votes = rng.multinomial(7, rng.dirichlet(np.ones(3)), count)
+        images = rng.integers(0, 256, (count, 20, 20), np.uint8)
+        q = (votes / 7).astype(np.float32)
+        return Faces(images, votes, first + np.arange(count), q)
+
+    splits = {"train": faces(40, 0), "valid": faces(10, 100), "test": faces(10, 200)}
+    data = Dataset(spec, splits, {"other": faces(5, 300), "none": faces(0, 400)})
+    config = dataclasses.replace(
+        tiny,
+        train=dataclasses.replace(tiny.train, seeds=(1,), epochs=1, warmup_epochs=0),
+        evaluate=dataclasses.replace(tiny.evaluate, corruptions=(), batch_size=16),
+    )
+    run = training.train(config, data, tmp_path / "run")
+    assert run.state.params["head"]["kernel"].shape == (1, 32, 3)
+    assert run.state.params["extra"]["kernel"].shape == (1, 32, 1)
+    assert training.dry_run(config, data).member_parameters == sum(
+        leaf.size for leaf in jax.tree.leaves(run.state.params)
+    )
+    trained = prediction.load_run(run.folder)
+    assert trained.spec == spec
+    made = prediction.predict_conditions(trained, data, run.folder / "predictions")
+    predictions = {p.condition: p for p in made}
+    splits_of = {"valid": "valid", "test": "test", "other": "ood"}
+    assert {name: p.split for name, p in predictions.items()} == splits_of
+    again = Predictions.load(run.folder / "predictions" / "other.npz")
+    assert again.classes == spec.classes and again.log_probs.shape == (1, 5, 3)
+    assert {"vacuity", "energy", "ood_density"} <= set(again.scores)
+    np.testing.assert_array_equal(again.votes, data["other"].votes)
+
+
+@pytest.mark.slow
+def test_labels_train_towards_the_most_voted_class_alone(tiny, tiny_faces, tmp_path):
+    """As votes do on targets that are one-hot already."""
+    short = dataclasses.replace(tiny.train, epochs=1, warmup_epochs=0, seeds=(1, 2))
+    train = tiny_faces["train"]
+    one_hot = np.eye(8, dtype=np.float32)[train.q.argmax(-1)]
+    splits = {**tiny_faces.splits, "train": train._replace(q=one_hot)}
+    arms = {"labels": tiny_faces, "votes": dataclasses.replace(tiny_faces, splits=splits)}
+    labels, votes = (
+        training.train(
+            dataclasses.replace(tiny, train=dataclasses.replace(short, method=method)),
+            data,
+            tmp_path / method,
+        ).state.params
+        for method, data in arms.items()
+    )
+    chex.assert_trees_all_close(labels, votes, atol=1e-6)

@@ -15,11 +15,9 @@ from ferjax.ensemble import checkpoint, members, parallel, prediction, training
 from ferjax.ensemble.interruption import EXIT_STATUS
 from ferjax.ensemble.log import Log, read_log
 from ferjax.events import LogLine, Message, Progress
-from ferjax.faces.dataset import Dataset, DataSpec, Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 from ferjax.models.pretrained import load_tree
-from ferjax.predictions import Predictions
 
 
 def lines(folder):
@@ -278,59 +276,6 @@ def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path,
         np.testing.assert_allclose(got[member], jax.nn.log_softmax(logits), atol=1e-4)
 
 
-@pytest.mark.slow
-def test_any_number_of_classes_and_any_side_train_and_predict(tiny, rng, tmp_path):
-    """Both come from the data; the network, the run folder and the predictions follow."""
-    spec = DataSpec(("cat", "dog", "owl"), 20)
-
-    def faces(count, first):
-        votes = rng.multinomial(7, rng.dirichlet(np.ones(3)), count)
-        images = rng.integers(0, 256, (count, 20, 20), np.uint8)
-        q = (votes / 7).astype(np.float32)
-        return Faces(images, votes, first + np.arange(count), q)
-
-    splits = {"train": faces(40, 0), "valid": faces(10, 100), "test": faces(10, 200)}
-    data = Dataset(spec, splits, {"other": faces(5, 300), "none": faces(0, 400)})
-    config = dataclasses.replace(
-        tiny,
-        train=dataclasses.replace(tiny.train, seeds=(1,), epochs=1, warmup_epochs=0),
-        evaluate=dataclasses.replace(tiny.evaluate, corruptions=(), batch_size=16),
-    )
-    run = training.train(config, data, tmp_path / "run")
-    assert run.state.params["head"]["kernel"].shape == (1, 32, 3)
-    trained = prediction.load_run(run.folder)
-    assert trained.spec == spec
-    made = prediction.predict_conditions(trained, data, run.folder / "predictions")
-    predictions = {p.condition: p for p in made}
-    assert {name: p.split for name, p in predictions.items()} == {
-        "valid": "valid",
-        "test": "test",
-        "other": "ood",
-    }
-    again = Predictions.load(run.folder / "predictions" / "other.npz")
-    assert again.classes == spec.classes and again.log_probs.shape == (1, 5, 3)
-    np.testing.assert_array_equal(again.votes, data["other"].votes)
-
-
-@pytest.mark.slow
-def test_labels_train_towards_the_most_voted_class_alone(tiny, tiny_faces, tmp_path):
-    """As votes do on targets that are one-hot already."""
-    short = dataclasses.replace(tiny.train, epochs=1, warmup_epochs=0, seeds=(1, 2))
-    train = tiny_faces["train"]
-    one_hot = np.eye(8, dtype=np.float32)[train.q.argmax(-1)]
-    splits = {**tiny_faces.splits, "train": train._replace(q=one_hot)}
-    arms = {"labels": tiny_faces, "votes": dataclasses.replace(tiny_faces, splits=splits)}
-    labels, votes = (
-        training.train(
-            dataclasses.replace(tiny, train=dataclasses.replace(short, method=method)),
-            data,
-            tmp_path / method,
-        ).state.params
-        for method, data in arms.items()
-    )
-    chex.assert_trees_all_close(labels, votes, atol=1e-6)
-
-
 def test_a_dry_run_checks_and_counts_and_leaves_nothing(tiny, tiny_faces):
     budget = training.dry_run(tiny, tiny_faces)
     model = vit.members_model(tiny.model, 8)
@@ -339,13 +284,3 @@ def test_a_dry_run_checks_and_counts_and_leaves_nothing(tiny, tiny_faces):
     large = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, batch_size=512))
     with pytest.raises(ValueError, match="batch_size 512 is more than the"):
         training.dry_run(large, tiny_faces)
-
-
-def test_the_order_of_faces_is_what_members_say(tiny, tiny_faces):
-    """Every member sees its own order, and no face twice in an epoch."""
-    keys = jax.vmap(jax.random.key)(jnp.asarray(tiny.train.seeds, jnp.uint32))
-    faces = len(tiny_faces["train"].ids)
-    orders = jax.vmap(
-        lambda key: members.epoch_order(key, jnp.int32(0), faces=faces, batch_size=32)
-    )(keys)
-    assert len({tuple(np.ravel(order)) for order in np.asarray(orders)}) == 3
