@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, conformal, routing
+from ferjax import bootstrap, conformal, metrics, routing
 from ferjax.config import BASE_CORRUPTIONS
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
 from ferjax.evaluation.intervals import Interval, by_label, interval
@@ -60,7 +60,8 @@ def routing_comparison(conditions: Conditions) -> dict[str, dict[str, RoutingRow
 def _resampled(
     inside: jax.Array, rows: jax.Array, outside: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Area ``[score, 1 + resample]`` and retention ``[score, 1 + resample, rejection]``.
+    """Area ``[score, 1 + resample]``, and retention ``[score, 1 + resample, rejection]`` at those
+    of :data:`MATCHED` and then of :data:`CURVE`.
 
     ``inside [score, n]`` are the items ``rows [n]``, ``outside [score, condition, item]`` copies of
     all items.
@@ -77,7 +78,7 @@ def _resampled(
 
         def statistic(w: jax.Array) -> routing.Matched:
             return routing.matched(
-                routing.curve_of(kept, w @ per_item, w[rows]), jnp.array(MATCHED)
+                routing.curve_of(kept, w @ per_item, w[rows]), jnp.array((*MATCHED, *CURVE))
             )
 
         return bootstrap.resampled(statistic, weights, batch=256)
@@ -86,13 +87,11 @@ def _resampled(
 
 
 @jax.jit
-def _curves(inside: jax.Array, outside: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Area of each condition ``[score, condition]``, and the pooled curve ``[score, point]``."""
+def _areas(inside: jax.Array, outside: jax.Array) -> jax.Array:
+    """Routing area of each condition ``[score, condition]``, which is an AUROC."""
 
-    def of_one(kept: jax.Array, copies: jax.Array) -> tuple[jax.Array, jax.Array]:
-        pooled = routing.routing_curve(kept, copies.reshape(-1))
-        areas = jax.vmap(lambda copy: routing.routing_auc(kept, copy))(copies)
-        return areas, routing.matched(pooled, jnp.array(CURVE)).retention
+    def of_one(kept: jax.Array, copies: jax.Array) -> jax.Array:
+        return jax.vmap(lambda copy: metrics.auroc_between(kept, copy))(copies)
 
     return jax.vmap(of_one)(inside, outside)
 
@@ -118,7 +117,9 @@ def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, Rout
     )
     samples = _resampled(inside, rows, outside, conditions.weights)
     area, kept = jax.device_get(samples)
-    areas, curves = jax.device_get(_curves(inside, outside))
+    areas = np.asarray(_areas(inside, outside))
+    curves = kept[:, 0, len(MATCHED) :]
+    kept = kept[..., : len(MATCHED)]
     rejections = [str(r) for r in MATCHED]
     baseline = kept[names.index(BASELINE)]
     # A baseline that keeps nothing is no measure for the others.
