@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics.pairwise
 
 from ferjax import mmd
@@ -40,6 +41,28 @@ def test_the_test_has_its_size_and_some_power(rng):
     assert 0.02 < (p <= 0.1).mean() <= 0.1 + 3 * np.sqrt(0.09 / 400)
     assert p.min() >= 1 / 20 - 1e-6
     assert (np.asarray(test(keys, x, y + 2).p_value) <= 0.1).mean() > 0.8
+
+
+def test_ties_count_as_reaching_the_observed_split():
+    """Of two points drawn again and again, a split is no more than how many of one lie in x."""
+    points = np.float32([[0.1, 0.7, 0.3], [0.9, 0.2, 0.4]])
+    x = points[np.int64(np.arange(12) < 8)]  # eight of the second
+    y = points[np.int64(np.arange(9) < 3)]
+    apart = np.exp(-np.sum((points[0] - points[1]) ** 2) / 2)
+
+    def mmd2(in_x):
+        pairs = np.array([[1.0, apart], [apart, 1.0]])
+        of_x = np.array([12 - in_x, in_x])
+        of_y = np.array([10 - of_x[0], 11 - in_x])
+        within = [(of @ pairs @ of - of.sum()) / (of.sum() * (of.sum() - 1)) for of in (of_x, of_y)]
+        return sum(within) - 2 * of_x @ pairs @ of_y / (12 * 9)
+
+    counts = np.arange(2, 12)
+    reached = [mmd2(k) >= mmd2(8) - 1e-9 for k in counts]
+    expected = scipy.stats.hypergeom(21, 11, 12).pmf(counts)[reached].sum()
+    got = two_sample_test(jax.random.key(0), x, y, permutations=999, bandwidth=1.0)
+    assert float(got.mmd2) == pytest.approx(mmd2(8), abs=1e-4)
+    assert float(got.p_value) == pytest.approx(expected, abs=0.05)
 
 
 def test_one_point_cloud_is_no_distance():

@@ -38,6 +38,13 @@ def test_intervals_cover_the_truth_and_its_reliability(rng):
     assert float(posterior.intraclass_reliability(got)) == pytest.approx(squared, abs=0.06)
 
 
+def test_reliability_is_the_share_of_the_variance_between_items():
+    mean = jnp.array([0.0, 1.0])  # variance 1 / 4
+    deviation = jnp.array([0.0, 1.0])  # mean variance 1 / 2
+    given = posterior.DisagreementPosterior(mean, deviation, mean, mean)
+    assert float(posterior.intraclass_reliability(given)) == pytest.approx(1 / 3, rel=1e-6)
+
+
 def test_no_votes_leave_the_prior_and_nonsense_is_refused():
     none = jnp.zeros((1, 2))
     got = posterior.disagreement_posterior(jax.random.key(0), none, prior=1e-3, draws=DRAWS)

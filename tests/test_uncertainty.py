@@ -112,6 +112,15 @@ def test_axes_by_name(log_probs):
     )
 
 
+def test_contributions_of_members_on_another_axis(with_zeros):
+    moved = jnp.swapaxes(with_zeros, 0, 1)  # [item, member, class]
+    for of in (uncertainty.epistemic_contributions, uncertainty.aleatoric_contributions):
+        got = jax.jit(of, static_argnames="member_axis")(moved, member_axis=1)
+        np.testing.assert_allclose(got, jax.jit(of)(with_zeros), atol=1e-6)
+    got = jax.jit(uncertainty.mean_log_probs, static_argnames="member_axis")(moved, member_axis=1)
+    np.testing.assert_allclose(got, mean_log_probs(with_zeros), atol=1e-6)
+
+
 def test_contributions_add_up(with_zeros):
     parts = decompose(with_zeros)
     epistemic = epistemic_contributions(with_zeros)
