@@ -58,8 +58,8 @@ def test_every_picture_gets_a_line_and_broken_ones_an_error(run, pictures, tmp_p
 def test_a_run_holds_everything_later_commands_need(run, tiny):
     tables = json.loads((run / "evaluation.json").read_text())
     assert tables["members"] == 3
-    assert set(tables["v2"]["corruptions"]) == {"gnoise"}
-    assert tables["matched"]["random"]["auc"] == 0.5
+    assert set(tables["shift"]["corruptions"]) == {"gnoise"}
+    assert tables["pools"]["base"]["random"]["auc"]["value"] == 0.5
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     thresholds = json.loads((run / "thresholds.json").read_text())
@@ -130,10 +130,11 @@ def test_other_pictures_are_an_ood_set_or_a_labelled_test(run, tmp_path, rng, ca
         == 0
     )
     tables = json.loads((copy / "evaluation.json").read_text())
-    assert tables["v2"]["natural"]["noise"]["faces"] == 6
-    assert tables["cross_dataset"]["faces"]["faces"] == 4
+    assert tables["shift"]["ood"]["noise"]["items"] == 6
+    assert tables["shift"]["labelled"]["faces"]["items"] == 4
     # Pictures of noise look like no face that the densities were fitted on.
-    assert tables["v2"]["natural"]["noise"]["ood_density"]["auroc"]["value"] > 0.9
+    scores = tables["shift"]["ood"]["noise"]["scores"]
+    assert scores["ood_density"]["auroc"]["value"] > 0.9
     capsys.readouterr()
     assert ferjax("evaluate", copy, "--ood", f"test={tmp_path / 'noise.npz'}") == 2
     assert "that name is taken" in " ".join(capsys.readouterr().err.split())

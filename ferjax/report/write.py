@@ -141,9 +141,10 @@ def write(
     )
     files = [folder / name for name in ("report.html", "evaluation.json", "evaluation.csv")]
     write_atomically(files[0], page.encode())
-    write_json(files[1], {**to_json(evaluation), "conclusions": to_json(found), "about": about})
     _write_csv(files[2], evaluation)
     files += [plots.save(drawn[n], folder / f"{n}.png") for n in PICTURES if n in drawn]
+    beside = {"conclusions": found, "about": about, "files": [str(file) for file in files]}
+    write_json(files[1], {**to_json(evaluation), **beside})
     if evaluation.thresholds is not None:
         if conditions.corrupted:
             buffer = io.BytesIO()

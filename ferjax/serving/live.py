@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ferjax.ensemble import parallel, prediction
+from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.prediction import Trained
 from ferjax.events import OnEvent, silent
 from ferjax.routing import RouterRule
@@ -41,6 +42,7 @@ def load(folder: Path, rules: Rules | None = None, on_event: OnEvent = silent) -
       FileNotFoundError: if it is no run, or has no thresholds and none are given.
       ValueError: if its thresholds or its checkpoint cannot be read.
     """
+    RunFolder(folder).config()  # what is no run should be called that, not a run without thresholds
     rules = load_thresholds(folder) if rules is None else rules
     return from_trained(prediction.load_run(folder, on_event), rules)
 

@@ -9,7 +9,9 @@ from benchmarks import bootstrap, decomposition, end_to_end, ensemble, router_gr
 from benchmarks.devices import step_on_all_devices
 from ferjax import routing
 from ferjax.config import Config, ModelConfig, TrainConfig
-from ferjax.ensemble import members
+from ferjax.ensemble import inputs, members
+from ferjax.ensemble.methods import Target
+from ferjax.ensemble.optimizer import adamw
 from ferjax.models import vit
 
 SMALL = ModelConfig(image_size=32, patch_size=16, dim=8, depth=2, heads=2)
@@ -76,7 +78,7 @@ def peer(request):
     config = ModelConfig(
         image_size=32, patch_size=16, dim=8, depth=2, heads=2, trainable_blocks=request.param
     )
-    params = jax.jit(jax.vmap(vit.members_model(config).init))(
+    params = jax.jit(jax.vmap(vit.members_model(config, ensemble.CLASSES).init))(
         jax.random.split(jax.random.key(0), 2)
     )
     # Fresh scales are 1 and biases 0: noise, so that a mix-up of names shows.
@@ -117,20 +119,17 @@ def test_a_pytorch_step_is_the_same_step(peer):
     targets = np.random.default_rng(0).dirichlet(np.ones(8), 6).astype(np.float32)
     rows = np.array([[0, 1, 2, 3], [5, 4, 3, 2]], np.int32)
     train = TrainConfig(seeds=(0, 1), batch_size=4, warmup_epochs=0, learning_rate=1e-2)
-    model = vit.members_model(config)
-    optimizer = members.optimizer(train, 10**6)
-    feed = (
-        members.pixel_feed(config.image_size)
-        if config.trainable_blocks is None
-        else members.token_feed()
-    )
-    step = jax.jit(jax.vmap(members.train_step(model, optimizer, feed), (0, 0, None, None)))
+    model = vit.members_model(config, ensemble.CLASSES)
+    optimizer = adamw(train, 10**6)
+    step = members.train_step(model, optimizer, ensemble.METHOD, inputs.drawing(config))
+    step = jax.jit(jax.vmap(step, (0, 0, None, None)))
+    target = Target(jnp.asarray(targets), jnp.asarray(np.round(10 * targets), jnp.int32))
     state = jax.vmap(lambda seed, p: members.init(model, optimizer, seed, p))(
         jnp.arange(2, dtype=jnp.uint32), params
     )
     ours = []
     for _ in range(3):
-        state, report = step(state, rows[:, None], faces, targets)
+        state, report = step(state, rows[:, None], faces, target)
         ours.append(np.asarray(report.loss))
     assert np.abs(ours[2] - ours[0]).min() > 1e-3
     for name, call in peers.training_steps(config, train, params, faces, targets, rows).items():

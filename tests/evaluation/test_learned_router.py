@@ -85,11 +85,12 @@ def test_conditions_hold_learned_scores(learned):
 
 
 def test_a_corruption_is_tested_by_a_router_that_never_saw_it(predicted, learned):
-    """With copies under blur that look surer than clean items, a router that knows nothing else
-    takes noisy items for clean ones; one that saw noise does not."""
+    """With copies under blur on which members agree, a router that knows nothing else takes noisy
+    items, on which they do not, for clean ones; one that saw noise does not."""
     given = with_copies(predicted)
-    surer = scipy.special.log_softmax(5 * predicted["valid"].log_probs, -1)
-    given["valid_blur_5"] = dataclasses.replace(given["valid_blur_5"], log_probs=surer)
+    log_probs = predicted["valid"].log_probs
+    agreed = np.broadcast_to(scipy.special.log_softmax(log_probs.mean(0), -1), log_probs.shape)
+    given["valid_blur_5"] = dataclasses.replace(given["valid_blur_5"], log_probs=agreed)
     misled = Conditions.of(given, resamples=2)
     assert misled.learned["l_uar"].auroc["gnoise"][5] < 0.5
     assert learned.learned["l_uar"].auroc["gnoise"][5] > 0.8
