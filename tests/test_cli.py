@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,14 +57,16 @@ def test_every_picture_gets_a_line_and_broken_ones_an_error(run, pictures, tmp_p
 def test_a_run_holds_everything_later_commands_need(run, tiny):
     tables = json.loads((run / "evaluation.json").read_text())
     assert tables["members"] == 3
-    assert set(tables["v2"]["corruptions"]) == {"gnoise"}
-    assert tables["matched"]["random"]["auc"] == 0.5
+    assert set(tables["shift"]["corruptions"]) == {"gnoise"}
+    assert tables["pools"]["base"]["random"]["auc"]["value"] == 0.5
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     thresholds = json.loads((run / "thresholds.json").read_text())
     assert {"uar", "density"} <= set(thresholds["routers"])
-    assert all(Path(file).is_file() for file in tables["files"])
-    for picture in (file for file in tables["files"] if file.endswith(".png")):
+    assert {"report.html", "evaluation.csv"} <= {path.name for path in run.iterdir()}
+    pictures = list(run.glob("*.png"))
+    assert {"plane", "severity", "routing"} <= {path.stem for path in pictures}
+    for picture in pictures:
         with Image.open(picture) as opened:
             assert opened.width > 100
 
@@ -130,10 +131,10 @@ def test_other_pictures_are_an_ood_set_or_a_labelled_test(run, tmp_path, rng, ca
         == 0
     )
     tables = json.loads((copy / "evaluation.json").read_text())
-    assert tables["v2"]["natural"]["noise"]["faces"] == 6
-    assert tables["cross_dataset"]["faces"]["faces"] == 4
+    assert tables["shift"]["ood"]["noise"]["items"] == 6
+    assert tables["shift"]["labelled"]["faces"]["items"] == 4
     # Pictures of noise look like no face that the densities were fitted on.
-    assert tables["v2"]["natural"]["noise"]["ood_density"]["auroc"]["value"] > 0.9
+    assert tables["shift"]["ood"]["noise"]["scores"]["ood_density"]["auroc"]["value"] > 0.9
     capsys.readouterr()
     assert ferjax("evaluate", copy, "--ood", f"test={tmp_path / 'noise.npz'}") == 2
     assert "that name is taken" in " ".join(capsys.readouterr().err.split())
