@@ -8,6 +8,10 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
+# Programs here are small: what takes long is compiling them. .ci/run repeats with optimisations what
+# compares bits or reads compiled text.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 import atexit
 import dataclasses
 import shutil
