@@ -8,8 +8,8 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 
-# Programs here are small: what takes long is compiling them. .ci/run repeats with optimisations what
-# compares bits or reads compiled text.
+# Programs here are small: what takes long is compiling them. What compares bits or reads compiled
+# text is repeated by .ci/run with optimisations.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import atexit
