@@ -26,6 +26,23 @@ class Naming(NamedTuple):
     ignored: tuple[str, ...]
 
 
+_ORIGINAL = Naming(
+    cls="cls_token",
+    positions="pos_embed",
+    registers="register_tokens",
+    patch="patch_embed.proj",
+    norm="norm",
+    block="blocks.{}.",
+    norm1="norm1",
+    norm2="norm2",
+    query_key_value=("attn.qkv",),
+    out="attn.proj",
+    scale="ls{}.gamma",
+    gelu=("mlp.fc1", "mlp.fc2"),
+    swiglu=("mlp.w12", "mlp.w3"),
+    ignored=("mask_token",),
+)
+
 NAMINGS = {
     "hugging face": Naming(
         cls="embeddings.cls_token",
@@ -47,38 +64,8 @@ NAMINGS = {
         swiglu=("mlp.weights_in", "mlp.weights_out"),
         ignored=("embeddings.mask_token",),
     ),
-    "original": Naming(
-        cls="cls_token",
-        positions="pos_embed",
-        registers="register_tokens",
-        patch="patch_embed.proj",
-        norm="norm",
-        block="blocks.{}.",
-        norm1="norm1",
-        norm2="norm2",
-        query_key_value=("attn.qkv",),
-        out="attn.proj",
-        scale="ls{}.gamma",
-        gelu=("mlp.fc1", "mlp.fc2"),
-        swiglu=("mlp.w12", "mlp.w3"),
-        ignored=("mask_token",),
-    ),
-    "timm": Naming(
-        cls="cls_token",
-        positions="pos_embed",
-        registers="reg_token",
-        patch="patch_embed.proj",
-        norm="norm",
-        block="blocks.{}.",
-        norm1="norm1",
-        norm2="norm2",
-        query_key_value=("attn.qkv",),
-        out="attn.proj",
-        scale="ls{}.gamma",
-        gelu=("mlp.fc1", "mlp.fc2"),
-        swiglu=("mlp.fc1", "mlp.fc2"),
-        ignored=(),
-    ),
+    "original": _ORIGINAL,
+    "timm": _ORIGINAL._replace(registers="reg_token", swiglu=("mlp.fc1", "mlp.fc2"), ignored=()),
 }
 
 
