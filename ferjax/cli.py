@@ -17,6 +17,8 @@ from ferjax.commands.corruptions import Corruptions
 from ferjax.commands.data import Data
 from ferjax.commands.evaluate import Evaluate
 from ferjax.commands.export import Export
+from ferjax.commands.judge import ABOUT as ABOUT_JUDGE
+from ferjax.commands.judge import JUDGE
 from ferjax.commands.members import MembersAdd, MembersList, MembersMerge, MembersSelect
 from ferjax.commands.quickstart import Quickstart
 from ferjax.commands.route import Route
@@ -64,6 +66,7 @@ def _commands(train_default: Config, config_file: Path | None) -> Any:
         | Annotated[Route, subcommand("route")]
         | Annotated[Export, subcommand("export")]
         | Annotated[Corruptions, subcommand("corruptions")]
+        | Annotated[JUDGE, subcommand("judge", description=ABOUT_JUDGE)]
         | Annotated[Quickstart, subcommand("quickstart")]
     )
 

@@ -20,18 +20,20 @@ ROOMS = {
     "corruptions": (),
     "faces": ("corruptions",),
     "models": (),
+    "texts": (),
     "ensemble": ("corruptions", "faces", "models"),
     "evaluation": (),
     "report": ("evaluation",),
     "serving": ("corruptions", "faces", "models", "ensemble", "evaluation", "report"),
     "commands": (
-        *("corruptions", "faces", "models", "ensemble", "evaluation", "report", "serving"),
+        *("corruptions", "faces", "models", "texts", "ensemble", "evaluation", "report"),
+        "serving",
         *("workflow", "cli"),
     ),
 }
 """Room -> the rooms it may import, beside the core."""
 APPLICATION = ("__init__.py", "cli.py", "workflow.py")
-PLAIN = ("events.py", "files.py", "predictions.py", "config/")
+PLAIN = ("events.py", "files.py", "judgments.py", "predictions.py", "config/")
 """Parts of the core that must not even start JAX."""
 CORE = [name for name in FILES if name not in APPLICATION and name.partition("/")[0] not in ROOMS]
 """Whatever is no room and not the application: a new module is part of it until it is one."""
