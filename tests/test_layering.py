@@ -33,7 +33,15 @@ ROOMS = {
 }
 """Room -> the rooms it may import, beside the core."""
 APPLICATION = ("__init__.py", "cli.py", "workflow.py")
-PLAIN = ("events.py", "files.py", "judgments.py", "predictions.py", "config/")
+PLAIN = (
+    "events.py",
+    "files.py",
+    "interruption.py",
+    "judgments.py",
+    "locking.py",
+    "predictions.py",
+    "config/",
+)
 """Parts of the core that must not even start JAX."""
 CORE = [name for name in FILES if name not in APPLICATION and name.partition("/")[0] not in ROOMS]
 """Whatever is no room and not the application: a new module is part of it until it is one."""

@@ -92,7 +92,7 @@ class MembersAdd:
     def run(self) -> int:
         from ferjax.commands.display import Console
         from ferjax.ensemble import regroup, training
-        from ferjax.ensemble.interruption import EXIT_STATUS
+        from ferjax.interruption import EXIT_STATUS
 
         try:
             with Console() as on_event:

@@ -54,8 +54,8 @@ class Train:
         keep_freed_memory()
         from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
-        from ferjax.ensemble.interruption import EXIT_STATUS
         from ferjax.faces import dataset
+        from ferjax.interruption import EXIT_STATUS
 
         if self.cluster or any(
             v is not None for v in (self.coordinator, self.processes, self.process)

@@ -14,21 +14,17 @@ file                       what it holds
 
 import dataclasses
 import errno
-import fcntl
 import json
-import os
 import shutil
-import socket
 from pathlib import Path
 
 from ferjax.config import Config, load_config
 from ferjax.faces import ferplus
 from ferjax.faces.dataset import DataSpec
 from ferjax.files import write_atomically
+from ferjax.locking import FolderLock
 
 __all__ = ["RunFolder", "changed_settings"]
-
-_LOCK = ".lock"
 
 
 def changed_settings(was: Config, now: Config) -> list[str]:
@@ -55,7 +51,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
-        self._lock: int | None = None
+        self._lock = FolderLock(path)
 
     @property
     def checkpoints(self) -> Path:
@@ -126,7 +122,7 @@ class RunFolder:
         try:
             self._check(config, spec, resume)
             self.path.mkdir(parents=True, exist_ok=True)
-            self._hold()
+            self._lock.take()
             self._check(config, spec, resume)
             free = shutil.disk_usage(self.path).free
             if free < needed:
@@ -152,14 +148,7 @@ class RunFolder:
     @property
     def in_use(self) -> bool:
         """Whether a live process trains in it."""
-        try:
-            with open(self.path / _LOCK) as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return self._lock.held
 
     def _check(self, config: Config, spec: DataSpec, resume: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -190,35 +179,6 @@ class RunFolder:
             # An empty one is a run that was killed before it wrote anything.
             raise FileNotFoundError(f"cannot resume {self.path}: it holds no config.json")
 
-    def _hold(self) -> None:
-        path = self.path / _LOCK
-        while self._lock is None:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
-                os.close(lock)
-                raise FileExistsError(
-                    f"{self.path} is in use by {owner}; let it finish or stop it first"
-                ) from None
-            except OSError:
-                pass  # a file system without locks: nothing is known of others
-            try:
-                # Whoever held it last removes the file; a lock on a removed file excludes nobody.
-                still = os.stat(path).st_ino == os.fstat(lock).st_ino
-            except FileNotFoundError:
-                still = False
-            if still:
-                self._lock = lock
-            else:
-                os.close(lock)
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-
     def close(self) -> None:
         """Gives the folder back."""
-        if self._lock is not None:
-            (self.path / _LOCK).unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()

@@ -19,12 +19,12 @@ from ferjax.config import Config, TrainConfig
 from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel
 from ferjax.ensemble.checkpoint import Checkpoints
 from ferjax.ensemble.folder import RunFolder
-from ferjax.ensemble.interruption import Interrupted, Stop
 from ferjax.ensemble.log import Log
 from ferjax.ensemble.methods import Target
 from ferjax.ensemble.programs import Programs, compile_programs, lines_per_epoch
 from ferjax.events import LogLine, Message, OnEvent, Progress, silent
 from ferjax.faces.dataset import Dataset
+from ferjax.interruption import Interrupted, Stop
 from ferjax.models import vit
 from ferjax.models.pretrained import load_pretrained, load_tree, save_tree
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from ferjax.ensemble import checkpoint, members, parallel, prediction, training
-from ferjax.ensemble.interruption import EXIT_STATUS
 from ferjax.ensemble.log import Log, read_log
 from ferjax.events import LogLine, Message, Progress
 from ferjax.faces.images import normalise, to_network_size
+from ferjax.interruption import EXIT_STATUS
 from ferjax.models import vit
 from ferjax.models.pretrained import load_tree
 

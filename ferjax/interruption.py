@@ -1,4 +1,4 @@
-"""Signals: SIGTERM and Ctrl-C end a run at its next step, with everything saved.
+"""Signals: SIGTERM and Ctrl-C end long work at its next step, with everything saved.
 
 A second Ctrl-C ends it at once.
 """

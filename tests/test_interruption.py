@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ferjax.ensemble.interruption import EXIT_STATUS, Interrupted, Stop
+from ferjax.interruption import EXIT_STATUS, Interrupted, Stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -33,7 +33,7 @@ def test_statuses_are_distinct():
 
 def test_a_second_ctrl_c_stops_at_once_whatever_python_is_doing():
     code = (
-        "import signal, time\nfrom ferjax.ensemble.interruption import Stop\n"
+        "import signal, time\nfrom ferjax.interruption import Stop\n"
         "with Stop() as stop:\n    stop.graceful = True\n"
         "    signal.raise_signal(signal.SIGINT)\n    print(stop.received.name, flush=True)\n"
         "    signal.raise_signal(signal.SIGINT)\n    print('late')"

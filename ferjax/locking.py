@@ -1,0 +1,68 @@
+"""A lock on a folder: one live process works in it, and the lock ends with it, however it ends."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+__all__ = ["FolderLock"]
+
+_NAME = ".lock"
+
+
+class FolderLock:
+    """The kernel's lock on a file in a folder, naming the process that holds it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._lock: int | None = None
+
+    def take(self) -> None:
+        """Takes the lock; the folder must exist.
+
+        Raises:
+          FileExistsError: if a live process has it, naming the process.
+        """
+        path = self.folder / _NAME
+        while self._lock is None:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
+                os.close(lock)
+                raise FileExistsError(
+                    f"{self.folder} is in use by {owner}; let it finish or stop it first"
+                ) from None
+            except OSError:
+                pass  # a file system without locks: nothing is known of others
+            try:
+                # Whoever held it last removes the file; a lock on a removed file excludes nobody.
+                still = os.stat(path).st_ino == os.fstat(lock).st_ino
+            except FileNotFoundError:
+                still = False
+            if still:
+                self._lock = lock
+            else:
+                os.close(lock)
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+    @property
+    def held(self) -> bool:
+        """Whether some live process has it."""
+        try:
+            with open(self.folder / _NAME) as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def release(self) -> None:
+        """Gives the folder back; nothing happens if it was not taken."""
+        if self._lock is not None:
+            (self.folder / _NAME).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
