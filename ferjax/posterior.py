@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.uncertainty import least_confidence
+
 __all__ = ["DisagreementPosterior", "disagreement_posterior", "intraclass_reliability"]
 
 
@@ -68,7 +70,7 @@ def disagreement_posterior(
         raise ValueError(f"the prior must be positive pseudo-votes per class, got {prior}")
     # Log gammas: gammas of small shape underflow, and a row of zeros has no shares.
     log_gammas = jax.random.loggamma(key, votes + prior, (draws, *votes.shape))
-    drawn = 1.0 - jnp.exp(jnp.max(jax.nn.log_softmax(log_gammas, -1), -1))
+    drawn = least_confidence(jax.nn.log_softmax(log_gammas, -1))
     tail = (1 - level) / 2
     low, high = jnp.quantile(drawn, jnp.array([tail, 1 - tail]), axis=0)
     return DisagreementPosterior(jnp.mean(drawn, 0), jnp.std(drawn, 0), low, high)

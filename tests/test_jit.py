@@ -113,6 +113,7 @@ CALLS = {
     "uncertainty.expected_pairwise_kl": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
     "uncertainty.jackknife": ((LOG_PROBS,), {"axis": -1}),
     "uncertainty.jackknife_estimate": ((X, floats(4, ITEMS)), {}),
+    "uncertainty.least_confidence": ((LOG_PROBS,), {"axis": -1}),
     "uncertainty.mean_log_probs": ((LOG_PROBS,), {"member_axis": 0}),
 }
 NOT_JITTED = {"conformal.conformal_rank", "routing.read_rules"}

@@ -82,8 +82,8 @@ def _from_parts(
         "epistemic": parts.epistemic,
         "aleatoric": parts.aleatoric,
         "total": parts.total,
-        "max_prob": 1 - jnp.exp(jnp.max(mean, -1)),
-        "single_max_prob": 1 - jnp.exp(jnp.max(single, -1)),
+        "max_prob": uncertainty.least_confidence(mean),
+        "single_max_prob": uncertainty.least_confidence(single),
     }
 
 
@@ -113,9 +113,10 @@ def score(log_probs: ArrayLike) -> Scored:
     mean = uncertainty.mean_log_probs(log_probs)
     scores = _from_parts(parts, mean, log_probs)
     scores["expected_pairwise_kl"] = uncertainty.expected_pairwise_kl(log_probs)
-    top = jax.lax.top_k(jnp.exp(mean), 2)[0]
-    spread = (jnp.exp(jnp.max(log_probs, -1)), uncertainty.entropy(log_probs))
-    features = [*parts, top[:, 0], top[:, 0] - top[:, 1], *(jnp.std(of, 0) for of in spread)]
+    rest = scores["max_prob"]
+    second = jnp.exp(jax.lax.top_k(mean, 2)[0][:, 1])
+    spread = (uncertainty.least_confidence(log_probs), uncertainty.entropy(log_probs))
+    features = [*parts, 1 - rest, 1 - rest - second, *(jnp.std(of, 0) for of in spread)]
     return Scored(mean, scores, jnp.stack(features, -1))
 
 

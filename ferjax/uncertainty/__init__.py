@@ -20,7 +20,7 @@ from ferjax.uncertainty._decomposition import (
     epistemic_contributions,
     expected_pairwise_kl,
 )
-from ferjax.uncertainty._entropy import entropy, mean_log_probs
+from ferjax.uncertainty._entropy import entropy, least_confidence, mean_log_probs
 from ferjax.uncertainty._subensembles import (
     Jackknife,
     correct_small_ensemble,
@@ -42,5 +42,6 @@ __all__ = [
     "expected_pairwise_kl",
     "jackknife",
     "jackknife_estimate",
+    "least_confidence",
     "mean_log_probs",
 ]

@@ -1,21 +1,33 @@
 """Total uncertainty split into aleatoric and epistemic, as entropies, divergences or variances."""
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.uncertainty._entropy import as_log_probs, entropy, mean_log_probs, p_log_p
+from ferjax.uncertainty._entropy import (
+    as_log_probs,
+    compare_with_mean,
+    mean_over_members,
+    p_log_p,
+    probabilities_of_others,
+)
 
 __all__ = [
     "Decomposition",
     "aleatoric_contributions",
     "decompose",
     "decompose_variance",
+    "divergence_term",
     "epistemic_contributions",
     "expected_pairwise_kl",
 ]
+
+
+TERMS = 10
+"""Terms of the series in :func:`divergence_term`, for float32."""
 
 
 class Decomposition(NamedTuple):
@@ -35,8 +47,8 @@ def decompose(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) -> 
     ``total = H[mean_k p_k]``, ``aleatoric = mean_k H[p_k]`` (what every member finds ambiguous) and
     ``epistemic = total - aleatoric = mean_k KL(p_k || mean p)`` (what members disagree about: the
     mutual information between the label and the choice of member). Epistemic is computed as that
-    mean divergence, so it is non-negative up to rounding and exactly 0 for one member or identical
-    members.
+    mean divergence from terms that are never negative, so that it keeps its relative accuracy where
+    members are almost certain or almost agree, and is exactly 0 for one member or identical ones.
 
     Args:
       log_probs: member log-probabilities ``[member, item..., class]``, normalised over ``axis``; at
@@ -76,34 +88,31 @@ def decompose(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) -> 
         raise ValueError(
             f"member_axis {member_axis} and axis {axis} are the same axis of {log_probs.shape}"
         )
-    # A scan over members: elementwise steps, where XLA's reductions over a leading axis are scalar
-    # loops on CPU.
     log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
-    first = log_probs[0]
-    members = log_probs.shape[0]
-
-    def add(sums, log_p):
-        possible = log_p != -jnp.inf
-        probs = jnp.where(possible, jnp.exp(jnp.where(possible, log_p, 0.0)), 0.0)
-        return (sums[0] + probs, sums[1] + p_log_p(log_p), sums[2] & (log_p == first)), None
-
-    nothing = jnp.zeros_like(first)
-    start = (nothing, nothing, jnp.ones(first.shape, bool))
-    (sum_probs, sum_p_log_p, identical), _ = jax.lax.scan(add, start, log_probs)
-    probs = sum_probs / members
-    mean_p_log_p = sum_p_log_p / members
-    mixture = jnp.where(probs != 0, probs * jnp.log(jnp.where(probs != 0, probs, 1.0)), 0.0)
-    aleatoric = jnp.abs(jnp.sum(mean_p_log_p, axis=-1))
-    divergence = jnp.where(identical, 0.0, mean_p_log_p - mixture)
-    epistemic = jnp.maximum(jnp.sum(divergence, axis=-1), 0.0)
+    aleatoric = jnp.abs(jnp.sum(mean_over_members(p_log_p, log_probs), axis=-1))
+    epistemic = jnp.sum(epistemic_contributions(log_probs), axis=-1)
     return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
 
 
-def _after(axis: int, removed: int, array: jax.Array) -> int:
-    """Where ``axis`` of ``array`` ends up once ``removed`` is gone."""
-    axis = axis % array.ndim
-    removed = removed % array.ndim
-    return axis - (removed < axis)
+def divergence_term(log_ratio: jax.Array) -> jax.Array:
+    """``r log r - r + 1`` of ``log r``, elementwise: >= 0, 0 at ``r = 1``, exact near it.
+
+    The mean over members of ``mean p * divergence_term(log p_k - log mean p)`` is the mean of
+    ``p_k log(p_k / mean p)``, since ratios average 1; but no term of it is negative.
+
+    >>> divergence_term(jnp.array([0.0, 1e-4, -jnp.inf])).tolist()
+    [0.0, 5.00033...e-09, 1.0]
+    """
+    u = jnp.where(log_ratio != -jnp.inf, log_ratio, 0.0)
+    near = jnp.abs(u) < 0.5
+    small = jnp.where(near, u, 0.0)
+    # sum_{n >= 2} u^n (n - 1) / n!, to float32's accuracy for |u| < 1/2.
+    series = jnp.zeros_like(small)
+    for n in range(TERMS, 1, -1):
+        series = series * small + (n - 1) / math.factorial(n)
+    large = jnp.where(near, 1.0, u)
+    far = large * jnp.exp(large) - jnp.expm1(large)
+    return jnp.where(log_ratio == -jnp.inf, 1.0, jnp.where(near, series * small**2, far))
 
 
 def epistemic_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> jax.Array:
@@ -115,8 +124,7 @@ def epistemic_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> ja
 
     Returns:
       ``[item..., class]`` in nats, float32 or better; sums over classes to the epistemic
-      uncertainty. Each term is >= 0 by Jensen's inequality (up to rounding), and NaN where a
-      member's log-probability is NaN.
+      uncertainty. Each term is >= 0, and NaN where a member's log-probability is NaN.
 
     Raises:
       ValueError: if ``log_probs`` is not floating point.
@@ -125,18 +133,8 @@ def epistemic_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> ja
     >>> [round(float(c), 4) for c in epistemic_contributions(differ)[0]]
     [0.3466, 0.3466]
     """
-    log_probs = as_log_probs(log_probs)
-    mixture = jnp.expand_dims(mean_log_probs(log_probs, member_axis=member_axis), member_axis)
-    possible = log_probs != -jnp.inf
-    difference = jnp.where(possible, log_probs, 0.0) - jnp.where(possible, mixture, 0.0)
-    # exp(-inf) = 0 kills impossible classes; the wheres above keep 0 * inf out of value and
-    # gradient.
-    probs = jnp.where(possible, jnp.exp(jnp.where(possible, log_probs, 0.0)), 0.0)
-    # K identical members: logsumexp - log K is off by an ulp; an exact 0 is what "no disagreement"
-    # means.
-    first = jax.lax.slice_in_dim(log_probs, 0, 1, axis=member_axis)
-    identical = jnp.all(log_probs == first, axis=member_axis)
-    return jnp.where(identical, 0.0, jnp.mean(probs * difference, axis=member_axis))
+    mean, log_ratio = compare_with_mean(log_probs, member_axis=member_axis)
+    return jnp.exp(mean) * mean_over_members(divergence_term, log_ratio)
 
 
 def aleatoric_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> jax.Array:
@@ -157,7 +155,8 @@ def aleatoric_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> ja
     >>> [round(float(c), 4) for c in aleatoric_contributions(sure)[0]]
     [0.3466, 0.3466, 0.0]
     """
-    return jnp.abs(jnp.mean(p_log_p(as_log_probs(log_probs)), axis=member_axis))
+    log_probs = jnp.moveaxis(as_log_probs(log_probs), member_axis, 0)
+    return jnp.abs(mean_over_members(p_log_p, log_probs))
 
 
 def expected_pairwise_kl(
@@ -165,9 +164,9 @@ def expected_pairwise_kl(
 ) -> jax.Array:
     """Mean divergence of two members, ``1/(K(K-1)) sum_{i != j} KL(p_i || p_j)``.
 
-    An upper estimate of epistemic uncertainty. The double sum collapses: ``sum_ij KL(p_i||p_j) = K
-    sum_i sum_c p_ic log p_ic - sum_c (sum_i p_ic)(sum_j log p_jc)``, so the cost is O(K), not
-    O(K^2).
+    An upper estimate of epistemic uncertainty. Beside the mixture the double sum collapses:
+    ``sum_ij KL(p_i || p_j) / K² = sum_c mean p_c mean_k (r_kc - 1) log r_kc`` with ``r = p_k / mean
+    p``, so the cost is O(K), not O(K²), and no term is negative.
 
     Args:
       log_probs: member log-probabilities ``[member, item..., class]``, normalised over ``axis``.
@@ -192,16 +191,11 @@ def expected_pairwise_kl(
     """
     log_probs = as_log_probs(log_probs)
     members = log_probs.shape[member_axis]
-    class_axis = _after(axis, member_axis, log_probs)
-    if members == 1:
-        return jnp.zeros_like(entropy(jnp.take(log_probs, 0, axis=member_axis), axis=class_axis))
-    negative_entropy = jnp.sum(p_log_p(log_probs), axis=member_axis)
-    total_probs = jnp.sum(jnp.exp(log_probs), axis=member_axis)
-    total_log = jnp.sum(log_probs, axis=member_axis)
-    some = total_probs > 0
-    cross = jnp.where(some, total_probs * jnp.where(some, total_log, 0.0), 0.0)
-    pairs = jnp.sum(members * negative_entropy - cross, axis=class_axis)
-    return jnp.maximum(pairs, 0.0) / (members * (members - 1))
+    log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
+    mean, log_ratio = compare_with_mean(log_probs)
+    pairs = jnp.exp(mean) * mean_over_members(lambda u: u * jnp.expm1(u), log_ratio)
+    # A class that every member rules out has a ratio of 1.
+    return jnp.sum(pairs, axis=-1) * (members / max(members - 1, 1))
 
 
 def decompose_variance(
@@ -232,8 +226,15 @@ def decompose_variance(
     >>> [float(part[0]) for part in decompose_variance(differ)]
     [0.5, 0.0, 0.5]
     """
-    probs = jnp.exp(as_log_probs(log_probs))
-    class_axis = _after(axis, member_axis, probs)
-    epistemic = jnp.sum(jnp.var(probs, axis=member_axis), axis=class_axis)
-    aleatoric = 1.0 - jnp.sum(jnp.mean(probs**2, axis=member_axis), axis=class_axis)
+    log_probs = jnp.moveaxis(as_log_probs(log_probs), (member_axis, axis), (0, -1))
+    # The probability of the most probable class is close to 1 at times: that of all others together
+    # says how close, and varies as it does.
+    others = probabilities_of_others(log_probs, jnp.argmax(log_probs, -1))
+    rest = jnp.sum(others, -1)
+    aleatoric = jnp.mean(rest * (2 - rest) - jnp.sum(others**2, -1), axis=0)
+    mean = compare_with_mean(log_probs).log_mean
+    top = jnp.broadcast_to(jnp.argmax(mean, -1), log_probs.shape[:-1])
+    others = probabilities_of_others(log_probs, top)
+    spread = jnp.sum(jnp.var(others, axis=0), axis=-1)
+    epistemic = spread + jnp.var(jnp.sum(others, axis=-1), axis=0)
     return Decomposition(aleatoric + epistemic, aleatoric, epistemic)

@@ -1,10 +1,23 @@
 """Entropies and mixtures of log-probabilities, exact where a probability is 0."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-__all__ = ["as_log_probs", "entropy", "mean_log_probs", "p_log_p"]
+__all__ = [
+    "Comparison",
+    "as_log_probs",
+    "compare_with_mean",
+    "entropy",
+    "least_confidence",
+    "mean_log_probs",
+    "mean_over_members",
+    "p_log_p",
+    "probabilities_of_others",
+]
 
 
 def as_log_probs(log_probs: ArrayLike) -> jax.Array:
@@ -77,9 +90,99 @@ def mean_log_probs(log_probs: ArrayLike, *, member_axis: int = 0) -> jax.Array:
     >>> [round(float(p), 3) for p in jnp.exp(mean_log_probs(two))[0]]
     [0.5, 0.5]
     """
-    log_probs = as_log_probs(log_probs)
-    # A class that every member rules out would give logsumexp a NaN gradient; it has none to give.
-    possible = jnp.any(log_probs != -jnp.inf, axis=member_axis, keepdims=True)
-    summed = jax.nn.logsumexp(jnp.where(possible, log_probs, 0.0), axis=member_axis)
-    mean = summed - jnp.log(log_probs.shape[member_axis])
-    return jnp.where(jnp.squeeze(possible, member_axis), mean, -jnp.inf)
+    return compare_with_mean(log_probs, member_axis=member_axis).log_mean
+
+
+class Comparison(NamedTuple):
+    """Members beside their mixture ``mean_k p_k``."""
+
+    log_mean: jax.Array
+    """``[item..., class]``: log of the mixture."""
+    log_ratio: jax.Array
+    """``[member, item..., class]``: ``log p_k - log mean p``; ``-inf`` where a member rules a class
+    out, 0 where all do."""
+
+
+def compare_with_mean(log_probs: ArrayLike, *, member_axis: int = 0) -> Comparison:
+    """The members' mixture, and each member's log-ratio to it, without cancellation.
+
+    With ``m`` the largest of the members' log-probabilities, ``log mean p = m + log1p(mean_k
+    expm1(log p_k - m))``: a sum of terms <= 0, so that a mixture just below 1 keeps its distance
+    from 1, and identical members have ratios of exactly 1.
+
+    Args:
+      log_probs: member log-probabilities ``[member, item..., class]``.
+      member_axis: the members' axis (static); of the result's ``log_ratio`` it is the first.
+
+    Returns:
+      :class:`Comparison`, float32 or better.
+
+    >>> two = jnp.array([[-1e-7, -16.1], [-3e-7, -15.0]])
+    >>> round(float(compare_with_mean(two).log_mean[0]), 9)
+    -2e-07
+    """
+    members = jnp.moveaxis(as_log_probs(log_probs), member_axis, 0)
+    lowest = jnp.full(members.shape[1:], -jnp.inf, members.dtype)
+    fixed = jax.lax.stop_gradient(members)
+    largest = jax.lax.scan(lambda most, x: (jnp.maximum(most, x), None), lowest, fixed)[0]
+    # A class that every member rules out has no ratios, and no gradient to give.
+    possible = largest != -jnp.inf
+    members = jnp.where(possible[None], members, 0.0)
+    largest = jnp.where(possible, largest, 0.0)
+    shortfall = jnp.log1p(mean_over_members(lambda x: jnp.expm1(x - largest), members))
+    log_mean = jnp.where(possible, largest + shortfall, -jnp.inf)
+    return Comparison(log_mean, members - largest[None] - shortfall[None])
+
+
+def mean_over_members(term: Callable[[jax.Array], jax.Array], members: jax.Array) -> jax.Array:
+    """Mean of an elementwise ``term`` over the first axis; NaN without members.
+
+    A scan: XLA's reductions over a leading axis are scalar loops on CPU, several times slower.
+
+    >>> mean_over_members(jnp.square, jnp.array([[1.0], [3.0]])).tolist()
+    [5.0]
+    """
+    nothing = jnp.zeros(members.shape[1:], members.dtype)
+    total, _ = jax.lax.scan(lambda total, x: (total + term(x), None), nothing, members)
+    return total / jnp.asarray(members.shape[0], members.dtype)
+
+
+def least_confidence(log_probs: ArrayLike, *, axis: int = -1) -> jax.Array:
+    """``1 - max_c p_c``, as the probability of all other classes together.
+
+    Their sum keeps its relative accuracy where the largest probability rounds to 1, in
+    log-probabilities that were normalised in float32 too.
+
+    Args:
+      log_probs: log-probabilities ``[..., class]``, normalised over ``axis``, at least one class.
+      axis: the class axis (static).
+
+    Returns:
+      ``[...]``, float32 or better, in ``[0, 1 - 1 / C]``. NaN where a log-probability is NaN.
+
+    Raises:
+      ValueError: if ``log_probs`` is not floating point.
+
+    References:
+      Hendrycks & Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution Examples,
+      2017, https://arxiv.org/abs/1610.02136.
+
+    >>> sure = jax.nn.log_softmax(jnp.array([30.0, 0.0]))
+    >>> float(sure[0]), float(least_confidence(sure))
+    (0.0, 9.35...e-14)
+    """
+    log_probs = jnp.moveaxis(as_log_probs(log_probs), axis, -1)
+    return jnp.sum(probabilities_of_others(log_probs, jnp.argmax(log_probs, -1)), axis=-1)
+
+
+def probabilities_of_others(log_probs: jax.Array, but: jax.Array) -> jax.Array:
+    """Probabilities ``[..., class]``, 0 for the class ``but [...]`` of each row.
+
+    >>> probabilities_of_others(jnp.log(jnp.array([0.5, 0.25, 0.25])), jnp.array(0)).tolist()
+    [0.0, 0.25, 0.25]
+    """
+    classes = jax.lax.broadcasted_iota(but.dtype, log_probs.shape, log_probs.ndim - 1)
+    others = classes != but[..., None]
+    # A NaN of the class left out is the row's all the same.
+    undefined = jnp.any(jnp.isnan(log_probs), axis=-1, keepdims=True)
+    return jnp.where(undefined, jnp.nan, jnp.where(others, jnp.exp(log_probs), 0.0))

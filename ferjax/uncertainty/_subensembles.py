@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.uncertainty._decomposition import Decomposition, decompose
-from ferjax.uncertainty._entropy import as_log_probs, entropy
+from ferjax.uncertainty._decomposition import Decomposition, decompose, divergence_term
+from ferjax.uncertainty._entropy import as_log_probs, compare_with_mean, entropy
 
 __all__ = [
     "Jackknife",
@@ -72,10 +72,15 @@ def decompose_subsets(log_probs: ArrayLike, masks: ArrayLike) -> Decomposition:
     shares = masks / jnp.sum(masks, -1, keepdims=True, dtype=jnp.float32)
     exact = jax.lax.Precision.HIGHEST
     aleatoric = jnp.tensordot(shares, entropy(log_probs), 1, precision=exact)
-    probs = jnp.tensordot(shares, jnp.exp(log_probs), 1, precision=exact)
-    total = jnp.sum(jax.scipy.special.entr(probs), -1)
-    single = (jnp.sum(masks, -1) == 1).reshape(-1, *[1] * (total.ndim - 1))
-    epistemic = jnp.where(single, 0.0, jnp.maximum(total - aleatoric, 0.0))
+    # Beside the mixture of all members, p_k = mean p (1 + e_k): what a subset's members diverge
+    # from the mixture of all, less what their own mixture does.
+    mean, log_ratio = compare_with_mean(log_probs)
+    of_members = jnp.tensordot(shares, divergence_term(log_ratio), 1, precision=exact)
+    of_mixture = jnp.tensordot(shares, jnp.expm1(log_ratio), 1, precision=exact)
+    gap = of_members - divergence_term(jnp.log1p(of_mixture))
+    epistemic = jnp.sum(jnp.exp(mean)[None] * jnp.maximum(gap, 0.0), -1)
+    single = (jnp.sum(masks, -1) == 1).reshape(-1, *[1] * (epistemic.ndim - 1))
+    epistemic = jnp.where(single, 0.0, epistemic)
     return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
 
 
