@@ -1,74 +1,123 @@
-"""The ``ferjax`` command: parse, call, exit.
+"""The ``ferjax`` command: find the command, parse its words, run it, exit.
 
-Everything it does can be done from Python in as many lines.
+Everything a command does can be done from Python in as many lines.
 """
 
+import difflib
+import importlib
+import platform
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from importlib.metadata import version
+from typing import NamedTuple
 
-import tyro
 from rich.text import Text
-from tyro.conf import subcommand
 
-from ferjax.commands.cache import use_compilation_cache
+import ferjax
+from ferjax.commands.cache import NO_CACHE, use_compilation_cache
 from ferjax.commands.console import err
-from ferjax.commands.corruptions import Corruptions
-from ferjax.commands.data import Data
-from ferjax.commands.evaluate import Evaluate
-from ferjax.commands.export import Export
-from ferjax.commands.judge import ABOUT as ABOUT_JUDGE
-from ferjax.commands.judge import JUDGE
-from ferjax.commands.members import MembersAdd, MembersList, MembersMerge, MembersSelect
-from ferjax.commands.quickstart import Quickstart
-from ferjax.commands.route import Route
-from ferjax.commands.train import Train
-from ferjax.commands.watch import Watch
-from ferjax.commands.weights import WeightsExport, WeightsInfo
-from ferjax.config import Config, load_config
+from ferjax.commands.parsing import parse
 
-_ABOUT = """Deep ensembles that tell what people disagree about from what the model has not seen.
-
-First time here: ferjax quickstart. Then: ferjax data, train, evaluate, route, in this order; each \
-command has --help. Compiled programs are kept in the user's cache folder (FERJAX_CACHE names \
-another, --no-cache keeps none).
-"""
+__all__ = ["COMMANDS", "main"]
 
 
-def _commands(train_default: Config, config_file: Path | None) -> Any:
-    """The tree of commands; `train` takes its defaults from the configuration file it is given."""
-    default = Train(
-        tyro.MISSING if config_file is None else config_file, tyro.MISSING, config=train_default
-    )
-    return (
-        Annotated[Data, subcommand("data")]
-        | Annotated[Train, subcommand("train", default=default)]
-        | Annotated[Watch, subcommand("watch")]
-        | Annotated[
-            Annotated[MembersList, subcommand("list")]
-            | Annotated[MembersSelect, subcommand("select")]
-            | Annotated[MembersMerge, subcommand("merge")]
-            | Annotated[MembersAdd, subcommand("add")],
-            subcommand(
-                "members",
-                description="List a run's members, write some of them as a run, merge runs, or "
-                "train new members for a finished run.",
-            ),
-        ]
-        | Annotated[
-            Annotated[WeightsInfo, subcommand("info")]
-            | Annotated[WeightsExport, subcommand("export")],
-            subcommand(
-                "weights", description="Look into pretrained weights, or write a member out."
-            ),
-        ]
-        | Annotated[Evaluate, subcommand("evaluate")]
-        | Annotated[Route, subcommand("route")]
-        | Annotated[Export, subcommand("export")]
-        | Annotated[Corruptions, subcommand("corruptions")]
-        | Annotated[JUDGE, subcommand("judge", description=ABOUT_JUDGE)]
-        | Annotated[Quickstart, subcommand("quickstart")]
-    )
+class Command(NamedTuple):
+    """A line of the help, and where the command is, as ``module:class``."""
+
+    does: str
+    at: str
+
+
+COMMANDS = {
+    "quickstart": Command(
+        "start here: train, evaluate and route drawn faces, two minutes",
+        "quickstart:Quickstart",
+    ),
+    "data": Command("build a data set from its published files", "data:Data"),
+    "train": Command("train an ensemble from a configuration", "train:Train"),
+    "watch": Command("see how a run is going, or how it ended", "watch:Watch"),
+    "evaluate": Command(
+        "hold a run, or anybody's scores, against people and shift", "evaluate:Evaluate"
+    ),
+    "route": Command("decide on pictures: accept, defer or reject", "route:Route"),
+    "export": Command("write a run as one file that routes without it", "export:Export"),
+    "judge compare": Command("hold judges against a panel of people", "judge.compare:Compare"),
+    "judge calibrate": Command(
+        "fit maps from judges' distributions to people's", "judge.calibrate:Calibrate"
+    ),
+    "members list": Command("list the members of a run", "members:MembersList"),
+    "members select": Command("write some members as a run of their own", "members:MembersSelect"),
+    "members merge": Command(
+        "write the members of several runs as one run", "members:MembersMerge"
+    ),
+    "members add": Command("train new members for a finished run", "members:MembersAdd"),
+    "weights info": Command("describe pretrained weights", "weights:WeightsInfo"),
+    "weights export": Command("write a member for Hugging Face", "weights:WeightsExport"),
+    "corruptions": Command(
+        "list the corruptions, or draw a sheet of them", "corruptions:Corruptions"
+    ),
+}
+"""The commands in the order of the help; those of two words are shown as one line of it."""
+
+GROUPS = {
+    "judge": "ask language models about texts, and hold them against people",
+    "members": "list, select, merge or add members of runs",
+    "weights": "look into pretrained weights, or write a member out",
+}
+
+_RENAMED = {"members slice": "members select"}
+"""Commands by their names in version 0.1.0."""
+
+
+def _help(group: str = "") -> str:
+    """The commands, or those of a group, a line each."""
+    lines = {}
+    for name, command in COMMANDS.items():
+        first, _, second = name.partition(" ")
+        if not group:
+            lines[first] = GROUPS.get(first, command.does)
+        elif first == group:
+            lines[second] = command.does
+    width = max(map(len, lines))
+    table = "\n".join(f"  {name:<{width}}  {does}" for name, does in lines.items())
+    if group:
+        more = f"ferjax {group} COMMAND --help says more."
+        return f"usage: ferjax {group} COMMAND ...\n\n{table}\n\n{more}"
+    return f"""usage: ferjax COMMAND ...
+
+Deep ensembles that tell what people disagree about from what the model has not
+seen, and decide: accept, defer or reject.
+
+{table}
+
+ferjax COMMAND --help says more; ferjax --version names the versions. Compiled
+programs are kept in the user's cache folder (FERJAX_CACHE names another,
+{NO_CACHE} keeps none)."""
+
+
+def _find(words: list[str]) -> tuple[str, list[str]]:
+    """The name of the command that words begin with, and the words after it.
+
+    Raises:
+      ValueError: if they begin with none; names the nearest.
+    """
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        name = _RENAMED.get(name, name)
+        if name in COMMANDS and len(words) >= length:
+            return name, words[length:]
+    group = words[0] if words[0] in GROUPS else ""
+    if group and (len(words) == 1 or words[1] in ("-h", "--help")):
+        print(_help(group))
+        sys.exit(0 if len(words) > 1 else 2)
+    known = {name.split()[bool(group)]: None for name in COMMANDS if name.startswith(group)}
+    asked = words[1] if group else words[0]
+    near = difflib.get_close_matches(asked, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    raise ValueError(f"no command {' '.join(filter(None, (group, asked)))}; {hint}")
+
+
+def _version() -> str:
+    return f"ferjax {ferjax.__version__} (jax {version('jax')}, Python {platform.python_version()})"
 
 
 def _message(error: Exception) -> str:
@@ -84,30 +133,23 @@ def main(argv: list[str] | None = None) -> None:
     The status is 0, 2 for wrong input, 3 if some pictures failed, 75 when preempted, 130 when
     interrupted.
     """
-    argv = use_compilation_cache(sys.argv[1:] if argv is None else argv)
-    if argv[:2] == ["members", "slice"]:  # its name in version 0.1.0
-        argv = ["members", "select", *argv[2:]]
+    words = use_compilation_cache(sys.argv[1:] if argv is None else argv)
     try:
-        default = Config()
-        config_file = None
-        if len(argv) > 1 and argv[0] == "train" and not argv[1].startswith("-"):
-            config_file = Path(argv[1])
-            default = load_config(config_file)
-        command: Any = tyro.cli(
-            _commands(default, config_file), args=argv, prog="ferjax", description=_ABOUT
-        )
-        sys.exit(command.run())
-    except (
-        ValueError,
-        FileNotFoundError,
-        FileExistsError,
-        PermissionError,
-        IsADirectoryError,
-    ) as error:
+        if not words or words[0] in ("-h", "--help"):
+            print(_help())
+            sys.exit(0 if words else 2)
+        if words[0] == "--version":
+            print(_version())
+            sys.exit(0)
+        name, rest = _find(words)
+        module, _, class_name = COMMANDS[name].at.partition(":")
+        command = getattr(importlib.import_module(f"ferjax.commands.{module}"), class_name)
+        sys.exit(parse(command, rest, f"ferjax {name}").run())
+    except BrokenPipeError:
+        sys.exit(1)
+    except (ValueError, OSError) as error:
         err.print(Text.assemble(("error:", "bold red"), f" {_message(error)}"))
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("interrupted")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)

@@ -2,10 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from ferjax.commands.arguments import File, Number
 from ferjax.commands.console import out
 
 
@@ -15,22 +16,20 @@ class Corruptions:
 
     The sheet has a row per corruption: the picture first, then severities 1 to 5.
 
-    ferjax corruptions : names, by suite
-
-    ferjax corruptions --sheet sheet.png IMG : all of them on a picture of yours
-
-    ferjax corruptions --sheet sheet.png : on a drawn face
+        ferjax corruptions                            names, by suite
+        ferjax corruptions IMAGE --sheet sheet.png    all of them on a picture of yours
+        ferjax corruptions --sheet sheet.png          on a drawn face
     """
 
-    image: Positional[Path | None] = None
+    image: Annotated[Positional[Path | None], arg(metavar="[IMAGE]", help_behavior_hint="")] = None
     """A picture; its central square is used. A drawn face unless given."""
-    sheet: Path | None = None
+    sheet: File = None
     """PNG to write."""
     suite: Literal["all", "paper", "imagenet_c"] = "all"
     """paper: the eleven of the paper; imagenet_c: ImageNet-C's fifteen and its four extras."""
-    size: int = 112
+    size: Number = 112
     """Side of the pictures, pixels."""
-    seed: int = 0
+    seed: Number = 0
     """Seed of the noise."""
 
     def run(self) -> int:
@@ -50,12 +49,12 @@ class Corruptions:
             if self.image is not None:
                 raise ValueError("what to write? give --sheet OUT.png")
             for suite, names in suites.items():
-                out.print(f"{suite}: {', '.join(names)}", highlight=False)
+                out.print(f"{suite}: {', '.join(names)}")
             return 0
         if self.size < 32:
             raise ValueError(f"--size must be at least 32 pixels, got {self.size}")
         self._draw([name for names in suites.values() for name in names], self.sheet)
-        out.print(f"wrote {self.sheet}", highlight=False, soft_wrap=True)
+        out.print(f"wrote {self.sheet}")
         return 0
 
     def _draw(self, names: list[str], sheet: Path) -> None:

@@ -1,11 +1,11 @@
 """``ferjax data``: builds a data set from its published files."""
 
 import dataclasses
-from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
 
+from ferjax.commands.arguments import File, NewFile, OptionalFolder
 from ferjax.commands.console import out
 
 
@@ -13,7 +13,7 @@ from ferjax.commands.console import out
 class Data:
     """Build the FER+ data set from its two published CSV files, and print what it holds.
 
-    ferjax data ferplus --fer2013 fer2013.csv --votes fer2013new.csv --out DIR
+        ferjax data ferplus --fer2013 fer2013.csv --votes fer2013new.csv --out data/ferplus
 
     The files pair by row. Everything is checked before anything is written. Without --fer2013 and
     --out only the votes file is read and counted.
@@ -21,11 +21,11 @@ class Data:
 
     name: Positional[Literal["ferplus"]]
     """Which data set."""
-    votes: Path
+    votes: NewFile
     """fer2013new.csv: Usage, Image name, ten vote counts."""
-    fer2013: Path | None = None
+    fer2013: File = None
     """fer2013.csv: emotion, pixels, Usage."""
-    out: Path | None = None
+    out: OptionalFolder = None
     """Folder to create for the data set."""
 
     def run(self) -> int:
@@ -47,7 +47,6 @@ class Data:
             ferplus_files.build(rows, self.out)
             out.print(
                 f"wrote {self.out}; train on it with --data.name ferplus --data.path {self.out}",
-                highlight=False,
             )
         return 0
 

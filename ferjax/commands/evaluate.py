@@ -2,9 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from ferjax.commands.arguments import File, OptionalFolder, OptionalNumber
 from ferjax.commands.console import out
 from ferjax.commands.memory import keep_freed_memory
 
@@ -14,13 +16,10 @@ class Evaluate:
     """Hold uncertainties against people and against shift; choose thresholds; write one
     report.html, and JSON and CSV.
 
-    ferjax evaluate RUN : a trained run against its own data
-
-    ferjax evaluate RUN --ood cats=photos/cats raf=rafdb/ : and against other pictures; RUN is not
-    retrained
-
-    ferjax evaluate --predictions DIR --votes votes.csv --out OUT : predictions of any framework; no
-    model is needed
+        ferjax evaluate RUN                                       a run against its own data
+        ferjax evaluate RUN --ood cats=photos/cats raf=rafdb      and against other pictures
+        ferjax evaluate --predictions FOLDER --votes votes.csv --out REPORT
+                                                                  scores of any framework
 
     A folder given to --ood whose folders are named by classes (happy, sad, ...) is a labelled
     cross-dataset test. Files given to --predictions are .npz or .npy of log-probabilities,
@@ -30,26 +29,34 @@ class Evaluate:
     dump them from PyTorch.
     """
 
-    run_folder: Positional[Path | None] = None
+    run_folder: Annotated[Positional[Path | None], arg(metavar="[RUN]", help_behavior_hint="")] = (
+        None
+    )
     """Folder that `ferjax train --out` wrote; it also receives the report."""
-    predictions: tuple[Path, ...] = ()
+    predictions: Annotated[
+        tuple[Path, ...], arg(metavar="FILE|FOLDER...", help_behavior_hint="")
+    ] = ()
     """Files of predictions, or folders of them, instead of a run."""
-    votes: Path | None = None
+    votes: File = None
     """Votes of the test items: CSV with a header, .npz or .npy (with --predictions)."""
-    images: Path | None = None
+    images: File = None
     """.npz with `images` of the test items, uint8, to show some in the report (with
     --predictions)."""
-    out: Path | None = None
+    out: OptionalFolder = None
     """Folder of the report; needed with --predictions, otherwise the run folder unless given."""
-    ood: tuple[str, ...] = ()
+    ood: Annotated[
+        tuple[str, ...], arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint="")
+    ] = ()
     """Other sets of pictures, NAME=FOLDER or NAME=FILE.npz (with a run)."""
-    resamples: int | None = None
+    resamples: OptionalNumber = None
     """Bootstrap resamples; the run's evaluate.resamples, or 2000, unless given."""
-    seed: int | None = None
+    seed: OptionalNumber = None
     """Seed of corruptions and bootstrap; the run's evaluate.seed, or 0, unless given."""
-    corruptions: tuple[str, ...] | None = None
+    corruptions: Annotated[
+        tuple[str, ...] | None, arg(metavar="NAME...", help_behavior_hint="")
+    ] = None
     """Corruptions; the run's evaluate.corruptions unless given."""
-    data_path: str | None = None
+    data_path: Annotated[str | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
     """Where the FER+ data set is now, if it moved since training."""
     resample_groups: bool = False
     """Draw pixel-identical test pictures together in the bootstrap (predictions files bring their
@@ -91,7 +98,7 @@ class Evaluate:
                 )
         console.show(done.evaluation, done.conclusions, out)
         for file in done.files:
-            out.print(f"wrote {file}", highlight=False, soft_wrap=True)
+            out.print(f"wrote {file}")
         return 0
 
     def _check(self) -> None:

@@ -2,10 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
+from ferjax.commands.arguments import Run
 from ferjax.commands.console import out
 
 
@@ -14,20 +15,20 @@ class Export:
     """Write a run as one file that routes without the training code: on CPUs and CUDA GPUs, or as
     --platforms says.
 
-    ferjax export RUN --out FILE, then: ferjax route FILE photos/, or from Python:
-    Router(FILE)(images).
+        ferjax export RUN --out faces.ferjax
+        ferjax route faces.ferjax photos/         or, from Python: Router("faces.ferjax")(images)
 
     The file holds preprocessing, all members, the decomposition and the routers as StableHLO for
     any batch size, with thresholds, class names and provenance. The exported program is compared
     with the run on sample pictures before anything is written; a difference is an error.
     """
 
-    run_folder: Positional[Path]
+    run_folder: Run
     """An evaluated run (it brings the thresholds)."""
-    file: Annotated[Path, arg(name="out")]
+    file: Annotated[Path, arg(name="out", metavar="FILE")]
     """The file to write."""
-    platforms: tuple[str, ...] = ("cpu", "cuda")
-    """Where it shall run: some of cpu, cuda, rocm, tpu."""
+    platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda")
+    """Where it shall run."""
 
     def run(self) -> int:
         from ferjax.commands.display import Console
@@ -43,6 +44,5 @@ class Export:
             f"{', '.join(made['platforms'])}, routers {', '.join(about['routers'])}\n"
             f"compared with the run on {parity['pictures']} pictures: largest difference "
             f"{parity['largest_difference']:.2g} ({parity['in']})",
-            highlight=False,
         )
         return 0

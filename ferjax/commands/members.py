@@ -3,9 +3,11 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from ferjax.commands.arguments import NewFolder, Run
 from ferjax.commands.console import err, out
 
 
@@ -13,7 +15,7 @@ from ferjax.commands.console import err, out
 class MembersList:
     """List the members of a run: seed, best valid accuracy, steps skipped, whether frozen."""
 
-    run_folder: Positional[Path]
+    run_folder: Run
     """Folder of a run, finished or not."""
 
     def run(self) -> int:
@@ -41,11 +43,11 @@ class MembersList:
 class MembersSelect:
     """Write some members of a run as a run of their own, to evaluate or to continue."""
 
-    run_folder: Positional[Path]
+    run_folder: Run
     """Folder of a run."""
-    members: tuple[int, ...]
+    members: Annotated[tuple[int, ...], arg(metavar="N...")]
     """Which, from 0, e.g. 0 2 3."""
-    out: Path
+    out: NewFolder
     """Folder to create."""
 
     def run(self) -> int:
@@ -53,7 +55,7 @@ class MembersSelect:
         from ferjax.ensemble import regroup
 
         written = regroup.select(self.run_folder, self.members, self.out, Console())
-        out.print(f"wrote {written}", highlight=False)
+        out.print(f"wrote {written}")
         return 0
 
 
@@ -61,16 +63,16 @@ class MembersSelect:
 class MembersMerge:
     """Write the members of several runs, which differ by their seeds alone, as one run."""
 
-    run_folders: Positional[tuple[Path, ...]]
+    run_folders: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN RUN...")]
     """Folders of runs, equally far."""
-    out: Path
+    out: NewFolder
     """Folder to create."""
 
     def run(self) -> int:
         from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
-        out.print(f"wrote {regroup.merge(self.run_folders, self.out, Console())}", highlight=False)
+        out.print(f"wrote {regroup.merge(self.run_folders, self.out, Console())}")
         return 0
 
 
@@ -82,11 +84,11 @@ class MembersAdd:
     command again continues there.
     """
 
-    run_folder: Positional[Path]
+    run_folder: Run
     """Folder of a finished run; it is not changed."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], arg(metavar="N...")]
     """Seeds of the new members."""
-    out: Path
+    out: NewFolder
     """Folder to create."""
 
     def run(self) -> int:
@@ -100,7 +102,7 @@ class MembersAdd:
                     self.run_folder, self.seeds, self.out, on_event=on_event
                 )
         except training.Interrupted as interrupted:
-            err.print(f"{interrupted}; the same command continues", highlight=False)
+            err.print(f"{interrupted}; the same command continues")
             sys.exit(EXIT_STATUS[interrupted.cause])
-        out.print(f"wrote {written}", highlight=False)
+        out.print(f"wrote {written}")
         return 0

@@ -2,10 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from tyro.conf import arg
+from tyro.conf import Suppress
 
+from ferjax.commands.arguments import NewFolder
 from ferjax.commands.console import out
 from ferjax.commands.evaluate import Evaluate
 from ferjax.commands.train import Train
@@ -23,12 +24,12 @@ class Quickstart:
     Takes about two minutes on two CPU cores and leaves report and pictures in the run folder.
     """
 
-    out: Path = Path("runs/quickstart")
-    """Folder of the run; must be new."""
-    config: Annotated[Config, arg(name="")] = dataclasses.field(default_factory=Config)
+    out: NewFolder = Path("runs/quickstart")
+    """Folder of the run; where it holds a quickstart already, that is continued and shown again."""
+    config: Suppress[Config] = dataclasses.field(default_factory=Config)
 
     def run(self) -> int:
-        Train(Path("quickstart"), self.out, config=self.config).run()
+        Train("synthetic_tiny", self.out, config=self.config).run()
         Evaluate(self.out).run()
         self._route()
         return 0
@@ -53,9 +54,9 @@ class Quickstart:
         )
         shown = {"first test face": 0, "fifth test face": 4, "first picture that is no face": 18}
         for name, number in shown.items():
-            out.print(f"{name}: {decisions[number].why}", highlight=False)
-        out.print(f"picture: {sheet}", highlight=False)
-        out.print(f"report: {self.out / 'report.html'}", highlight=False)
+            out.print(f"{name}: {decisions[number].why}")
+        out.print(f"picture: {sheet}")
+        out.print(f"report: {self.out / 'report.html'}")
 
 
 def _caption(decision: "Decision") -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from ferjax.commands.arguments import File, Number
 from ferjax.commands.console import err
 
 SOME_FAILED = 3
@@ -21,11 +22,9 @@ class Route:
     """Decide on pictures: one line each, with action, label, whole distribution, both
     uncertainties, and why.
 
-    ferjax route RUN photos/ --out lines.jsonl
-
-    ferjax route FILE 'album/**/*.jpg' --faces --format csv --out a.csv --contact-sheet a.png
-
-    find photos -name '*.png' | ferjax route RUN -
+        ferjax route RUN photos/ --out lines.jsonl
+        ferjax route FILE 'album/**/*.jpg' --faces --format csv --out a.csv --contact-sheet a.png
+        find photos -name '*.png' | ferjax route RUN -
 
     A picture is taken as one face: gray, its central square, at the size the ensemble was trained
     on; with --faces every face found in it is one. A file that cannot be read gets a line with
@@ -33,28 +32,30 @@ class Route:
     continues where --out ends: lines that are whole stay, the rest is routed.
     """
 
-    run_or_file: Positional[Path]
+    run_or_file: Annotated[Positional[Path], arg(metavar="RUN|FILE")]
     """An evaluated run, or a file of `ferjax export` (they bring the thresholds)."""
-    paths: Positional[tuple[str, ...]]
+    paths: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURES...")]
     """Image files, folders of them, quoted patterns like 'photos/**/*.jpg', .npz files with an
     array `images`, or -: a stream on standard input, each line a path or a JSON object with "path"
     whose other keys are passed through."""
-    out: Path | None = None
+    out: File = None
     """Write the lines here instead of standard output; an unfinished file is continued."""
     format: Literal["jsonl", "csv"] = "jsonl"
     """jsonl: a JSON object per line; csv: a table with a header, the probability of class NAME in
     column p_NAME."""
-    router: str = "uar"
+    router: Annotated[str, arg(metavar="{uar,density,...}")] = "uar"
     """Which of the run's routers decides; uar is the paper's: reject by epistemic, defer by
     aleatoric; density rejects by distance to the training pictures."""
     faces: bool = False
     """Find the faces in each picture and route each on its own line with its "box" (needs the extra
     `faces`); where none is found, "face" is null and the whole picture is routed."""
-    contact_sheet: Annotated[Path | None, arg(aliases=["--wall"])] = None
+    contact_sheet: Annotated[
+        Path | None, arg(aliases=["--wall"], metavar="FILE", help_behavior_hint="")
+    ] = None
     """Also draw a PNG of up to 64 of the faces routed now, a uniform sample, with the decisions."""
     overwrite: bool = False
     """Start --out anew instead of continuing it."""
-    batch_size: int = 64
+    batch_size: Number = 64
     """Faces the model decides on at a time."""
 
     def run(self) -> int:
@@ -68,11 +69,11 @@ class Route:
         find = haar_finder() if self.faces else None
         name = OLD_ROUTERS.get(self.router, self.router)
         if name != self.router:
-            err.print(f"router {self.router} is now called {name}", highlight=False)
+            err.print(f"router {self.router} is now called {name}")
 
         def tell(event: Event) -> None:
             if isinstance(event, Message):
-                err.print(event.text, highlight=False)
+                err.print(event.text)
 
         router = Router(self.run_or_file, name, batch_size=self.batch_size, on_event=tell)
         with _progress(self.paths) as on_picture:
@@ -90,15 +91,13 @@ class Route:
             err.print(
                 f"continued {self.out}: {sum(summary.kept):,} lines were there, "
                 f"{sum(summary.new):,} are new",
-                highlight=False,
             )
         failed = f'{summary.failed:,} could not be read (see the lines with "error")'
         err.print(
             f"{summary.routed:,} routed" + (f", {failed}" if summary.failed else ""),
-            highlight=False,
         )
         if summary.contact_sheet is not None:
-            err.print(f"picture: {summary.contact_sheet}", highlight=False)
+            err.print(f"picture: {summary.contact_sheet}")
         return SOME_FAILED if summary.failed else 0
 
 

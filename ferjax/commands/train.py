@@ -2,58 +2,68 @@
 
 import dataclasses
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated
 
+import tyro
 from tyro.conf import Positional, arg
 
+from ferjax.commands.arguments import NewFolder, OptionalNumber, Word
 from ferjax.commands.console import err, out
 from ferjax.commands.memory import keep_freed_memory
-from ferjax.config import Config
+from ferjax.config import Config, load_config
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train an ensemble: ferjax train CONFIG --out RUN.
+    """Train an ensemble from a configuration, any field of which can be overridden.
 
-    Any field of the configuration can be overridden. CONFIG comes first and is a Python file that
-    defines `config = Config(...)` (see configs/) or a run's config.json. Example: ferjax train
-    configs/ferplus_scratch.py --out runs/a --data.path data/ferplus --train.epochs 4
+        ferjax train CONFIG --out RUN
+        ferjax train ferplus_scratch --out runs/a --data.path data/ferplus --train.epochs 4
 
     It may be killed at any moment: the same command with --resume continues, with the same result.
     SIGTERM saves and exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C stops at once.
-    `ferjax watch RUN` shows how it is going.
+    ferjax watch RUN shows how it is going.
 
     On many hosts start the same command everywhere, with one --out on a file system they share:
     under SLURM, Open MPI, Kubernetes or on TPU pods with --cluster, elsewhere with --coordinator,
     --processes and --process.
     """
 
-    config_file: Positional[Path]
-    """Configuration file."""
-    out: Path
+    config_file: Annotated[Positional[str], arg(metavar="CONFIG")]
+    """A Python file that defines `config = Config(...)`, a run's config.json, or the name of one of
+    the configurations that come with ferjax."""
+    out: NewFolder
     """Folder of the run; must be new, unless --resume."""
     resume: bool = False
     """Continue an interrupted run from its newest whole checkpoint, on any number of devices."""
     dry_run: bool = False
     """Print parameters, FLOPs and memory per device, check data and weights, and stop."""
-    replicas: int | None = None
+    replicas: OptionalNumber = None
     """Devices that share the batches of a member. Unset: as many as there are for each; give it
     where members and devices do not fit, e.g. 8 for 5 members on 8 devices."""
     cluster: bool = False
     """Join the other processes that the cluster's environment names."""
-    coordinator: str | None = None
+    coordinator: Word = None
     """host:port of the first process, where no cluster says it."""
-    processes: int | None = None
+    processes: OptionalNumber = None
     """How many processes there are (with --coordinator)."""
-    process: int | None = None
+    process: OptionalNumber = None
     """Which one this is, from 0 (with --coordinator)."""
     config: Annotated[Config, arg(name="")] = dataclasses.field(default_factory=Config)
+
+    @classmethod
+    def defaults(cls, words: Sequence[str]) -> "Train | None":
+        """The configuration that the first word names, for the options to override."""
+        if not words or words[0].startswith("-"):
+            return None
+        return cls(words[0], tyro.MISSING, config=load_config(words[0]))
 
     def run(self) -> int:
         keep_freed_memory()
         from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
+        from ferjax.ensemble.folder import RunFolder
         from ferjax.faces import dataset
         from ferjax.interruption import EXIT_STATUS
 
@@ -61,10 +71,14 @@ class Train:
             v is not None for v in (self.coordinator, self.processes, self.process)
         ):
             multihost.initialize(self.coordinator, self.processes, self.process)
+        if not self.dry_run:
+            RunFolder(self.out).check(self.config, resume=self.resume)  # before data are read
+            if multihost.is_primary():
+                err.print(self._what())
         data = dataset.load(self.config.data)
         if self.dry_run:
             for line in budget_lines(training.dry_run(self.config, data, replicas=self.replicas)):
-                out.print(line, highlight=False, soft_wrap=True)
+                out.print(line)
             return 0
         try:
             with Console() as on_event:
@@ -77,17 +91,25 @@ class Train:
                     on_event=on_event,
                 )
         except training.Interrupted as interrupted:
-            err.print(f"{interrupted}; continue with --resume", highlight=False, soft_wrap=True)
+            err.print(f"{interrupted}; continue with --resume")
             # Whoever runs this command as a part of something longer must stop too.
             sys.exit(EXIT_STATUS[interrupted.cause])
-        except OSError as error:
-            if isinstance(error, FileExistsError | FileNotFoundError | PermissionError):
-                raise
-            raise ValueError(str(error)) from error
         if multihost.is_primary():
             out.print(
                 f"trained {len(self.config.train.seeds)} members: {run.folder}\n"
                 f"next: ferjax evaluate {run.folder}",
-                highlight=False,
             )
         return 0
+
+    def _what(self) -> str:
+        """Which data and which configuration, in a line."""
+        data = self.config.data
+        faces = (
+            f"{data.synthetic_faces:,} synthetic faces"
+            if data.name == "synthetic"
+            else (f"{data.name} in {data.path}")
+        )
+        members = len(self.config.train.seeds)
+        return (
+            f"training {members} member{'s' * (members > 1)} on {faces}, as {self.config_file} says"
+        )

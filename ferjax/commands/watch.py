@@ -2,10 +2,8 @@
 
 import dataclasses
 import time
-from pathlib import Path
 
-from tyro.conf import Positional
-
+from ferjax.commands.arguments import File, Run
 from ferjax.commands.console import out
 
 
@@ -13,11 +11,11 @@ from ferjax.commands.console import out
 class Watch:
     """Show a run, in progress or finished: every member's last figures and curve of its loss."""
 
-    run_folder: Positional[Path]
+    run_folder: Run
     """Folder of a run."""
     follow: bool = False
     """Stay and update until the run ends; Ctrl-C leaves, the run goes on."""
-    plot: Path | None = None
+    plot: File = None
     """Write the curves of loss and valid accuracy to this picture (PNG)."""
 
     def run(self) -> int:
@@ -42,7 +40,7 @@ class Watch:
                 going = folder.in_use
                 lines = read_log(folder.log)
                 for line in lines[seen:]:
-                    out.print(sentence(line, config.train.epochs), highlight=False, soft_wrap=True)
+                    out.print(sentence(line, config.train.epochs))
                 seen = len(lines)
                 if going:
                     time.sleep(1)

@@ -1,10 +1,11 @@
 """``ferjax weights``: describes pretrained files, and exports members to one."""
 
 import dataclasses
-from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from ferjax.commands.arguments import NewFolder, Number, Run
 from ferjax.commands.console import out
 
 
@@ -12,7 +13,7 @@ from ferjax.commands.console import out
 class WeightsInfo:
     """Describe a weights file or folder: naming, size, patches, registers, positions, head."""
 
-    source: Positional[str]
+    source: Annotated[Positional[str], arg(metavar="WEIGHTS")]
     """A .safetensors file, a folder (sharded or not), a .pth file, or a hub name."""
 
     def run(self) -> int:
@@ -32,7 +33,6 @@ class WeightsInfo:
             f"dim {found.dim}, {found.depth} blocks, {found.mlp} MLP, patch {found.patch_size}, "
             f"{found.registers} registers, positions {found.grid} x {found.grid} "
             f"({found.grid * found.patch_size} px), resized by the rule {found.rule!r}\n{head}",
-            highlight=False,
         )
         return 0
 
@@ -44,11 +44,11 @@ class WeightsExport:
     It is a Dinov2ForImageClassification, or Dinov2WithRegistersForImageClassification.
     """
 
-    run_folder: Positional[Path]
+    run_folder: Run
     """Folder of a trained run."""
-    out: Path
+    out: NewFolder
     """Folder to create."""
-    member: int = 0
+    member: Number = 0
     """Which member, from 0."""
 
     def run(self) -> int:
@@ -61,5 +61,5 @@ class WeightsExport:
         written = pretrained.write_hugging_face(
             params, trained.config.model, trained.spec.classes, self.out
         )
-        out.print(f"wrote {written}", highlight=False)
+        out.print(f"wrote {written}")
         return 0

@@ -15,6 +15,7 @@ class ModelConfig:
     image_size: int = 48
     """Side of the square network input, pixels; a multiple of patch_size."""
     patch_size: int = 16
+    """Side of the squares that the input is cut into, one token each, pixels."""
     dim: int = 64
     """Width of a token."""
     depth: int = 2
@@ -22,6 +23,7 @@ class ModelConfig:
     heads: int = 4
     """Attention heads; divides dim."""
     mlp_ratio: float = 4.0
+    """Width of a block's MLP as a multiple of dim."""
     mlp: Literal["gelu", "swiglu"] = "gelu"
     """gelu: two dense layers (S, B, L); swiglu: the gated form of DINOv2 g."""
     registers: int = 0

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ferjax.config._checks import build, nearest, require, require_known_choices
 from ferjax.config._model import ModelConfig
+from ferjax.config._shipped import find_config
 
 __all__ = [
     "BASE_CORRUPTIONS",
@@ -63,6 +64,7 @@ class TrainConfig:
     method: Literal["votes", "labels"] = "votes"
     """votes: cross-entropy to the vote distribution; labels: to the most voted class."""
     epochs: int = 8
+    """Times that every member sees all training faces."""
     batch_size: int = 32
     """Faces per step and member."""
     learning_rate: float = 3e-3
@@ -70,6 +72,7 @@ class TrainConfig:
     warmup_epochs: float = 1.0
     """Epochs of linear warm-up before the cosine (0 in the paper's recipe)."""
     weight_decay: float = 0.05
+    """AdamW's decay of weight matrices."""
     layer_decay: float = 1.0
     """Learning-rate factor per block counted from the top, e.g. 0.75; 1.0 (the paper's recipe)
     treats all alike."""
@@ -149,16 +152,19 @@ class EvaluateConfig:
     corruptions: tuple[str, ...] = BASE_CORRUPTIONS
     """Corruptions of the test faces; the paper's base five unless told otherwise."""
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """How strong they are, some of 1 to 5."""
     fit_corruptions: tuple[str, ...] = ()
     """Corruptions of the valid faces that learned routers are fitted on; none by default, so none
     is learned."""
     fit_severities: tuple[int, ...] = (1, 3, 5)
+    """Severities of fit_corruptions."""
     fit_faces: int = 1200
     """Valid faces that learned routers are fitted on, at most (each under every one of these
     corruptions)."""
     density_faces: int = 6000
     """Training faces that densities are fitted on, at most."""
     batch_size: int = 256
+    """Faces that go through all members at a time."""
     resamples: int = 2000
     """Bootstrap resamples behind every interval."""
     seed: int = 0
@@ -234,15 +240,14 @@ def load_config(path: str | Path) -> Config:
     """Reads a configuration from a Python file that defines ``config``, or from the JSON of a run.
 
     Args:
-      path: a ``.py`` file with a module-level ``config = Config(...)``, or a ``.json`` file.
+      path: a ``.py`` file with a module-level ``config = Config(...)``, a ``.json`` file, or the
+        name of a configuration that comes with ferjax, e.g. ``ferplus_scratch``.
 
     Raises:
       FileNotFoundError: if there is no such file.
       ValueError: if the file does not build a valid :class:`Config`; the message names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no configuration file at {path}")
+    path = find_config(path)
     try:
         if path.suffix == ".json":
             return Config.from_json(path.read_text())

@@ -120,10 +120,10 @@ class RunFolder:
           PermissionError: if the folder cannot be written.
         """
         try:
-            self._check(config, spec, resume)
+            self.check(config, spec, resume=resume)
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
-            self._check(config, spec, resume)
+            self.check(config, spec, resume=resume)
             free = shutil.disk_usage(self.path).free
             if free < needed:
                 raise ValueError(
@@ -150,7 +150,14 @@ class RunFolder:
         """Whether a live process trains in it."""
         return self._lock.held
 
-    def _check(self, config: Config, spec: DataSpec, resume: bool) -> None:
+    def check(self, config: Config, spec: DataSpec | None = None, *, resume: bool) -> None:
+        """Whether :meth:`open` would take the folder, before long work; raises what it would raise.
+
+        Args:
+          config: what will be trained.
+          spec: of the data, once they are known.
+          resume: whether the folder holds this run's beginning.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; a run needs a folder")
         inside = (
@@ -170,7 +177,7 @@ class RunFolder:
                 raise ValueError(
                     f"cannot resume {self.path} with another configuration: {'; '.join(changed)}"
                 )
-            if self.spec() != spec:
+            if spec is not None and self.spec() != spec:
                 raise ValueError(
                     f"cannot resume {self.path} with other data: it has {self.spec()}, these are "
                     f"{spec}"

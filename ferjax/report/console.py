@@ -37,7 +37,7 @@ def show(e: Evaluation, conclusions: Sequence[Conclusion], console: Console) -> 
     """Prints what decides, and the conclusions."""
 
     def line(text: str) -> None:
-        console.print(text, highlight=False)
+        console.print(text)
 
     q = e.quality
     line(

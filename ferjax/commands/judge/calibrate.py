@@ -2,8 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
+
+from ferjax.commands.arguments import NewFolder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,14 +14,14 @@ class Calibrate:
     """Fit maps from judges' distributions to people's, and score them on texts they have not seen,
     beside the trivial rivals.
 
-    ferjax judge calibrate ratings.csv judgments.npz --out OUT
+        ferjax judge calibrate ratings.csv judgments.npz --out OUT
     """
 
-    panel: Positional[Path]
+    panel: Annotated[Positional[Path], arg(metavar="PANEL")]
     """Ratings of people."""
-    judges: Positional[tuple[Path, ...]]
+    judges: Annotated[Positional[tuple[Path, ...]], arg(metavar="JUDGMENTS...")]
     """Files of judgments (.npz), or of predictions."""
-    out: Path
+    out: NewFolder
     """Folder of the table and of calibrator.json."""
 
     def run(self) -> int:

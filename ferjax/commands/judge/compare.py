@@ -2,8 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
+
+from ferjax.commands.arguments import NewFolder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,14 +14,14 @@ class Compare:
     """Hold judges against a panel of people: how far their distributions are apart once the noise
     of few raters and few samples is taken out.
 
-    ferjax judge compare ratings.csv judgments.npz baseline.npz --out OUT
+        ferjax judge compare ratings.csv judgments.npz baseline.npz --out OUT
     """
 
-    panel: Positional[Path]
+    panel: Annotated[Positional[Path], arg(metavar="PANEL")]
     """Ratings of people."""
-    judges: Positional[tuple[Path, ...]]
+    judges: Annotated[Positional[tuple[Path, ...]], arg(metavar="JUDGMENTS...")]
     """Files of judgments (.npz), or of predictions."""
-    out: Path
+    out: NewFolder
     """Folder of the report."""
 
     def run(self) -> int:

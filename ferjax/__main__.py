@@ -1,0 +1,5 @@
+"""``python -m ferjax``: the ``ferjax`` command."""
+
+from ferjax.cli import main
+
+main()
