@@ -3,8 +3,8 @@
 Pure functions, arrays in and arrays out, live in modules that can be used one at a time, under your
 own ``jit``, ``vmap`` and ``grad``: :mod:`ferjax.uncertainty`, :mod:`ferjax.metrics`,
 :mod:`ferjax.bootstrap`, :mod:`ferjax.routing`, :mod:`ferjax.conformal`, :mod:`ferjax.density`,
-:mod:`ferjax.posterior`, :mod:`ferjax.mmd`, :mod:`ferjax.losses`, :mod:`ferjax.votes`,
-:mod:`ferjax.corruptions`. The most used are here by name.
+:mod:`ferjax.dirichlet`, :mod:`ferjax.posterior`, :mod:`ferjax.mmd`, :mod:`ferjax.losses`,
+:mod:`ferjax.votes`, :mod:`ferjax.corruptions`. The most used are here by name.
 
 What the command line does takes as many lines: :func:`load_config`, :func:`load_data`,
 :func:`train`, :func:`evaluate_run`, :func:`evaluate_predictions`, :class:`Router`, :func:`export`,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         conformal,
         corruptions,
         density,
+        dirichlet,
         losses,
         metrics,
         mmd,
@@ -71,6 +72,7 @@ __all__ = [
     "decompose",
     "density",
     "dinov2",
+    "dirichlet",
     "entropy",
     "evaluate_predictions",
     "evaluate_run",

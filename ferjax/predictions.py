@@ -3,21 +3,26 @@
 A ``.npz`` file, one per condition (a clean split, one corruption of it at one severity, another set
 of items), readable with numpy alone and writable from any framework:
 
-===============  =====================  ==========================================================
-name             shape, dtype           meaning
-===============  =====================  ==========================================================
-``log_probs``    [member, item, class]  float32 natural-log probabilities, normalised over classes
-``ids``          [item] int64           the same item has the same id in every condition
-``votes``        [item, class] (opt.)   whole counts of people who chose each class
-``abstentions``  [item, kind] (opt.)    whole counts of people who could not judge, by reason
-``truth``        [item, class] (opt.)   the true p(y | item), where the data are drawn
-``meta``         JSON text              ``condition``, ``split``, ``classes`` (names), and
-                                        ``corruption``/``severity`` where it is one
-``features_*``   [..., item, width]     optional features for density scores, by name
-``scores_*``     [item]                 optional further scores; larger must mean more uncertain
-``groups``       [item] (optional)      whole numbers; equal ones are views of one thing (identical
-                                        pictures, frames of a video), resampled together
-===============  =====================  ==========================================================
+=====================  =====================  ====================================================
+name                   shape, dtype           meaning
+=====================  =====================  ====================================================
+``log_probs``          [member, item, class]  float32 natural-log probabilities, normalised over
+                                              classes
+``log_concentration``  [member, item] (opt.)  float32 ``log sum_c α_c`` of each member's Dirichlet,
+                                              see :mod:`ferjax.dirichlet`; inf: no concentration
+``ids``                [item] int64           the same item has the same id in every condition
+``votes``              [item, class] (opt.)   whole counts of people who chose each class
+``abstentions``        [item, kind] (opt.)    whole counts of people who could not judge, by reason
+``truth``              [item, class] (opt.)   the true p(y | item), where the data are drawn
+``meta``               JSON text              ``condition``, ``split``, ``classes`` (names), and
+                                              ``corruption``/``severity`` where it is one
+``features_*``         [..., item, width]     optional features for density scores, by name
+``scores_*``           [item]                 optional further scores; larger must mean more
+                                              uncertain
+``groups``             [item] (optional)      whole numbers; equal ones are views of one thing
+                                              (identical pictures, frames of a video), resampled
+                                              together
+=====================  =====================  ====================================================
 
 ``split`` is ``test`` or ``valid`` for that split, clean or corrupted, and ``ood`` for any other set
 of items. Files of version 0.1.0, which name it by the condition (``valid``, ``valid_blur_3``) and
@@ -66,6 +71,7 @@ class Predictions:
     split: str = "test"
     abstentions: np.ndarray | None = None
     classes: tuple[str, ...] | None = None
+    log_concentration: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.log_probs.ndim != 3:
@@ -105,6 +111,8 @@ class Predictions:
         for name, value in per_item.items():
             if value is not None and value.shape != (items,):
                 raise ValueError(f"{name} must be [item] ({items},), got {value.shape}")
+        if self.log_concentration is not None:
+            self._check_concentration(self.log_concentration)
         sums = np.exp(self.log_probs.astype(np.float64)).sum(-1)
         bad = ~(np.abs(sums - 1) < 1e-3)
         if bad.any():
@@ -112,6 +120,21 @@ class Predictions:
             raise ValueError(
                 f"log_probs of member {member}, item {item} sum to {sums[member, item]:.4g} after "
                 "exp, expected 1: these are not log-probabilities"
+            )
+
+    def _check_concentration(self, log_concentration: np.ndarray) -> None:
+        expected = self.log_probs.shape[:2]
+        if log_concentration.shape != expected or log_concentration.dtype.kind != "f":
+            raise ValueError(
+                f"log_concentration must be floating point [member, item] {expected}, got "
+                f"{log_concentration.dtype} {log_concentration.shape}"
+            )
+        bad = ~(log_concentration > -np.inf)
+        if bad.any():
+            member, item = np.argwhere(bad)[0]
+            raise ValueError(
+                f"log_concentration of member {member}, item {item} is "
+                f"{log_concentration[member, item]}, expected the logarithm of a positive number"
             )
 
     def save(self, path: str | os.PathLike) -> None:
@@ -134,6 +157,8 @@ class Predictions:
         for name in ("votes", "abstentions", "truth", "groups"):
             if getattr(self, name) is not None:
                 arrays[name] = getattr(self, name)
+        if self.log_concentration is not None:
+            arrays["log_concentration"] = self.log_concentration.astype(np.float32)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         write_atomically(path, buffer.getvalue())
@@ -222,6 +247,7 @@ class Predictions:
             split=meta.get("split") or _split_of(condition, corruption),
             abstentions=abstentions,
             classes=None if classes is None else tuple(classes),
+            log_concentration=arrays.get("log_concentration"),
         )
 
 

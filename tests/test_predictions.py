@@ -39,6 +39,7 @@ def test_round_trip_of_everything(tmp_path):
         split="valid",
         abstentions=np.arange(8).reshape(4, 2),
         classes=CLASSES,
+        log_concentration=np.array([[0.5, -3.0, np.inf, 2.0]] * 2, np.float32),
     )
     given.save(tmp_path / "p.npz")
     got = Predictions.load(tmp_path / "p.npz")
@@ -60,6 +61,7 @@ def test_what_is_absent_stays_absent(tmp_path):
     some(condition="valid", split="valid").save(tmp_path / "p.npz")
     got = Predictions.load(tmp_path / "p.npz")
     absent = ("votes", "truth", "corruption", "severity", "groups", "abstentions", "classes")
+    absent += ("log_concentration",)
     assert [name for name in absent if getattr(got, name) is not None] == []
     assert (dict(got.features), dict(got.scores)) == ({}, {})
 
@@ -160,6 +162,20 @@ def test_impossible_classes_are_log_probabilities_too(tmp_path):
             r"scores 'density' must be \[item\] \(4,\), got \(3,\)",
         ),
         ({"groups": np.zeros((4, 1), int)}, r"groups must be \[item\]"),
+        (
+            {"log_concentration": np.ones((2, 3))},
+            r"log_concentration must be floating point \[member, item\] \(2, 4\), got .* \(2, 3\)",
+        ),
+        ({"log_concentration": np.ones(4)}, r"got float64 \(4,\)"),
+        ({"log_concentration": np.ones((2, 4), int)}, r"got int64 \(2, 4\)"),
+        (
+            {"log_concentration": np.array([[0.0] * 4, [0.0, 0.0, np.nan, 0.0]])},
+            "log_concentration of member 1, item 2 is nan",
+        ),
+        (
+            {"log_concentration": np.array([[0.0, -np.inf, 0.0, 0.0]] * 2)},
+            "log_concentration of member 0, item 1 is -inf",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(changes, message):
