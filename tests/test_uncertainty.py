@@ -49,7 +49,8 @@ def reference(log_probs):
     p /= p.sum(-1, keepdims=True)
     total = scipy.special.entr(p.mean(0)).sum(-1)
     aleatoric = scipy.special.entr(p).sum(-1).mean(0)
-    return uncertainty.Decomposition(total, aleatoric, total - aleatoric)
+    epistemic = total - aleatoric
+    return uncertainty.Decomposition(total, aleatoric, epistemic, np.zeros_like(total), epistemic)
 
 
 @pytest.mark.parametrize("which", ["log_probs", "with_zeros"])

@@ -116,7 +116,8 @@ def score(log_probs: ArrayLike) -> Scored:
     rest = scores["max_prob"]
     second = jnp.exp(jax.lax.top_k(mean, 2)[0][:, 1])
     spread = (uncertainty.least_confidence(log_probs), uncertainty.entropy(log_probs))
-    features = [*parts, 1 - rest, 1 - rest - second, *(jnp.std(of, 0) for of in spread)]
+    paper = (parts.total, parts.aleatoric, parts.epistemic)
+    features = [*paper, 1 - rest, 1 - rest - second, *(jnp.std(of, 0) for of in spread)]
     return Scored(mean, scores, jnp.stack(features, -1))
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax import dirichlet
 from ferjax.uncertainty._entropy import (
     as_log_probs,
     compare_with_mean,
@@ -31,17 +32,28 @@ TERMS = 10
 
 
 class Decomposition(NamedTuple):
-    """Total uncertainty and its two parts: ``total = aleatoric + epistemic``."""
+    """Total uncertainty and its parts: ``total = aleatoric + epistemic``, and ``epistemic = within
+    + between`` where members know a concentration; without one they know nothing within."""
 
     total: jax.Array
     """``[item...]`` in nats (variance form: unitless)."""
     aleatoric: jax.Array
     """``[item...]``: what every member finds ambiguous."""
     epistemic: jax.Array
+    """``[item...]``: what the ensemble does not know."""
+    within: jax.Array
+    """``[item...]``: what a member does not know by itself, averaged over members."""
+    between: jax.Array
     """``[item...]``: what the members disagree about."""
 
 
-def decompose(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) -> Decomposition:
+def decompose(
+    log_probs: ArrayLike,
+    log_concentration: ArrayLike | None = None,
+    *,
+    member_axis: int = 0,
+    axis: int = -1,
+) -> Decomposition:
     """Split predictive entropy into an aleatoric and an epistemic part.
 
     ``total = H[mean_k p_k]``, ``aleatoric = mean_k H[p_k]`` (what every member finds ambiguous) and
@@ -50,24 +62,32 @@ def decompose(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) -> 
     mean divergence from terms that are never negative, so that it keeps its relative accuracy where
     members are almost certain or almost agree, and is exactly 0 for one member or identical ones.
 
+    Members that are Dirichlets of concentration S_k know how far they can tell: then ``aleatoric =
+    mean_k E[H(p)]`` is what people disagree about, and epistemic is that divergence *between*
+    members plus what each of them does not know *within* itself, ``mean_k (H[p_k] - E[H(p)])``.
+
     Args:
       log_probs: member log-probabilities ``[member, item..., class]``, normalised over ``axis``; at
         least one member.
+      log_concentration: ``log S`` of each member, shaped like ``log_probs`` without the class axis;
+        None, or inf everywhere, where members have none.
       member_axis: axis of the ensemble members (static).
       axis: the class axis (static).
 
     Returns:
       :class:`Decomposition` in nats, each part ``[item...]``, float32 or better;
-      ``0 <= epistemic <= log min(K, C)``. NaN where a member's log-probability is NaN.
+      ``0 <= between <= log min(K, C)``, ``0 <= within <= log C``. NaN where a member's
+      log-probability is NaN.
 
     Raises:
-      ValueError: if ``log_probs`` has fewer than two axes, is not floating point, or the two axes
-        coincide.
+      ValueError: if ``log_probs`` has fewer than two axes, is not floating point, the two axes
+        coincide, or there is not one concentration for each distribution.
 
     References:
       Depeweg et al., Decomposition of Uncertainty in Bayesian Deep Learning, 2018,
       https://arxiv.org/abs/1710.07283; Lakshminarayanan et al., Deep Ensembles, 2017,
-      https://arxiv.org/abs/1612.01474.
+      https://arxiv.org/abs/1612.01474; Malinin & Gales, Prior Networks, 2018,
+      https://arxiv.org/abs/1802.10501.
 
     >>> agree = jnp.log(jnp.array([[[0.5, 0.5]], [[0.5, 0.5]]]))
     >>> d = decompose(agree)
@@ -77,6 +97,9 @@ def decompose(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) -> 
     >>> d = decompose(differ)
     >>> float(d.aleatoric[0]), round(float(d.epistemic[0]), 4)
     (0.0, 0.6931)
+    >>> one = decompose(jnp.log(jnp.full((1, 2), 0.5)), jnp.log(jnp.array([2.0])))
+    >>> round(float(one.aleatoric), 4), round(float(one.within), 4), float(one.between)
+    (0.5, 0.1931, 0.0)
     """
     log_probs = as_log_probs(log_probs)
     if log_probs.ndim < 2:
@@ -88,10 +111,19 @@ def decompose(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) -> 
         raise ValueError(
             f"member_axis {member_axis} and axis {axis} are the same axis of {log_probs.shape}"
         )
+    class_axis = axis % log_probs.ndim
+    members_at = member_axis % log_probs.ndim
+    members_at -= class_axis < members_at
     log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
-    aleatoric = jnp.abs(jnp.sum(mean_over_members(p_log_p, log_probs), axis=-1))
-    epistemic = jnp.sum(epistemic_contributions(log_probs), axis=-1)
-    return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
+    between = jnp.sum(epistemic_contributions(log_probs), axis=-1)
+    if log_concentration is None:
+        aleatoric = jnp.abs(jnp.sum(mean_over_members(p_log_p, log_probs), axis=-1))
+        return Decomposition(aleatoric + between, aleatoric, between, 0 * between, between)
+    log_concentration = jnp.moveaxis(jnp.asarray(log_concentration), members_at, 0)
+    aleatoric = jnp.mean(dirichlet.expected_entropy(log_probs, log_concentration), axis=0)
+    within = jnp.mean(dirichlet.mutual_information(log_probs, log_concentration), axis=0)
+    epistemic = within + between
+    return Decomposition(aleatoric + epistemic, aleatoric, epistemic, within, between)
 
 
 def divergence_term(log_ratio: jax.Array) -> jax.Array:
@@ -137,11 +169,15 @@ def epistemic_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> ja
     return jnp.exp(mean) * mean_over_members(divergence_term, log_ratio)
 
 
-def aleatoric_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> jax.Array:
+def aleatoric_contributions(
+    log_probs: ArrayLike, log_concentration: ArrayLike | None = None, *, member_axis: int = 0
+) -> jax.Array:
     """Which classes carry the ambiguity: ``mean_k -p_kc log p_kc``.
 
     Args:
       log_probs: member log-probabilities ``[member, item..., class]``.
+      log_concentration: ``[member, item...]``, likewise with the members at ``member_axis``, as in
+        :func:`decompose`; or None.
       member_axis: axis of the ensemble members (static).
 
     Returns:
@@ -156,7 +192,11 @@ def aleatoric_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> ja
     [0.3466, 0.3466, 0.0]
     """
     log_probs = jnp.moveaxis(as_log_probs(log_probs), member_axis, 0)
-    return jnp.abs(mean_over_members(p_log_p, log_probs))
+    if log_concentration is None:
+        return jnp.abs(mean_over_members(p_log_p, log_probs))
+    log_concentration = jnp.moveaxis(jnp.asarray(log_concentration), member_axis, 0)
+    terms = dirichlet.expected_entropy_contributions(log_probs, log_concentration)
+    return jnp.mean(terms, axis=0)
 
 
 def expected_pairwise_kl(
@@ -223,7 +263,7 @@ def decompose_variance(
       https://arxiv.org/abs/2406.02354.
 
     >>> differ = jnp.log(jnp.array([[[1.0, 0.0]], [[0.0, 1.0]]]))
-    >>> [float(part[0]) for part in decompose_variance(differ)]
+    >>> [float(part[0]) for part in decompose_variance(differ)[:3]]
     [0.5, 0.0, 0.5]
     """
     log_probs = jnp.moveaxis(as_log_probs(log_probs), (member_axis, axis), (0, -1))
@@ -237,4 +277,4 @@ def decompose_variance(
     others = probabilities_of_others(log_probs, top)
     spread = jnp.sum(jnp.var(others, axis=0), axis=-1)
     epistemic = spread + jnp.var(jnp.sum(others, axis=-1), axis=0)
-    return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
+    return Decomposition(aleatoric + epistemic, aleatoric, epistemic, 0 * epistemic, epistemic)

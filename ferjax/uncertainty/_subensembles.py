@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax import dirichlet
 from ferjax.uncertainty._decomposition import Decomposition, decompose, divergence_term
 from ferjax.uncertainty._entropy import as_log_probs, compare_with_mean, entropy
 
@@ -42,17 +43,20 @@ def correct_small_ensemble(epistemic: ArrayLike, members: int) -> jax.Array:
     return jnp.asarray(epistemic) * (members / (members - 1))
 
 
-def decompose_subsets(log_probs: ArrayLike, masks: ArrayLike) -> Decomposition:
+def decompose_subsets(
+    log_probs: ArrayLike, masks: ArrayLike, log_concentration: ArrayLike | None = None
+) -> Decomposition:
     """The decomposition of many sub-ensembles at once.
 
     Args:
       log_probs: member log-probabilities ``[member, item..., class]``.
       masks: ``[subset, member]`` bool; which members a sub-ensemble holds, at least one each.
+      log_concentration: ``[member, item...]`` as in :func:`.decompose`, or None.
 
     Returns:
-      :class:`Decomposition` in nats, each part ``[subset, item...]``, float32 or better; epistemic
-      is exactly 0 for one member. A NaN of any member, in the subset or not, gives NaN (epistemic
-      of a single member: 0).
+      :class:`Decomposition` in nats, each part ``[subset, item...]``, float32 or better;
+      ``between`` is exactly 0 for one member. A NaN of any member, in the subset or not, gives NaN
+      (``between`` of a single member: 0).
 
     Raises:
       ValueError: if the masks have another number of members, or ``log_probs`` is not floating
@@ -71,17 +75,25 @@ def decompose_subsets(log_probs: ArrayLike, masks: ArrayLike) -> Decomposition:
         )
     shares = masks / jnp.sum(masks, -1, keepdims=True, dtype=jnp.float32)
     exact = jax.lax.Precision.HIGHEST
-    aleatoric = jnp.tensordot(shares, entropy(log_probs), 1, precision=exact)
+    if log_concentration is None:
+        ambiguous = entropy(log_probs)
+        unknown = 0 * ambiguous
+    else:
+        ambiguous = dirichlet.expected_entropy(log_probs, log_concentration)
+        unknown = dirichlet.mutual_information(log_probs, log_concentration)
+    aleatoric = jnp.tensordot(shares, ambiguous, 1, precision=exact)
+    within = jnp.tensordot(shares, unknown, 1, precision=exact)
     # Beside the mixture of all members, p_k = mean p (1 + e_k): what a subset's members diverge
     # from the mixture of all, less what their own mixture does.
     mean, log_ratio = compare_with_mean(log_probs)
     of_members = jnp.tensordot(shares, divergence_term(log_ratio), 1, precision=exact)
     of_mixture = jnp.tensordot(shares, jnp.expm1(log_ratio), 1, precision=exact)
     gap = of_members - divergence_term(jnp.log1p(of_mixture))
-    epistemic = jnp.sum(jnp.exp(mean)[None] * jnp.maximum(gap, 0.0), -1)
-    single = (jnp.sum(masks, -1) == 1).reshape(-1, *[1] * (epistemic.ndim - 1))
-    epistemic = jnp.where(single, 0.0, epistemic)
-    return Decomposition(aleatoric + epistemic, aleatoric, epistemic)
+    between = jnp.sum(jnp.exp(mean)[None] * jnp.maximum(gap, 0.0), -1)
+    single = (jnp.sum(masks, -1) == 1).reshape(-1, *[1] * (between.ndim - 1))
+    between = jnp.where(single, 0.0, between)
+    epistemic = within + between
+    return Decomposition(aleatoric + epistemic, aleatoric, epistemic, within, between)
 
 
 class Jackknife(NamedTuple):
@@ -132,11 +144,14 @@ def _corrected(whole: ArrayLike, left_out: ArrayLike) -> jax.Array:
     return members * whole - (members - 1) * jnp.mean(left_out, axis=0)
 
 
-def jackknife(log_probs: ArrayLike, *, axis: int = -1) -> Jackknife:
+def jackknife(
+    log_probs: ArrayLike, log_concentration: ArrayLike | None = None, *, axis: int = -1
+) -> Jackknife:
     """How much each uncertainty depends on which members were trained: leave one member out.
 
     Args:
       log_probs: member log-probabilities ``[member, item..., class]``, K >= 3.
+      log_concentration: ``[member, item...]`` as in :func:`.decompose`, or None.
       axis: the class axis (static).
 
     Returns:
@@ -159,5 +174,10 @@ def jackknife(log_probs: ArrayLike, *, axis: int = -1) -> Jackknife:
     if members < 3:
         raise ValueError(f"the jackknife needs at least 3 members, got {members}")
     others = (jnp.arange(members)[:, None] + jnp.arange(1, members)[None]) % members
-    left_out = jax.vmap(lambda rows: decompose(log_probs[rows], axis=axis))(others)
-    return jackknife_estimate(decompose(log_probs, axis=axis), left_out)
+
+    def without_one(rows: jax.Array) -> Decomposition:
+        known = None if log_concentration is None else jnp.asarray(log_concentration)[rows]
+        return decompose(log_probs[rows], known, axis=axis)
+
+    whole = decompose(log_probs, log_concentration, axis=axis)
+    return jackknife_estimate(whole, jax.vmap(without_one)(others))
