@@ -4,6 +4,7 @@ This package imports nothing but the standard library, so that reading or checki
 never starts JAX.
 """
 
+from ferjax.config._collect import VAD, CollectConfig
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
     BASE_CORRUPTIONS,
@@ -17,6 +18,8 @@ from ferjax.config._run import (
 __all__ = [
     "BASE_CORRUPTIONS",
     "DINOV2_SIZES",
+    "VAD",
+    "CollectConfig",
     "Config",
     "DataConfig",
     "EvaluateConfig",

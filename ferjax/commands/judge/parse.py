@@ -1,0 +1,53 @@
+"""``ferjax judge parse``: from raw answers to judgments."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from ferjax.commands.console import out
+
+
+@dataclasses.dataclass(frozen=True)
+class Parse:
+    """Read the raw answers of a collection and count them: ferjax judge parse RUN
+
+    Asks nobody, and can be repeated as often as you like. What cannot be read is counted as
+    unparsed, by reason, and stands for no label. Writes judgments.npz and parsed.json.
+    """
+
+    run_folder: Positional[Path]
+    """Folder that `ferjax judge collect --out` wrote."""
+    out: Path | None = None
+    """File of the judgments; judgments.npz in that folder unless given."""
+
+    def run(self) -> int:
+        from ferjax.files import write_atomically
+        from ferjax.texts.answers import judgments_of
+
+        parsed = judgments_of(self.run_folder)
+        path = self.run_folder / "judgments.npz" if self.out is None else self.out
+        if path.suffix != ".npz":
+            raise ValueError(f"--out must be a .npz file, got {path}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parsed.judgments.save(path)
+        report = json.dumps(parsed.to_json(), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(path.with_name("parsed.json"), report.encode())
+        unparsed = sum(parsed.unparsed.values())
+        j = parsed.judgments
+        lines = [
+            f"{parsed.answers:,} answers of {len(j.judges)} judges to {len(j.ids):,} texts; "
+            f"{unparsed:,} unparsed ({unparsed / parsed.answers:.1%})"
+        ]
+        lines += [f"  {count:,} × {why}" for why, count in parsed.unparsed.most_common(8)]
+        if parsed.unknown:
+            names = ", ".join(f"{name!r} {n}" for name, n in parsed.unknown.most_common(8))
+            lines.append(f"no labels: {names} (list what they stand for under synonyms)")
+        if parsed.open:
+            lines.append(f"{parsed.open:,} slots without an answer; `ferjax judge collect` asks them")
+        lines.append(f"judgments: {path}")
+        lines.append(f"next: ferjax judge compare RATINGS {path} --out FOLDER")
+        for line in lines:
+            out.print(line, highlight=False, markup=False, soft_wrap=True)
+        return 0
