@@ -4,7 +4,7 @@ This package imports nothing but the standard library, so that reading or checki
 never starts JAX.
 """
 
-from ferjax.config._collect import VAD, CollectConfig
+from ferjax.config._collect import VAD, CollectConfig, load_collect_config
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
     BASE_CORRUPTIONS,
@@ -26,5 +26,6 @@ __all__ = [
     "ModelConfig",
     "TrainConfig",
     "dinov2",
+    "load_collect_config",
     "load_config",
 ]

@@ -1,12 +1,15 @@
 """What language models are asked: texts, labels, prompt, temperatures and samples."""
 
 import dataclasses
+import json
+import runpy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-from ferjax.config._checks import require, require_known_choices
+from ferjax.config._checks import build, nearest, require, require_known_choices
 
-__all__ = ["VAD", "CollectConfig"]
+__all__ = ["VAD", "CollectConfig", "load_collect_config"]
 
 VAD = ("valence", "arousal", "dominance")
 
@@ -80,7 +83,9 @@ class CollectConfig:
             f"temperatures holds one twice: {self.temperatures}",
         )
         for name in ("samples", "max_tokens"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+            require(
+                getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}"
+            )
         require(
             self.top_p is None or 0 < self.top_p <= 1, f"top_p must be in (0, 1], got {self.top_p}"
         )
@@ -96,3 +101,32 @@ class CollectConfig:
             self.ask != "logprobs" or len(self.labels) <= 52,
             f"ask logprobs has letters for 52 labels, got {len(self.labels)}",
         )
+
+
+def load_collect_config(path: str | Path) -> CollectConfig:
+    """Reads what is asked for from a Python file that defines ``config``, or from JSON.
+
+    Args:
+      path: a ``.py`` file with a module-level ``config = CollectConfig(...)``, or a ``.json`` file.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if it builds no valid :class:`CollectConfig`; names the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no configuration file at {path}")
+    try:
+        if path.suffix == ".json":
+            return build(CollectConfig, json.loads(path.read_text(encoding="utf-8")))
+        config = runpy.run_path(str(path)).get("config")
+    except (ImportError, NameError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+        wrong = str(error).partition("unexpected keyword argument '")[2].rstrip("'")
+        known = [field.name for field in dataclasses.fields(CollectConfig)]
+        hint = f"; {nearest(wrong, known)}" if wrong else ""
+        raise ValueError(f"{path}: {error}{hint}") from error
+    if not isinstance(config, CollectConfig):
+        raise ValueError(
+            f"{path}: must define `config = CollectConfig(...)`, found {type(config).__name__}"
+        )
+    return config

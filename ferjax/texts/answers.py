@@ -164,8 +164,8 @@ def _counts(
                 counts[k, i, sorted(answer.labels)] += 1
         if shares:
             mean = np.mean(shares, axis=0)
-            counts[k, i] = _whole(mean) if vocabulary.kind == "single" else np.rint(
-                mean * SHARES_OF
+            counts[k, i] = (
+                _whole(mean) if vocabulary.kind == "single" else np.rint(mean * SHARES_OF)
             )
             asked[k, i] = SHARES_OF + unparsed[k, i]
     return counts, asked, unparsed

@@ -7,6 +7,7 @@ never kept, shown, or sent on after a redirect.
 """
 
 import contextlib
+import email.message
 import email.utils
 import http.client
 import ipaddress
@@ -85,9 +86,7 @@ class Client:
                 "variable with --key-env"
             )
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError(
-                f"--base-url must be like http://127.0.0.1:8080/v1, got {base_url!r}"
-            )
+            raise ValueError(f"--base-url must be like http://127.0.0.1:8080/v1, got {base_url!r}")
         self.base_url = base_url.rstrip("/")
         self._secure = url.scheme == "https"
         self._host = url.hostname
@@ -236,7 +235,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def _retry_after(headers: email.message.Message) -> float | None:
     """Seconds to wait, from ``Retry-After`` as seconds or a date, or ``retry-after-ms``."""
     for name, unit in (("retry-after-ms", 1e-3), ("Retry-After", 1.0)):
         given = headers.get(name)

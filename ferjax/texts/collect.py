@@ -30,6 +30,7 @@ from ferjax.texts.throttle import Throttle, backoff
 __all__ = ["Collected", "Pace", "ServerRefuses", "collect", "describe"]
 
 _GRACE = 20.0  # seconds that requests in flight get to finish after a signal
+_SHORT = 3  # replies in a row with too few choices, after which fewer are asked for
 _BUSY = (429, 503, 529)
 _HOPELESS = {
     401: "give the key's environment variable with --key-env",
@@ -154,6 +155,7 @@ class _Loop:
         self.last_error = ""
         self.requests = 0
         self.in_flight = 0
+        self.short = 0
         self.in_vain = 0  # outcomes without an answer since the last one with
         self.answered = sum(slot.key in store.answered for slot in slots)
         self.before = self.answered
@@ -309,8 +311,11 @@ class _Loop:
         self.in_vain = 0
         self.throttle.answered()
         left = outcome.group[len(result) :]
-        if left:
+        if len(outcome.group) > 1:
+            self.short = self.short + 1 if left else 0
+        if self.short >= _SHORT:
             self.most = max(1, min(self.most, len(result)))
+        if left:
             self.waiting.appendleft((left, outcome.attempt))
         return lines(self.question, outcome)
 
@@ -332,12 +337,10 @@ class _Loop:
         counts = not (busy and outcome.retry_after is not None)
         attempt = outcome.attempt + counts
         for_good = failure.code is not None and 400 <= failure.code < 500 and not busy
-        if failure.code == 408 or not for_good:
-            if attempt <= self.pace.attempts:
-                wait = backoff(outcome.attempt, self.dice)
-                ready = time.monotonic() + (outcome.retry_after or 0.0) + wait
-                self.tie += 1
-                heapq.heappush(self.again, (ready, self.tie, outcome.group, attempt))
+        if (failure.code == 408 or not for_good) and attempt <= self.pace.attempts:
+            wait = (outcome.retry_after or 0.0) + backoff(outcome.attempt, self.dice)
+            self.tie += 1
+            heapq.heappush(self.again, (time.monotonic() + wait, self.tie, outcome.group, attempt))
         return lines(self.question, outcome)
 
     def _adapts(self, outcome: Outcome, failure: Failure) -> bool:

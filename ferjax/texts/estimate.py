@@ -65,14 +65,16 @@ def estimate(
     """
     prompt = load_prompt(config)
     slots = grid(config, prompt_hash(prompt, config), texts, models)
-    there = [line for line in read_answers(folder)] if (folder / "answers.jsonl").is_file() else []
-    there = [line for line in there if line["status"] in ANSWERED]
+    attempts = read_answers(folder) if (folder / "answers.jsonl").is_file() else ()
+    there = [line for line in attempts if line["status"] in ANSWERED]
     keys = {line["key"] for line in there}
     missing = [slot for slot in slots if slot.key not in keys]
     alone = config.permute_labels or config.ask == "logprobs" or not pace.several
     groups = group(missing, 1 if alone else config.samples)
     requests = len(groups)
-    lengths = [sum(len(m["content"]) for m in messages(prompt, t, config.labels)) for t in texts.texts]
+    lengths = [
+        sum(len(m["content"]) for m in messages(prompt, t, config.labels)) for t in texts.texts
+    ]
     prompt_tokens = sum(lengths[each[0].item] for each in groups) / _CHARACTERS
     answer_tokens = len(missing) * (1 if config.ask == "logprobs" else min(config.max_tokens, 20))
     # The first line of a reply holds the whole reply's tokens.
@@ -85,6 +87,11 @@ def estimate(
     if pace.per_minute is not None:
         total = max(total, requests * 60 / pace.per_minute)
     return Estimate(
-        len(slots), len(slots) - len(missing), requests, prompt_tokens, answer_tokens, total,
+        len(slots),
+        len(slots) - len(missing),
+        requests,
+        prompt_tokens,
+        answer_tokens,
+        total,
         bool(counted),
     )

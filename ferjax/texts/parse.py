@@ -72,9 +72,7 @@ class Answer(NamedTuple):
         return not (self.labels is None and self.values is None and self.shares is None)
 
 
-def parse(
-    line: Mapping[str, Any], vocabulary: Vocabulary, ask: str = "samples"
-) -> Answer:
+def parse(line: Mapping[str, Any], vocabulary: Vocabulary, ask: str = "samples") -> Answer:
     """Reads one answer.
 
     Args:
@@ -255,7 +253,9 @@ def _shares(value: Any, vocabulary: Vocabulary) -> Answer:
             named.add(number)
     total = sum(shares)
     if unknown or total <= 0:
-        return Answer(unknown=tuple(unknown), why="no label in it" if not named else "unknown labels")
+        return Answer(
+            unknown=tuple(unknown), why="no label in it" if not named else "unknown labels"
+        )
     scale = total if vocabulary.kind == "single" else 100.0
     return Answer(shares=tuple(share / scale for share in shares))
 
@@ -263,7 +263,7 @@ def _shares(value: Any, vocabulary: Vocabulary) -> Answer:
 def _letters(line: Mapping[str, Any], vocabulary: Vocabulary) -> Answer:
     """Probabilities of the labels' letters as the first token, renormalised over the letters."""
     order = line.get("order") or range(len(vocabulary.labels))
-    label_of = {letter: label for letter, label in zip(LETTERS, order)}
+    label_of = dict(zip(LETTERS, order))
     shares = [0.0] * len(vocabulary.labels)
     for token in line.get("logprobs") or []:
         if not isinstance(token, dict):

@@ -86,7 +86,8 @@ def _choice(choice: Any) -> Choice | None:
         return None
     logprobs = choice.get("logprobs")
     tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
-    top = tokens[0].get("top_logprobs") if _is_token(tokens) else None
+    first = tokens[0] if isinstance(tokens, list) and tokens else None
+    top = first.get("top_logprobs") if isinstance(first, dict) else None
     if finish == "content_filter":
         status = "refused"
     elif finish == "length" and top is None:
@@ -96,14 +97,11 @@ def _choice(choice: Any) -> Choice | None:
     return Choice(status, content, finish, top, {})
 
 
-def _is_token(tokens: Any) -> bool:
-    return isinstance(tokens, list) and bool(tokens) and isinstance(tokens[0], dict)
-
-
 def _joined(parts: list) -> str | None:
     """The text of a message in parts; parts of another type (reasoning) are no answer."""
-    texts = [p.get("text") for p in parts if isinstance(p, dict) and p.get("type") == "text"]
-    return "".join(texts) if texts and all(isinstance(t, str) for t in texts) else None
+    inside = [p.get("text") for p in parts if isinstance(p, dict) and p.get("type") == "text"]
+    texts = [text for text in inside if isinstance(text, str)]
+    return "".join(texts) if texts and len(texts) == len(inside) else None
 
 
 def _about(body: dict[str, Any]) -> dict[str, Any]:

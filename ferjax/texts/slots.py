@@ -28,9 +28,7 @@ class Slot(NamedTuple):
     """Hash of the prompt."""
 
 
-def grid(
-    config: CollectConfig, prompt: str, texts: Texts, models: Sequence[str]
-) -> list[Slot]:
+def grid(config: CollectConfig, prompt: str, texts: Texts, models: Sequence[str]) -> list[Slot]:
     """All slots of a collection, in an order drawn by its seed.
 
     An interrupted collection is thus a random part of the grid. At temperature 0 there is one
@@ -96,10 +94,10 @@ def schema(config: CollectConfig) -> dict[str, Any]:
     if config.kind == "real":
         low, high = config.levels
         number = {"type": "number", "minimum": low, "maximum": high}
-        return _object({name: number for name in config.labels}, required=True)
+        return _object(dict.fromkeys(config.labels, number), required=True)
     if config.ask == "shares":
         number = {"type": "number", "minimum": 0, "maximum": 100}
-        return _object({name: number for name in config.labels}, required=False)
+        return _object(dict.fromkeys(config.labels, number), required=False)
     most = 1 if config.kind == "single" else len(config.labels)
     least = 0 if config.kind == "multi" and not config.none_label else 1
     names = {"type": "string", "enum": list(config.labels)}

@@ -19,9 +19,9 @@ class Collect:
 
     CONFIG is a Python file that defines `config = CollectConfig(...)` (see
     configs/judge_goemotions.py) or the same as JSON. The server is any that speaks OpenAI's
-    protocol: llama.cpp, vLLM, Ollama, a hosted one. It may be killed at any moment: the same command
-    asks for what is missing, errors again and answers never. Ctrl-C and SIGTERM wait for the
-    requests in flight; a second Ctrl-C does not.
+    protocol: llama.cpp, vLLM, Ollama, a hosted one. It may be killed at any moment: the same
+    command asks for what is missing, errors again and answers never. Ctrl-C and SIGTERM wait for
+    the requests in flight; a second Ctrl-C does not.
     """
 
     config: Positional[Path]
@@ -48,7 +48,7 @@ class Collect:
     """Sampled answers, stated shares, or the first token's log-probabilities, instead of the
     configuration's."""
     json_schema: bool | None = None
-    """Hold the server to a JSON schema of valid answers, or not, whatever the configuration says."""
+    """Hold the server to a JSON schema of valid answers, instead of what the configuration says."""
     concurrency: int = 8
     """Requests at once, at most; fewer where the server is overloaded."""
     per_minute: float | None = None

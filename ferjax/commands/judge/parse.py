@@ -17,7 +17,7 @@ class Parse:
     unparsed, by reason, and stands for no label. Writes judgments.npz and parsed.json.
     """
 
-    run_folder: Positional[Path]
+    folder: Positional[Path]
     """Folder that `ferjax judge collect --out` wrote."""
     out: Path | None = None
     """File of the judgments; judgments.npz in that folder unless given."""
@@ -26,8 +26,8 @@ class Parse:
         from ferjax.files import write_atomically
         from ferjax.texts.answers import judgments_of
 
-        parsed = judgments_of(self.run_folder)
-        path = self.run_folder / "judgments.npz" if self.out is None else self.out
+        parsed = judgments_of(self.folder)
+        path = self.folder / "judgments.npz" if self.out is None else self.out
         if path.suffix != ".npz":
             raise ValueError(f"--out must be a .npz file, got {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,9 @@ class Parse:
             names = ", ".join(f"{name!r} {n}" for name, n in parsed.unknown.most_common(8))
             lines.append(f"no labels: {names} (list what they stand for under synonyms)")
         if parsed.open:
-            lines.append(f"{parsed.open:,} slots without an answer; `ferjax judge collect` asks them")
+            lines.append(
+                f"{parsed.open:,} slots without an answer; `ferjax judge collect` asks them"
+            )
         lines.append(f"judgments: {path}")
         lines.append(f"next: ferjax judge compare RATINGS {path} --out FOLDER")
         for line in lines:
