@@ -96,8 +96,10 @@ def check(folder: Path, world: World, slots: int) -> dict[str, Any]:
         wrong.append(f"unparsed for {set(parsed.unparsed) - SPOILT}")
     if int(parsed.judgments.asked.sum()) != slots:
         wrong.append(f"{parsed.judgments.asked.sum()} answers counted")
-    z, squared = agreement(parsed.judgments, world)
-    if not (abs(z) < 4.5).all() or not 0.9 < squared < 1.1:
+    z, squares = agreement(parsed.judgments, world)
+    squared = float(squares.mean())
+    # The square of a count's z has a variance of at most 4 where one half or more is expected.
+    if not (abs(z) < 4.5).all() or abs(squared - 1) > 4.5 * (4 / squares.size) ** 0.5:
         wrong.append("the answers do not follow the known distributions")
     return {
         "slots": slots,
@@ -109,13 +111,12 @@ def check(folder: Path, world: World, slots: int) -> dict[str, Any]:
     }
 
 
-def agreement(judgments: Any, world: World) -> tuple[np.ndarray, float]:
+def agreement(judgments: Any, world: World) -> tuple[np.ndarray, np.ndarray]:
     """Known distributions against counts.
 
     Returns:
-      z of every label's frequency over all texts ``[judge, label]``, and the mean over judges,
-      texts and labels of the squared z of a single count, where 0.5 or more were expected; its
-      expectation is 1.
+      z of every label's frequency over all texts ``[judge, label]``, and the squared z of every
+      single count where 0.5 or more were expected; its expectation is 1.
     """
     answered = judgments.answered[..., None]
     known = np.stack([world.model(j.model, j.temperature) for j in judgments.judges])
@@ -124,7 +125,7 @@ def agreement(judgments: Any, world: World) -> tuple[np.ndarray, float]:
     variance = expected * (1 - known)
     z = surplus.sum(1) / np.sqrt(variance.sum(1))
     enough = expected >= 0.5
-    return z, float((surplus[enough] ** 2 / variance[enough]).mean())
+    return z, surplus[enough] ** 2 / variance[enough]
 
 
 def run(folder: Path, texts: int, kills: int, seed: int, faults: Faults = ALL_FAULTS) -> dict:

@@ -97,6 +97,7 @@ class Client:
         self._proxy = _proxy(url.scheme, url.hostname)
         self._own = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
+        self._kept: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
 
     @property
@@ -124,11 +125,23 @@ class Client:
         """
         return self._ask("GET", "/models", None)
 
-    def abort(self) -> None:
-        """Ends every request in flight; their threads get :class:`NoReply`."""
+    def close(self) -> None:
+        """Ends every request in flight, whose threads get :class:`NoReply`, and all connections.
+
+        The client may be used again.
+        """
         with self._lock:
             for connection in self._open:
                 _shut(connection)
+            for connection in self._kept - self._open:
+                connection.close()
+            self._kept.clear()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Reply:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -167,15 +180,19 @@ class Client:
             if len(data) > _MOST:
                 raise http.client.HTTPException(f"a reply of more than {_MOST >> 20} MiB")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            # ValueError: the socket was closed under a read by `expire` or `abort`.
+            # ValueError: the socket was closed under a read by `expire` or `close`.
             connection.close()
             self._own.connection = None
+            with self._lock:
+                self._kept.discard(connection)
             raise self._no_reply(error, expired.is_set()) from error
         finally:
             timer.cancel()
             with self._lock:
                 self._open.discard(connection)
         self._own.connection = connection
+        with self._lock:
+            self._kept.add(connection)
         wait = _retry_after(response.headers)
         return Reply(response.status, data, wait, time.monotonic() - began)
 

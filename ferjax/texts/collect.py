@@ -188,7 +188,7 @@ class _Loop:
                 self._tell()
             self._settle()
         finally:
-            self.client.abort()
+            self.client.close()
             for _ in range(self.threads):
                 self.jobs.put(None)
         if self.stop.received is not None and self.answered < len(self.slots):

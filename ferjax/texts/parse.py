@@ -142,7 +142,9 @@ def _json_values(text: str) -> Iterator[Any]:
     while (start := _next_bracket(text, position)) is not None:
         try:
             value, position = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            return  # a thousand brackets deep, and so again from each of them
+        except ValueError:
             position = start + 1
         else:
             yield value
