@@ -40,6 +40,8 @@ COMMANDS = {
     ),
     "route": Command("decide on pictures: accept, defer or reject", "route:Route"),
     "export": Command("write a run as one file that routes without it", "export:Export"),
+    "judge collect": Command("ask language models, every answer kept", "judge.collect:Collect"),
+    "judge parse": Command("count what the answers say", "judge.parse:Parse"),
     "judge compare": Command("hold judges against a panel of people", "judge.compare:Compare"),
     "judge calibrate": Command(
         "fit maps from judges' distributions to people's", "judge.calibrate:Calibrate"

@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 
 from ferjax.config import (
+    CollectConfig,
     Config,
     DataConfig,
     EvaluateConfig,
     ModelConfig,
     TrainConfig,
     dinov2,
+    load_collect_config,
     load_config,
 )
 
 ARMS = ("ferplus_dinov2_b14", "ferplus_dinov2_b14_hard")
-SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+COLLECTIONS = sorted(CONFIGS.glob("judge_*.py"))
+SHIPPED = sorted({*CONFIGS.glob("*.py")} - {*COLLECTIONS})
 
 
 @pytest.mark.parametrize(
@@ -83,8 +87,43 @@ def test_shipped_configurations_build_and_say_their_command(path):
     assert f"ferjax train configs/{path.name} --out" in path.read_text().split('"""')[1]
 
 
+@pytest.mark.parametrize("path", COLLECTIONS, ids=lambda path: path.stem)
+def test_shipped_collections_build_and_say_their_command(path):
+    assert isinstance(load_collect_config(path), CollectConfig)
+    assert f"ferjax judge collect configs/{path.name}" in path.read_text().split('"""')[1]
+    with pytest.raises(ValueError, match="found CollectConfig"):
+        load_config(path)
+
+
 def test_there_are_shipped_configurations():
-    assert SHIPPED
+    assert SHIPPED and COLLECTIONS
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"labels": ["joy", "Joy"]}, "more than once, apart from case"),
+        ({"labels": ["joy"]}, "two or more"),
+        ({"labels": "joy"}, "must be names"),
+        ({"none_label": "none"}, "none_label 'none' is not one of the labels"),
+        ({"synonyms": {"happy": "bliss"}}, "'happy' stands for 'bliss', no label"),
+        ({"synonyms": {"JOY": "anger"}}, "'JOY' is a label itself"),
+        ({"temperatures": [-1]}, "temperatures must be 0 or more"),
+        ({"temperatures": [1, 1]}, "holds one twice"),
+        ({"samples": 0}, "samples must be at least 1, got 0"),
+        ({"top_p": 0}, "top_p must be in"),
+        ({"ask": "letters"}, "collect.ask must be one of samples, shares, logprobs"),
+        ({"ask": "logprobs"}, "it needs kind single"),
+        ({"ask": "shares", "kind": "real"}, "asked for as samples"),
+        ({"smaples": 3}, "did you mean samples?"),
+    ],
+)
+def test_wrong_collections_are_refused(tmp_path, values, message):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"texts": "t.csv", "labels": ["joy", "anger"], **values}))
+    with pytest.raises(ValueError, match=message) as refused:
+        load_collect_config(path)
+    assert "c.json" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,9 @@ def test_no_two_modules_import_each_other():
         ("matplotlib", {"report/plots/_figure.py"}),
         ("PIL", {"faces/image_files.py"}),
         ("cv2", {"serving/detection.py"}),
+        ("http.client", {"texts/client.py"}),
+        ("urllib.request", {"texts/client.py"}),
+        ("http.server", {"texts/local_server.py"}),
     ],
 )
 def test_each_outside_thing_has_one_owner(module, owners):

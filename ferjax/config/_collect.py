@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ferjax.config._checks import build, nearest, require, require_known_choices
+from ferjax.config._shipped import find_config
 
 __all__ = ["VAD", "CollectConfig", "load_collect_config"]
 
@@ -107,15 +108,14 @@ def load_collect_config(path: str | Path) -> CollectConfig:
     """Reads what is asked for from a Python file that defines ``config``, or from JSON.
 
     Args:
-      path: a ``.py`` file with a module-level ``config = CollectConfig(...)``, or a ``.json`` file.
+      path: a ``.py`` file with a module-level ``config = CollectConfig(...)``, a ``.json`` file, or
+        the name of a configuration that comes with ferjax.
 
     Raises:
       FileNotFoundError: if there is no such file.
       ValueError: if it builds no valid :class:`CollectConfig`; names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no configuration file at {path}")
+    path = find_config(path)
     try:
         if path.suffix == ".json":
             return build(CollectConfig, json.loads(path.read_text(encoding="utf-8")))

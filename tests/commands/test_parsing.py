@@ -127,6 +127,8 @@ IN_ANY_ORDER = [
     ("route", ["run", "-"], [["--format", "csv"], ["--batch_size", "3"]]),
     ("export", ["./run"], [["--out", "f"], ["--platforms", "cpu", "tpu"]]),
     ("watch", ["run"], [["--follow"], ["--plot", "p.png"]]),
+    ("judge collect", ["./c.py"], [["--model", "a", "b"], ["--base-url", "u"], ["--out", "x"]]),
+    ("judge parse", ["run"], [["--out", "x.npz"]]),
     ("judge compare", ["panel.csv", "a.npz", "b.npz"], [["--out", "x"]]),
     ("judge calibrate", ["panel.csv", "a.npz"], [["--out", "x"]]),
     ("members list", ["run"], []),

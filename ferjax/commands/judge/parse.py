@@ -2,24 +2,24 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
-from tyro.conf import Positional
-
+from ferjax.commands.arguments import File, Run
 from ferjax.commands.console import out
 
 
 @dataclasses.dataclass(frozen=True)
 class Parse:
-    """Read the raw answers of a collection and count them: ferjax judge parse RUN
+    """Read the raw answers of a collection and count what they say.
+
+        ferjax judge parse RUN
 
     Asks nobody, and can be repeated as often as you like. What cannot be read is counted as
     unparsed, by reason, and stands for no label. Writes judgments.npz and parsed.json.
     """
 
-    folder: Positional[Path]
+    folder: Run
     """Folder that `ferjax judge collect --out` wrote."""
-    out: Path | None = None
+    out: File = None
     """File of the judgments; judgments.npz in that folder unless given."""
 
     def run(self) -> int:
@@ -51,5 +51,5 @@ class Parse:
         lines.append(f"judgments: {path}")
         lines.append(f"next: ferjax judge compare RATINGS {path} --out FOLDER")
         for line in lines:
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
+            out.print(line)
         return 0
