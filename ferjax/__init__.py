@@ -3,7 +3,7 @@
 Pure functions, arrays in and arrays out, live in modules that can be used one at a time, under your
 own ``jit``, ``vmap`` and ``grad``: :mod:`ferjax.uncertainty`, :mod:`ferjax.metrics`,
 :mod:`ferjax.bootstrap`, :mod:`ferjax.routing`, :mod:`ferjax.conformal`, :mod:`ferjax.density`,
-:mod:`ferjax.dirichlet`, :mod:`ferjax.posterior`, :mod:`ferjax.mmd`, :mod:`ferjax.losses`,
+:mod:`ferjax.dirichlet`, :mod:`ferjax.recalibration`, :mod:`ferjax.posterior`, :mod:`ferjax.mmd`, :mod:`ferjax.losses`,
 :mod:`ferjax.votes`, :mod:`ferjax.corruptions`. The most used are here by name.
 
 What the command line does takes as many lines: :func:`load_config`, :func:`load_data`,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         metrics,
         mmd,
         posterior,
+        recalibration,
         routing,
         uncertainty,
         votes,
@@ -86,6 +87,7 @@ __all__ = [
     "metrics",
     "mmd",
     "posterior",
+    "recalibration",
     "routing",
     "routing_auc",
     "spearman",

@@ -1,0 +1,292 @@
+"""Calibrators of log-probabilities, from one temperature to a linear map of all classes."""
+
+from typing import NamedTuple, Protocol, Self
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from ferjax.recalibration._newton import minimise
+
+__all__ = [
+    "CALIBRATORS",
+    "Bias",
+    "Calibrator",
+    "DirichletMap",
+    "Marginal",
+    "Shrinkage",
+    "Temperature",
+    "VectorScaling",
+    "bounded",
+]
+
+LOWEST = -30.0
+"""Log-probabilities below this are taken for this."""
+PENALTY = 1e-3
+"""On the squared distance of many-parameter maps from the identity, beside nats per vote."""
+
+
+class Calibrator(Protocol):
+    """What every calibrator is: fitted arrays that map log-probabilities to log-probabilities."""
+
+    @classmethod
+    def fit(cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None) -> Self:
+        """Fits it.
+
+        Args:
+          counts: ``[item, class]`` votes >= 0.
+          log_probs: ``[item, class]``; :class:`Temperature` also takes ``[member, item, class]``.
+          weights: ``[item]`` >= 0, or None for one each.
+        """
+        ...
+
+    def apply(self, log_probs: ArrayLike) -> jax.Array:
+        """Log-probabilities ``[..., class]`` recalibrated, normalised, float32."""
+        ...
+
+
+def bounded(log_probs: ArrayLike) -> jax.Array:
+    """Log-probabilities in float32, none below :data:`LOWEST`; NaN stays NaN."""
+    return jnp.maximum(jnp.asarray(log_probs, jnp.float32), LOWEST)
+
+
+class _Votes(NamedTuple):
+    """Weighted votes ``[item, class]`` as shares of all of them."""
+
+    shares: jax.Array
+
+    @classmethod
+    def of(cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None) -> "_Votes":
+        counts = jnp.asarray(counts, jnp.float32)
+        if counts.ndim != 2 or counts.shape != jnp.shape(log_probs)[-2:]:
+            raise ValueError(
+                "counts must be [item, class] and log_probs have these as last axes, got "
+                f"{counts.shape} and {jnp.shape(log_probs)}"
+            )
+        if weights is not None:
+            weights = jnp.asarray(weights, jnp.float32)
+            if weights.shape != counts.shape[:1]:
+                raise ValueError(f"weights must be [item] {counts.shape[:1]}, got {weights.shape}")
+            counts = counts * weights[:, None]
+        return cls(counts / jnp.maximum(jnp.sum(counts), 1e-30))
+
+    def nll(self, log_probs: jax.Array) -> jax.Array:
+        """Nats per vote."""
+        return -jnp.sum(self.shares * log_probs)
+
+    def marginal(self, counts: ArrayLike, weights: ArrayLike | None) -> jax.Array:
+        """Log shares of the classes with one pseudo-vote in all, so that none is impossible."""
+        counts = jnp.asarray(counts, jnp.float32)
+        if weights is not None:
+            counts = counts * jnp.asarray(weights, jnp.float32)[:, None]
+        total = jnp.sum(counts, axis=0) + 1 / counts.shape[1]
+        return jnp.log(total / jnp.sum(total))
+
+
+class Temperature(NamedTuple):
+    """``softmax(log p / T)``: one temperature for all items, classes and members.
+
+    Fitted to members ``[member, item, class]``, their pooled prediction ``mean_k softmax(log p_k /
+    T)`` is what becomes likeliest; each member is then scaled by that same T, which keeps total =
+    aleatoric + epistemic.
+
+    References:
+      Guo et al., On Calibration of Modern Neural Networks, 2017, https://arxiv.org/abs/1706.04599;
+      Rahaman & Thiery, Uncertainty Quantification and Deep Ensembles, 2021,
+      https://arxiv.org/abs/2007.08792.
+
+    >>> sharp = jnp.log(jnp.array([[0.9, 0.1], [0.9, 0.1]]))
+    >>> fitted = Temperature.fit(jnp.array([[3, 1], [3, 1]]), sharp)
+    >>> round(float(fitted.temperature), 3), round(float(jnp.exp(fitted.apply(sharp))[0, 0]), 3)
+    (2.0, 0.75)
+    """
+
+    log_scale: jax.Array
+    """``log 1/T``, scalar."""
+
+    @property
+    def temperature(self) -> jax.Array:
+        """T."""
+        return jnp.exp(-self.log_scale)
+
+    @classmethod
+    def fit(
+        cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
+    ) -> "Temperature":
+        """See :class:`Calibrator`."""
+        votes = _Votes.of(counts, log_probs, weights)
+        members = bounded(log_probs)
+        members = members.reshape(-1, *members.shape[-2:])
+
+        def loss(fitted: Temperature) -> jax.Array:
+            pooled = jax.nn.logsumexp(fitted.apply(members), axis=0) - jnp.log(len(members))
+            return votes.nll(pooled) + 1e-6 * fitted.log_scale**2
+
+        return minimise(loss, cls(jnp.zeros(())))
+
+    def apply(self, log_probs: ArrayLike) -> jax.Array:
+        """See :class:`Calibrator`."""
+        return jax.nn.log_softmax(jnp.exp(self.log_scale) * bounded(log_probs))
+
+
+class Bias(NamedTuple):
+    """``softmax(log p + b)``: how often each class is chosen, corrected."""
+
+    bias: jax.Array
+    """``[class]``."""
+
+    @classmethod
+    def fit(
+        cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
+    ) -> "Bias":
+        """See :class:`Calibrator`."""
+        votes = _Votes.of(counts, log_probs, weights)
+
+        def loss(fitted: Bias) -> jax.Array:
+            return votes.nll(fitted.apply(log_probs)) + PENALTY * jnp.sum(fitted.bias**2)
+
+        return minimise(loss, cls(jnp.zeros(jnp.shape(log_probs)[-1])))
+
+    def apply(self, log_probs: ArrayLike) -> jax.Array:
+        """See :class:`Calibrator`."""
+        log_probs = bounded(log_probs)
+        return jax.nn.log_softmax(log_probs + _rowwise(self.bias, log_probs))
+
+
+class VectorScaling(NamedTuple):
+    """``softmax(w * log p + b)``: a temperature and a bias for each class.
+
+    References:
+      Guo et al., 2017, https://arxiv.org/abs/1706.04599.
+    """
+
+    scale: jax.Array
+    """``[class]``."""
+    bias: jax.Array
+    """``[class]``."""
+
+    @classmethod
+    def fit(
+        cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
+    ) -> "VectorScaling":
+        """See :class:`Calibrator`."""
+        votes = _Votes.of(counts, log_probs, weights)
+        classes = jnp.shape(log_probs)[-1]
+
+        def loss(fitted: VectorScaling) -> jax.Array:
+            distance = jnp.sum((fitted.scale - 1) ** 2) + jnp.sum(fitted.bias**2)
+            return votes.nll(fitted.apply(log_probs)) + PENALTY * distance
+
+        return minimise(loss, cls(jnp.ones(classes), jnp.zeros(classes)))
+
+    def apply(self, log_probs: ArrayLike) -> jax.Array:
+        """See :class:`Calibrator`."""
+        log_probs = bounded(log_probs)
+        scaled = _rowwise(self.scale, log_probs) * log_probs
+        return jax.nn.log_softmax(scaled + _rowwise(self.bias, log_probs))
+
+
+class DirichletMap(NamedTuple):
+    """``softmax(W log p + b)``: a linear map of all log-probabilities.
+
+    References:
+      Kull et al., Beyond Temperature Scaling: Dirichlet Calibration, 2019,
+      https://arxiv.org/abs/1910.12656.
+    """
+
+    matrix: jax.Array
+    """``[class, class]``; the new class first."""
+    bias: jax.Array
+    """``[class]``."""
+
+    @classmethod
+    def fit(
+        cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
+    ) -> "DirichletMap":
+        """See :class:`Calibrator`."""
+        votes = _Votes.of(counts, log_probs, weights)
+        identity = jnp.eye(jnp.shape(log_probs)[-1])
+
+        def loss(fitted: DirichletMap) -> jax.Array:
+            distance = jnp.sum((fitted.matrix - identity) ** 2) + jnp.sum(fitted.bias**2)
+            return votes.nll(fitted.apply(log_probs)) + PENALTY * distance
+
+        return minimise(loss, cls(identity, jnp.zeros(len(identity))))
+
+    def apply(self, log_probs: ArrayLike) -> jax.Array:
+        """See :class:`Calibrator`."""
+        log_probs = bounded(log_probs)
+        mapped = jnp.matmul(log_probs, self.matrix.T, precision=jax.lax.Precision.HIGHEST)
+        return jax.nn.log_softmax(mapped + _rowwise(self.bias, log_probs))
+
+
+class Shrinkage(NamedTuple):
+    """``(1 - λ) p + λ marginal``: pulled towards what people choose whatever the item is.
+
+    >>> wrong = jnp.log(jnp.array([[0.99, 0.01], [0.01, 0.99]]))
+    >>> round(float(Shrinkage.fit(jnp.array([[1, 1], [1, 1]]), wrong).share), 2)
+    1.0
+    """
+
+    logit: jax.Array
+    """Of λ, scalar."""
+    log_marginal: jax.Array
+    """``[class]``."""
+
+    @property
+    def share(self) -> jax.Array:
+        """λ."""
+        return jax.nn.sigmoid(self.logit)
+
+    @classmethod
+    def fit(
+        cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
+    ) -> "Shrinkage":
+        """See :class:`Calibrator`."""
+        votes = _Votes.of(counts, log_probs, weights)
+        marginal = votes.marginal(counts, weights)
+
+        def loss(logit: jax.Array) -> jax.Array:
+            return votes.nll(cls(logit, marginal).apply(log_probs)) + 1e-6 * logit**2
+
+        return cls(minimise(loss, jnp.array(-2.0)), marginal)
+
+    def apply(self, log_probs: ArrayLike) -> jax.Array:
+        """See :class:`Calibrator`."""
+        log_probs = jax.nn.log_softmax(bounded(log_probs))
+        kept = log_probs + jax.nn.log_sigmoid(-self.logit)
+        pulled = self.log_marginal + jax.nn.log_sigmoid(self.logit)
+        return jnp.logaddexp(kept, _rowwise(pulled, log_probs))
+
+
+class Marginal(NamedTuple):
+    """What people choose on the whole, for every item: the rival that knows nothing of items."""
+
+    log_marginal: jax.Array
+    """``[class]``."""
+
+    @classmethod
+    def fit(
+        cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
+    ) -> "Marginal":
+        """See :class:`Calibrator`."""
+        return cls(_Votes.of(counts, log_probs, weights).marginal(counts, weights))
+
+    def apply(self, log_probs: ArrayLike) -> jax.Array:
+        """See :class:`Calibrator`; of the log-probabilities only the shape is read."""
+        return jnp.broadcast_to(self.log_marginal, jnp.shape(log_probs))
+
+
+def _rowwise(of_class: jax.Array, like: jax.Array) -> jax.Array:
+    return of_class.reshape(*[1] * (like.ndim - 1), -1)
+
+
+CALIBRATORS: dict[str, type[Calibrator]] = {
+    "temperature": Temperature,
+    "bias": Bias,
+    "vector": VectorScaling,
+    "dirichlet": DirichletMap,
+    "shrinkage": Shrinkage,
+    "marginal": Marginal,
+}
+"""Calibrators by name."""
