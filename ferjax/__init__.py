@@ -4,7 +4,8 @@ Pure functions, arrays in and arrays out, live in modules that can be used one a
 own ``jit``, ``vmap`` and ``grad``: :mod:`ferjax.uncertainty`, :mod:`ferjax.metrics`,
 :mod:`ferjax.bootstrap`, :mod:`ferjax.routing`, :mod:`ferjax.conformal`, :mod:`ferjax.density`,
 :mod:`ferjax.dirichlet`, :mod:`ferjax.recalibration`, :mod:`ferjax.posterior`, :mod:`ferjax.mmd`,
-:mod:`ferjax.losses`, :mod:`ferjax.votes`, :mod:`ferjax.corruptions`. The most used are here by name.
+:mod:`ferjax.losses`, :mod:`ferjax.votes`, :mod:`ferjax.corruptions`. The most used are here by
+name.
 
 What the command line does takes as many lines: :func:`load_config`, :func:`load_data`,
 :func:`train`, :func:`evaluate_run`, :func:`evaluate_predictions`, :class:`Router`, :func:`export`,

@@ -191,7 +191,7 @@ def test_minimise_walks_a_curved_valley():
     def valley(p):
         return (1 - p["x"]) ** 2 + 100 * (p["y"] - p["x"] ** 2) ** 2
 
-    found = jax.jit(lambda start: recalibration.minimise(valley, start, tolerance=1e-9))(
+    found = jax.jit(lambda start: recalibration.minimise(valley, start, steps=200, tolerance=1e-9))(
         {"x": jnp.array(-1.2), "y": jnp.array(1.0)}
     )
     assert float(valley(found)) < 1e-3
