@@ -1,4 +1,4 @@
-"""Corruptions of pictures at five severities, as pure JAX functions, and the suites they form.
+"""Corruptions of pictures at five severities, the suites they form, and harmless changes.
 
 >>> from ferjax import corruptions
 >>> corruptions.BASE
@@ -14,6 +14,7 @@ from ferjax.corruptions.suites import (
     Corruption,
     corrupt,
 )
+from ferjax.corruptions.tolerances import TOLERANCES, view
 
 __all__ = [
     "BASE",
@@ -21,6 +22,8 @@ __all__ = [
     "IMAGENET_C",
     "IMAGENET_C_EXTRA",
     "PAPER",
+    "TOLERANCES",
     "Corruption",
     "corrupt",
+    "view",
 ]

@@ -10,8 +10,10 @@ __all__ = [
     "area_matrix",
     "bilinear_matrix",
     "box_matrix",
+    "cubic_matrix",
     "linear_matrix",
     "nearest_matrix",
+    "overlap_matrix",
     "scaled_kernel_matrix",
 ]
 
@@ -57,6 +59,58 @@ def linear_matrix(positions: jax.Array, source: int) -> jax.Array:
     """
     inside = jnp.clip(positions, 0, source - 1)
     return jnp.maximum(0.0, 1.0 - jnp.abs(inside[:, None] - jnp.arange(source)[None, :]))
+
+
+def cubic_matrix(positions: jax.Array, source: int) -> jax.Array:
+    """Bicubic interpolation at fractional positions as a matrix; no antialias.
+
+    Args:
+      positions: ``[target]`` pixels, clipped to the axis; beyond the edge its pixel repeats; may be
+        traced.
+      source: pixels to read.
+
+    Returns:
+      ``[target, source]``; rows sum to 1.
+
+    References:
+      Keys, Cubic Convolution Interpolation for Digital Image Processing, 1981,
+      https://doi.org/10.1109/TASSP.1981.1163711 (a = -1/2, as Pillow).
+
+    >>> cubic_matrix(jnp.array([1.0, 1.5]), 4).tolist()
+    [[0.0, 1.0, 0.0, 0.0], [-0.0625, 0.5625, 0.5625, -0.0625]]
+    """
+    inside = jnp.clip(positions, 0, source - 1)
+    low = jnp.floor(inside)
+    matrix = jnp.zeros((positions.shape[0], source))
+    for tap in range(-1, 3):
+        distance = jnp.abs(inside - (low + tap))
+        near = (1.5 * distance - 2.5) * distance**2 + 1
+        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+        weight = jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0.0))
+        pixel = jnp.clip(low + tap, 0, source - 1)
+        matrix += weight[:, None] * (pixel[:, None] == jnp.arange(source)[None, :])
+    return matrix
+
+
+def overlap_matrix(target: int, source: jax.Array, most: int) -> jax.Array:
+    """Resizing by exact area averages as a matrix, from a number of pixels that may be traced.
+
+    Args:
+      target: pixels to make.
+      source: pixels to read, at most ``most``; may be traced.
+      most: static upper bound of ``source``.
+
+    Returns:
+      ``[target, most]``; columns from ``source`` on are 0, rows sum to 1.
+
+    >>> (3 * overlap_matrix(2, jnp.array(3.0), 4)).round().tolist()
+    [[2.0, 1.0, 0.0, 0.0], [0.0, 1.0, 2.0, 0.0]]
+    """
+    width = source / target
+    start = jnp.arange(target)[:, None] * width
+    pixel = jnp.arange(most)[None, :]
+    shared = jnp.minimum(start + width, pixel + 1) - jnp.maximum(start, pixel)
+    return jnp.maximum(shared, 0.0) / width
 
 
 def _overlap(
