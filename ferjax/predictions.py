@@ -3,27 +3,7 @@
 A ``.npz`` file, one per condition (a clean split, one corruption of it at one severity, another set
 of items), readable with numpy alone and writable from any framework:
 
-=====================  =====================  ====================================================
-name                   shape, dtype           meaning
-=====================  =====================  ====================================================
-``log_probs``          [member, item, class]  float32 natural-log probabilities, normalised over
-                                              classes
-``log_concentration``  [member, item] (opt.)  float32 ``log sum_c α_c`` of each member's Dirichlet,
-                                              see :mod:`ferjax.dirichlet`; inf: no concentration
-``ids``                [item] int64           the same item has the same id in every condition
-``votes``              [item, class] (opt.)   whole counts of people who chose each class
-``abstentions``        [item, kind] (opt.)    whole counts of people who could not judge, by reason
-``truth``              [item, class] (opt.)   the true p(y | item), where the data are drawn
-``meta``               JSON text              ``condition``, ``split``, ``classes`` (names), and
-                                              ``corruption``/``severity`` where it is one
-``features_*``         [..., item, width]     optional features for density scores, by name
-``scores_*``           [item]                 optional further scores; larger must mean more
-                                              uncertain
-``groups``             [item] (optional)      whole numbers; equal ones are views of one thing
-                                              (identical pictures, frames of a video), resampled
-                                              together
-=====================  =====================  ====================================================
-
+=====================  =====================  =============================================
 ``split`` is ``test`` or ``valid`` for that split, clean or corrupted, and ``ood`` for any other set
 of items. Files of version 0.1.0, which name it by the condition (``valid``, ``valid_blur_3``) and
 keep two columns of abstentions behind the votes, are read too.
@@ -72,6 +52,8 @@ class Predictions:
     abstentions: np.ndarray | None = None
     classes: tuple[str, ...] | None = None
     log_concentration: np.ndarray | None = None
+    tolerance: str | None = None
+    """The harmless change that was made to the items; None: none."""
 
     def __post_init__(self) -> None:
         if self.log_probs.ndim != 3:
@@ -146,7 +128,7 @@ class Predictions:
         Raises:
           OSError: if it cannot be written.
         """
-        named = ("condition", "split", "corruption", "severity", "classes")
+        named = ("condition", "split", "corruption", "severity", "classes", "tolerance")
         arrays: dict[str, Any] = {
             "log_probs": self.log_probs.astype(np.float32),
             "ids": self.ids.astype(np.int64),
@@ -248,13 +230,14 @@ class Predictions:
             abstentions=abstentions,
             classes=None if classes is None else tuple(classes),
             log_concentration=arrays.get("log_concentration"),
+            tolerance=meta.get("tolerance"),
         )
 
 
 def _checked_meta(meta: Any) -> dict[str, Any]:
     if not isinstance(meta, dict):
         raise ValueError(f"meta must be a JSON object, got {meta!r}")
-    for name in ("condition", "split", "corruption"):
+    for name in ("condition", "split", "corruption", "tolerance"):
         if not isinstance(meta.get(name), str | None):
             raise ValueError(f"meta: {name} must be text, got {meta[name]!r}")
     classes = meta.get("classes")

@@ -41,7 +41,12 @@ TINY = Config(
     model=ModelConfig(patch_size=16, dim=16, depth=1, heads=2),
     train=TrainConfig(seeds=(1, 2, 3), epochs=2),
     evaluate=EvaluateConfig(
-        corruptions=("gnoise",), severities=(1, 5), resamples=50, batch_size=64
+        corruptions=("gnoise",),
+        severities=(1, 5),
+        tolerances=("mirrored", "zoom"),
+        tolerance_faces=20,
+        resamples=50,
+        batch_size=64,
     ),
 )
 

@@ -8,6 +8,7 @@ from ferjax.config._collect import VAD, CollectConfig, load_collect_config
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
     BASE_CORRUPTIONS,
+    TOLERANCES,
     Config,
     DataConfig,
     EvaluateConfig,
@@ -18,6 +19,7 @@ from ferjax.config._run import (
 __all__ = [
     "BASE_CORRUPTIONS",
     "DINOV2_SIZES",
+    "TOLERANCES",
     "VAD",
     "CollectConfig",
     "Config",

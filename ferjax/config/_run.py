@@ -12,6 +12,7 @@ from ferjax.config._shipped import find_config
 
 __all__ = [
     "BASE_CORRUPTIONS",
+    "TOLERANCES",
     "Config",
     "DataConfig",
     "EvaluateConfig",
@@ -20,6 +21,18 @@ __all__ = [
 ]
 
 BASE_CORRUPTIONS = ("gnoise", "blur", "occlude", "bright", "pixelate")
+TOLERANCES = (
+    "mirrored",
+    "zoom",
+    "rotation",
+    "shift",
+    "gamma",
+    "brightness",
+    "contrast",
+    "noise",
+    "resampling",
+    "jpeg",
+)
 METHOD_OF_LABELS = {"soft": "votes", "hard": "labels"}
 """``train.method`` by what version 0.1.0 called ``train.labels``."""
 
@@ -161,6 +174,11 @@ class EvaluateConfig:
     fit_faces: int = 1200
     """Valid faces that learned routers are fitted on, at most (each under every one of these
     corruptions)."""
+    tolerances: tuple[str, ...] = TOLERANCES
+    """Harmless changes of the pictures that a router must not mind: densities are fitted, and
+    thresholds chosen, under all of them. None: on clean faces alone."""
+    tolerance_faces: int = 1000
+    """Valid faces that thresholds are chosen on under each tolerance, at most."""
     density_faces: int = 6000
     """Training faces that densities are fitted on, at most."""
     batch_size: int = 256
@@ -181,6 +199,16 @@ class EvaluateConfig:
                 all(1 <= s <= 5 for s in getattr(self, name)),
                 f"evaluate.{name} must be in 1..5, got {getattr(self, name)}",
             )
+        unknown = [name for name in self.tolerances if name not in TOLERANCES]
+        require(
+            not unknown,
+            f"evaluate.tolerances: unknown tolerance {', '.join(unknown)}; known: "
+            f"{', '.join(TOLERANCES)}",
+        )
+        require(
+            self.tolerance_faces >= 20,
+            f"evaluate.tolerance_faces must be at least 20, got {self.tolerance_faces}",
+        )
         require(self.fit_faces >= 2, f"evaluate.fit_faces must be at least 2, got {self.fit_faces}")
         require(
             self.density_faces >= 20,

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ferjax.corruptions import tolerances
 from ferjax.corruptions.suites import CORRUPTIONS, corrupt
 from ferjax.ensemble import densities, parallel
 from ferjax.ensemble.conditions import plan
@@ -181,9 +182,24 @@ def _spread(faces: Faces, most: int) -> Faces:
 def fit_densities(
     trained: Trained, faces: Faces, on_event: OnEvent = silent
 ) -> tuple[Densities, Head]:
-    """Fits the run's densities on (at most ``evaluate.density_faces`` of) clean training faces."""
+    """Fits the run's densities on clean training faces and what must be as familiar.
+
+    Half of the faces, at most ``evaluate.density_faces`` in all, are seen under the declared
+    tolerances: what is harmless must not be far from the others. The head's densities, which are
+    there for comparison, are fitted on the others alone.
+    """
     config = trained.config.evaluate
     faces = _spread(faces, config.density_faces)
+    changed = np.zeros(len(faces.ids), bool)
+    if config.tolerances:
+        # In pairs: the even and the odd faces are fitted apart, and both halves have either kind.
+        changed[2::4] = changed[3::4] = True
+        views = tolerances.view(
+            config.tolerances, faces.images[changed], faces.ids[changed], seed=config.seed
+        )
+        images = faces.images.copy()
+        images[changed] = views
+        faces = faces._replace(images=images)
     forward = _forward(trained, None)
 
     def member_features(member: _Member, trunk: Any, *batch: jax.Array) -> Features:
@@ -204,7 +220,7 @@ def fit_densities(
     features = jax.tree.map(
         lambda *leaves: np.concatenate(leaves, axis=1)[:, : len(faces.ids)], *parts
     )
-    head = densities.fit_head(jnp.asarray(features.head), jnp.asarray(faces.q))
+    head = densities.fit_head(jnp.asarray(features.head[:, ~changed]), faces.q[~changed])
     return densities.fit(features, faces.images), head
 
 
@@ -252,6 +268,13 @@ def predict_conditions(
         faces = dataset[condition.source]
         if condition.source == "valid" and condition.corruption is not None:
             faces = _spread(faces, config.fit_faces)
+        if condition.tolerance is not None:
+            if condition.source == "valid":
+                faces = _spread(faces, config.tolerance_faces)
+            changed = tolerances.view(
+                condition.tolerance, faces.images, faces.ids, seed=config.seed
+            )
+            faces = faces._replace(images=changed)
         log_probs, scores = predict(
             compiled[condition.corruption],
             faces.images,
@@ -272,6 +295,7 @@ def predict_conditions(
             split=condition.split,
             abstentions=faces.abstentions,
             classes=trained.spec.classes,
+            tolerance=condition.tolerance,
         )
         result.save(path)
         yield result
@@ -288,6 +312,8 @@ def _forget_others(trained: Trained, folder: Path) -> None:
         "seeds": config.train.seeds,
         "noise_seed": config.evaluate.seed,
         "density_faces": config.evaluate.density_faces,
+        "tolerances": config.evaluate.tolerances,
+        "tolerance_faces": config.evaluate.tolerance_faces,
         "data": data,
     }
     text = json.dumps(made_by) + "\n"

@@ -86,6 +86,11 @@ class Condition:
         return self.predictions.corruption
 
     @property
+    def tolerance(self) -> str | None:
+        """The harmless change that was made to the items; None: none."""
+        return self.predictions.tolerance
+
+    @property
     def severity(self) -> int:
         """Severity of the corruption, 1 to 5; 0 where there is none."""
         return self.predictions.severity or 0
@@ -130,6 +135,10 @@ class Conditions:
     """The clean valid split."""
     corrupted: tuple[Condition, ...]
     """Corrupted copies of the test items, in the same order."""
+    tolerated: tuple[Condition, ...]
+    """The test items under harmless changes, in the same order."""
+    tolerated_valid: tuple[Condition, ...]
+    """Valid items under harmless changes; thresholds keep their promise for these too."""
     ood: tuple[Condition, ...]
     """Other sets of items."""
     classes: tuple[str, ...]
@@ -206,10 +215,13 @@ class Conditions:
             valid = next(c for c in kept if _clean(c, "valid"))
             kept, learned = learned_router.add_scores(kept, valid, fitting)
             valid = next(c for c in kept if _clean(c, "valid"))
+        tolerated = [c for c in kept if c.tolerance is not None]
         return cls(
             test=next(c for c in kept if _clean(c, "test")),
             valid=valid,
             corrupted=tuple(c for c in kept if c.corruption is not None),
+            tolerated=tuple(c for c in tolerated if c.predictions.split == "test"),
+            tolerated_valid=tuple(c for c in tolerated if c.predictions.split == "valid"),
             ood=tuple(c for c in kept if c.predictions.split == "ood"),
             classes=names,
             weights=draw_weights(_key(seed, "bootstrap"), len(test.ids), resamples, test.groups),
@@ -226,7 +238,8 @@ def _key(seed: int, purpose: str) -> jax.Array:
 
 
 def _clean(c: Condition, split: str) -> bool:
-    return c.predictions.split == split and c.corruption is None
+    p = c.predictions
+    return p.split == split and p.corruption is None and p.tolerance is None
 
 
 def _ranked(c: Condition, valid: Condition) -> Condition:
@@ -266,7 +279,7 @@ def _check(predictions: Mapping[str, Predictions]) -> Predictions:
     """The clean test split, once everything fits together."""
     by_role: dict[str, list[str]] = {"test": [], "valid": []}
     for name, p in predictions.items():
-        if p.corruption is None and p.split in by_role:
+        if p.corruption is None and p.tolerance is None and p.split in by_role:
             by_role[p.split].append(name)
     for split, found in by_role.items():
         if len(found) > 1:

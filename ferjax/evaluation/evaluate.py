@@ -13,6 +13,7 @@ from ferjax.evaluation import thresholds as threshold_choice
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.disagreement import disagreement
 from ferjax.evaluation.ensemble_size import ensemble_size
+from ferjax.evaluation.harm import harm
 from ferjax.evaluation.quality import quality, selective
 from ferjax.evaluation.results import Evaluation
 from ferjax.evaluation.routing_comparison import rejections, routing_comparison
@@ -34,12 +35,17 @@ def evaluate(
     test = conditions.test
     groups = test.predictions.groups
     thresholds = None
+    harmed = None
     decisions = {}
     if conditions.valid is not None:
         thresholds = threshold_choice.choose_thresholds(
-            conditions.valid, false_rejection=false_rejection, defer_share=defer_share
+            conditions.valid,
+            conditions.tolerated_valid,
+            false_rejection=false_rejection,
+            defer_share=defer_share,
         )
         decisions = threshold_choice.decisions(conditions, thresholds.routers["uar"].rule)
+        harmed = harm(conditions, thresholds)
     return Evaluation(
         members=test.predictions.log_probs.shape[0],
         classes=conditions.classes,
@@ -54,6 +60,7 @@ def evaluate(
         pools=routing_comparison(conditions),
         rejections=rejections(conditions, false_rejection),
         thresholds=thresholds,
+        harm=harmed,
         decisions=decisions,
         learned=conditions.learned,
     )

@@ -159,7 +159,11 @@ def add_scores(
         dataclasses.replace(c, scores={**c.scores, **{n: score(r, c) for n, r in routers.items()}})
         for c in kept
     ]
-    test = next(c for c in kept if c.predictions.split == "test" and c.corruption is None)
+    test = next(
+        c
+        for c in kept
+        if c.predictions.split == "test" and c.corruption is None and c.tolerance is None
+    )
     copies = [c for c in kept if c.corruption is not None]
     learned = {
         n: leave_one_out(valid, fitting, test, copies, with_scores=more)

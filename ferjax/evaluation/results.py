@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.routing_results import (
     Decision,
+    Harm,
     LearnedRouter,
     Rejection,
     RoutingRow,
@@ -273,6 +274,7 @@ class Evaluation:
     pools: Mapping[str, Mapping[str, RoutingRow]]
     rejections: Mapping[str, Mapping[str, Rejection]]
     thresholds: Thresholds | None
+    harm: Harm | None
     decisions: Mapping[str, Decision]
     learned: Mapping[str, LearnedRouter]
 

@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import bootstrap, conformal, metrics, routing
+from ferjax import bootstrap, metrics, routing
 from ferjax.config import BASE_CORRUPTIONS
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
 from ferjax.evaluation.intervals import Interval, by_label, interval
 from ferjax.evaluation.routing_results import Rejection, RoutingRow
+from ferjax.evaluation.thresholds import thresholds_under
 
 __all__ = ["CURVE", "MATCHED", "compare", "pools", "rejections", "routing_comparison"]
 
@@ -171,10 +172,13 @@ def rejections(conditions: Conditions, false_rejection: float) -> dict[str, dict
     """
     if conditions.valid is None:
         return {}
-    known = {name: np.asarray(of) for name, of in conditions.valid.scores.items()}
-    above = {n: float(conformal.conformal_threshold(s, false_rejection)) for n, s in known.items()}
+    promised = (conditions.valid, *conditions.tolerated_valid)
+    above = {
+        name: max(thresholds_under(promised, name, false_rejection).values())
+        for name in shared_scores(promised)
+    }
     groups: dict[str, list[Condition]] = {}
-    for c in (conditions.test, *conditions.shifted):
+    for c in (conditions.test, *conditions.tolerated, *conditions.shifted):
         if c.people is not None and c.people.everyone_voted:
             groups.setdefault(c.corruption or c.name, []).append(c)
     table: dict[str, dict[str, Rejection]] = {name: {} for name in above}

@@ -33,6 +33,35 @@ class Rejection:
 
 
 @dataclasses.dataclass(frozen=True)
+class HarmRow:
+    """What routers (the keys) reject of one condition.
+
+    ``kind``: clean, tolerance, corruption, or other set; ``harmful``: accuracy fell by more than
+    the margin; ``excess``: share of items that were rejected although the answer was right;
+    ``missed``: share of items kept, where the condition is harmful.
+    """
+
+    kind: str
+    accuracy: float
+    harmful: bool
+    rejected: Mapping[str, float]
+    accuracy_kept: Mapping[str, float]
+    accuracy_rejected: Mapping[str, float]
+    excess: Mapping[str, float]
+    missed: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Harm:
+    """Whether rejection follows harm: by condition, and by reject score the area under (harmful
+    items rejected, harmless and clean ambiguous items kept)."""
+
+    margin: float
+    conditions: Mapping[str, HarmRow]
+    area: Mapping[str, Interval]
+
+
+@dataclasses.dataclass(frozen=True)
 class Certificate:
     """The most lenient defer threshold with a certified error among accepted items.
 
@@ -49,11 +78,13 @@ class Certificate:
 
 @dataclasses.dataclass(frozen=True)
 class RouterThresholds:
-    """A router's rule, the reject threshold of each predicted class, and its certificate."""
+    """A router's rule, the reject threshold of each predicted class, its certificate, and the
+    reject threshold that each harmless change would need for the same promise."""
 
     rule: RouterRule
     by_class: tuple[float, ...]
     certificate: Certificate | None
+    by_tolerance: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ References:
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +26,37 @@ __all__ = [
     "choose_thresholds",
     "decisions",
     "threshold_grid",
+    "thresholds_under",
 ]
 
 REJECT_SCORES = {"uar": "epistemic", "density": "ood_density"}
 """Router -> the score it rejects on."""
 
 
+def thresholds_under(
+    conditions: Sequence[Condition], score: str, false_rejection: float
+) -> dict[str, float]:
+    """The split-conformal threshold that each condition of the valid items needs for itself.
+
+    Args:
+      conditions: clean valid items, and valid items under harmless changes.
+      score: that is rejected on.
+      false_rejection: the promised bound α.
+
+    Returns:
+      Name of the tolerance, or of the condition where there is none -> threshold.
+    """
+    return {
+        c.tolerance or c.name: float(
+            conformal.conformal_threshold(np.asarray(c.scores[score]), false_rejection)
+        )
+        for c in conditions
+    }
+
+
 def choose_thresholds(
     valid: Condition,
+    tolerated: Sequence[Condition] = (),
     *,
     false_rejection: float = 0.05,
     defer_share: float = 1 / 3,
@@ -43,7 +67,10 @@ def choose_thresholds(
 
     Args:
       valid: clean valid items.
-      false_rejection: split-conformal bound α on the rejection of clean items.
+      tolerated: valid items under harmless changes. The largest of the split-conformal thresholds
+        keeps the promise for the clean items and under each change.
+      false_rejection: split-conformal bound α on the rejection of clean items, under each of the
+        harmless changes too.
       defer_share: share of valid items to defer.
       accept_error: the error among accepted items that a certificate is sought for (needs votes).
       confidence: of the certificate, 1 - δ.
@@ -59,7 +86,8 @@ def choose_thresholds(
     for router, score in REJECT_SCORES.items():
         if score not in scores:
             continue
-        above = float(conformal.conformal_threshold(scores[score], false_rejection))
+        by_tolerance = thresholds_under((valid, *tolerated), score, false_rejection)
+        above = float(np.max(list(by_tolerance.values())))  # NaN where one of them is
         by_class = conformal.group_conformal_thresholds(
             scores[score], valid.predicted, classes, false_rejection
         )
@@ -73,7 +101,9 @@ def choose_thresholds(
                 confidence=confidence,
             )
         rule = routing.RouterRule(defer_above, above, "aleatoric", score, false_rejection)
-        routers[router] = RouterThresholds(rule, tuple(map(float, by_class)), certificate)
+        routers[router] = RouterThresholds(
+            rule, tuple(map(float, by_class)), certificate, by_tolerance
+        )
     return Thresholds(valid.items, false_rejection, defer_share, routers)
 
 
@@ -159,7 +189,7 @@ def actions(condition: Condition, rule: routing.RouterRule) -> np.ndarray:
 def decisions(conditions: Conditions, rule: routing.RouterRule) -> dict[str, Decision]:
     """What a router does with the clean test items and every shifted condition."""
     table = {}
-    for c in (conditions.test, *conditions.shifted):
+    for c in (conditions.test, *conditions.tolerated, *conditions.shifted):
         action = actions(c, rule)
         if c.people is None or not c.people.everyone_voted:
             table[c.name] = Decision(_shares(action), {}, {}, {}, {})

@@ -84,6 +84,7 @@ def thresholds_json(thresholds: Thresholds) -> dict[str, Any]:
         name: {
             **of.rule.to_json(),
             "by_class": to_json(of.by_class),
+            "by_tolerance": to_json(of.by_tolerance),
             "certificate": to_json(of.certificate),
         }
         for name, of in thresholds.routers.items()

@@ -7,7 +7,7 @@ import numpy as np
 from ferjax.config import EvaluateConfig
 from ferjax.ensemble.conditions import Condition, plan
 
-SETTINGS = EvaluateConfig(corruptions=("gnoise",), severities=(1, 5))
+SETTINGS = EvaluateConfig(corruptions=("gnoise",), severities=(1, 5), tolerances=("zoom",))
 
 
 def test_a_condition_has_a_name_and_a_split():
@@ -16,13 +16,16 @@ def test_a_condition_has_a_name_and_a_split():
         Condition("not_a_face"): ("not_a_face", "ood"),
         Condition("test", "gnoise", 3): ("gnoise_3", "test"),
         Condition("valid", "gnoise", 3): ("valid_gnoise_3", "valid"),
+        Condition("test", tolerance="zoom"): ("tolerance_zoom", "test"),
+        Condition("valid", tolerance="zoom"): ("valid_tolerance_zoom", "valid"),
     }
     assert {c: (c.name, c.split) for c in named} == named
 
 
 def test_clean_splits_come_first_then_ood_sets_then_corruptions(tiny_faces):
     names = [condition.name for condition in plan(SETTINGS, tiny_faces)]
-    assert names == ["valid", "test", "not_a_face", "unknown", "gnoise_1", "gnoise_5"]
+    clean = ["valid", "test", "not_a_face", "unknown"]
+    assert names == [*clean, "valid_tolerance_zoom", "tolerance_zoom", "gnoise_1", "gnoise_5"]
 
 
 def test_an_empty_ood_set_is_left_out(tiny_faces):
@@ -34,4 +37,5 @@ def test_an_empty_ood_set_is_left_out(tiny_faces):
 def test_valid_faces_are_corrupted_only_to_fit_routers(tiny_faces):
     fit = dataclasses.replace(SETTINGS, fit_corruptions=("blur",), fit_severities=(3,))
     assert [c.name for c in plan(fit, tiny_faces)][-1] == "valid_blur_3"
-    assert not [c for c in plan(SETTINGS, tiny_faces) if c.name.startswith("valid_")]
+    names = [c.name for c in plan(SETTINGS, tiny_faces) if c.name.startswith("valid_")]
+    assert names == ["valid_tolerance_zoom"]

@@ -80,7 +80,17 @@ def test_passes_count_as_members_beside_one_another(trained, tiny_faces, monkeyp
 
 def test_every_condition_is_on_disk_with_the_same_faces(run, tiny_faces):
     files = {path.stem: Predictions.load(path) for path in (run / "predictions").glob("*.npz")}
-    assert set(files) == {"valid", "test", "not_a_face", "unknown", "gnoise_1", "gnoise_5"}
+    clean = {"valid", "test", "not_a_face", "unknown"}
+    tolerated = {f"{split}tolerance_{t}" for split in ("", "valid_") for t in ("zoom", "mirrored")}
+    assert set(files) == clean | tolerated | {"gnoise_1", "gnoise_5"}
+    for name in tolerated:
+        p = files.pop(name)
+        faces = tiny_faces["valid" if name.startswith("valid") else "test"]
+        assert p.tolerance in name and p.corruption is None and p.split in ("valid", "test")
+        assert set(p.ids) <= set(faces.ids) and len(p.ids) == min(
+            len(faces.ids), 20 if p.split == "valid" else 10**9
+        )
+        assert not np.allclose(p.log_probs[0, 0], files[p.split].log_probs[0, 0], atol=1e-6)
     for name, p in files.items():
         faces = tiny_faces["test" if p.corruption else name]
         assert p.condition == name
@@ -141,7 +151,7 @@ def predictions_made(trained, monkeypatch):
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_was(trained, few, tmp_path, monkeypatch):
-    short = with_evaluation(trained, corruptions=("gnoise",), severities=(5,))
+    short = with_evaluation(trained, corruptions=("gnoise",), severities=(5,), tolerances=())
     events = []
     first = {
         p.condition: p

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ferjax import routing
+from ferjax import conformal, routing
 from ferjax.evaluation import thresholds
 from ferjax.evaluation.conditions import Conditions
 
@@ -45,6 +45,40 @@ def test_each_predicted_class_has_a_threshold_with_the_same_promise(conditions):
     for c, above in enumerate(got):
         inside = valid.scores["epistemic"][valid.predicted == c]
         assert (inside > above).sum() <= 0.2 * (len(inside) + 1)
+
+
+def under(condition, tolerance, **scores):
+    made = dataclasses.replace(condition.predictions, tolerance=tolerance)
+    return dataclasses.replace(with_scores(condition, **scores), predictions=made)
+
+
+def test_the_largest_threshold_over_the_tolerances_keeps_each_promise(conditions, rng):
+    valid = conditions.valid
+    tolerated = [
+        under(valid, name, epistemic=rng.gamma(2, scale, valid.items).astype(np.float32))
+        for name, scale in {"zoom": 0.001, "jpeg": 3.0}.items()
+    ]
+    got = thresholds.choose_thresholds(valid, tolerated, false_rejection=0.1).routers["uar"]
+    assert list(got.by_tolerance) == ["valid", "zoom", "jpeg"]
+    assert got.by_tolerance["zoom"] < got.by_tolerance["jpeg"] == float(got.rule.reject_above)
+    for c in (valid, *tolerated):
+        assert (c.scores["epistemic"] > got.rule.reject_above).mean() <= 0.1
+    alone = thresholds.choose_thresholds(valid, false_rejection=0.1).routers["uar"]
+    assert float(alone.rule.reject_above) == got.by_tolerance["valid"]
+
+
+def test_the_promise_holds_under_every_tolerance_in_10_000_calibrations(rng):
+    """The chance that a fresh item is rejected, over calibrations, is at most α for each."""
+    calibrations, items, alpha = 10_000, 99, 0.1
+    promised = np.zeros((calibrations, 4))
+    scales = np.array([1.0, 1.3, 0.7, 1.3])
+    for t, scale in enumerate(scales):
+        scores = np.sort(scale * rng.exponential(size=(calibrations, items)), axis=1)
+        promised[:, t] = scores[:, conformal.conformal_rank(items, alpha) - 1]
+    above = promised.max(1)
+    rejected = np.exp(-above[:, None] / scales[None]).mean(0)  # the exact tail of a fresh item
+    assert (rejected <= alpha).all() and rejected.max() > 0.05
+    assert np.exp(-promised / scales[None]).mean(0) == pytest.approx(np.full(4, alpha), abs=2e-3)
 
 
 def draw_errors(rng):

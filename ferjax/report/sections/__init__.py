@@ -10,7 +10,7 @@ from ferjax.report.conclusions import Conclusion
 from ferjax.report.examples import ExampleGroup
 from ferjax.report.html import Section
 from ferjax.report.sections import about as about_section
-from ferjax.report.sections import disagreement, members, quality, routing, shift
+from ferjax.report.sections import disagreement, harm, members, quality, routing, shift
 
 __all__ = ["build", "top"]
 
@@ -37,6 +37,7 @@ def build(
         quality.quality(e, figures),
         quality.selective(e, figures),
         routing.routing(e, figures),
+        *harm.harm(e),
         members.members(e, figures),
         *about_section.examples(examples),
         about_section.paper(e),
