@@ -1,0 +1,240 @@
+"""Other class frequencies than a model was trained on: adjusting for them, and estimating them.
+
+A classifier trained where a third of the items are of one class answers that class too often where
+they are not. As long as items of a class look the same in both places (*label shift*), its
+probabilities are put right by the ratio of the two priors, and the new prior can be estimated from
+unlabelled items alone. Axis legend: ``[..., item, class]`` log-probabilities, ``[class]`` priors.
+
+References:
+  Saerens, Latinne & Decaestecker, Adjusting the Outputs of a Classifier to New a Priori
+  Probabilities, 2002, https://doi.org/10.1162/089976602753284446 (adjustment and EM); Alexandari,
+  Kundaje & Shrikumar, Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label
+  Shift Adaptation, 2020, https://arxiv.org/abs/1901.06852; Lipton, Wang & Smola, Detecting and
+  Correcting for Label Shift with Black Box Predictors, 2018, https://arxiv.org/abs/1802.03916.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+__all__ = [
+    "LabelShift",
+    "adjust",
+    "check_prior",
+    "estimate",
+    "label_shift",
+    "mean_prior",
+    "tempered",
+]
+
+STRENGTH = 10.0
+"""Items that the training prior counts for in an estimate."""
+STEPS = 200
+"""Of EM; each makes the estimate more likely."""
+CONFIDENCE_BINS = 3
+
+
+def check_prior(prior: ArrayLike, classes: int) -> jax.Array:
+    """A prior as float32 ``[class]`` that sums to 1.
+
+    Args:
+      prior: ``[class]`` shares or counts, all above 0 (not traced).
+      classes: how many there must be.
+
+    Raises:
+      ValueError: if there are more or fewer, or one is not above 0.
+
+    >>> check_prior([1, 3], 2).tolist()
+    [0.25, 0.75]
+    """
+    prior = jnp.asarray(prior, jnp.float32)
+    if prior.shape != (classes,):
+        raise ValueError(f"a prior needs {classes} shares, one per class; got {prior.shape}")
+    bad = ~((prior > 0) & jnp.isfinite(prior))
+    if bad.any():
+        number = int(jnp.argmax(bad))
+        raise ValueError(
+            f"the prior of class {number} is {float(prior[number])}; it must be above 0, because a "
+            "class that cannot occur can never be answered"
+        )
+    return prior / jnp.sum(prior)
+
+
+def mean_prior(q: ArrayLike) -> jax.Array:
+    """The prior of a data set: the mean of its vote distributions ``[item, class]``.
+
+    >>> mean_prior([[1.0, 0.0], [0.5, 0.5]]).tolist()
+    [0.75, 0.25]
+    """
+    mean = jnp.mean(jnp.asarray(q, jnp.float32), axis=0)
+    return mean / jnp.sum(mean)
+
+
+def tempered(prior: ArrayLike, power: float) -> jax.Array:
+    """A prior between the given one and the uniform one: shares to a power, normalised.
+
+    Args:
+      prior: ``[class]``, above 0.
+      power: 1 leaves it, 0 makes it uniform, 1/2 is half of the way in log space.
+
+    >>> tempered([0.8, 0.2], 0.5).round(3).tolist()
+    [0.667, 0.333]
+    """
+    return jax.nn.softmax(power * jnp.log(jnp.asarray(prior, jnp.float32)))
+
+
+def adjust(log_probs: ArrayLike, prior: ArrayLike, new_prior: ArrayLike) -> jax.Array:
+    """Log-probabilities under another prior: ``p(y | x) π'(y) / π(y)``, normalised.
+
+    Args:
+      log_probs: ``[..., class]`` under ``prior``; of every member by itself, then their mean
+        follows.
+      prior: ``[class]`` that the model was trained under, above 0.
+      new_prior: ``[class]``, above 0.
+
+    Returns:
+      ``[..., class]``, float32 or the dtype of ``log_probs`` if it is wider.
+
+    Raises:
+      ValueError: if the shapes do not fit.
+
+    >>> jnp.exp(adjust(jnp.log(jnp.array([0.8, 0.2])), [0.8, 0.2], [0.5, 0.5])).tolist()
+    [0.5, 0.5]
+    """
+    log_probs = jnp.asarray(log_probs)
+    log_probs = log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))
+    prior, new_prior = (jnp.asarray(p, log_probs.dtype) for p in (prior, new_prior))
+    if prior.shape != log_probs.shape[-1:] or new_prior.shape != prior.shape:
+        raise ValueError(
+            f"priors must have a share for each of {log_probs.shape[-1]} classes, got "
+            f"{prior.shape} and {new_prior.shape}"
+        )
+    ratio = jnp.log(new_prior) - jnp.log(prior)
+    return jax.nn.log_softmax(log_probs + ratio.reshape(*[1] * (log_probs.ndim - 1), -1), axis=-1)
+
+
+def estimate(
+    log_probs: ArrayLike,
+    prior: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    strength: float = STRENGTH,
+) -> jax.Array:
+    """The prior of unlabelled items, by EM, with a Dirichlet prior around the training prior.
+
+    Args:
+      log_probs: ``[item, class]`` of the ensemble (its mean), under ``prior``; calibrated, or the
+        estimate is as biased as they are.
+      prior: ``[class]`` that the model was trained under, above 0.
+      weights: ``[item]`` repetitions >= 0; one each by default.
+      strength: items that ``prior`` counts for; at 0 it is maximum likelihood, which may give a
+        class no share at all.
+
+    Returns:
+      ``[class]`` shares that sum to 1. A NaN log-probability makes all of them NaN.
+
+    References:
+      Saerens, Latinne & Decaestecker, 2002, https://doi.org/10.1162/089976602753284446.
+    """
+    log_probs = jnp.asarray(log_probs, jnp.float32)
+    prior = jnp.asarray(prior, jnp.float32)
+    if log_probs.ndim != 2 or prior.shape != log_probs.shape[1:]:
+        raise ValueError(
+            f"expected log_probs [item, class] and prior [class], got {log_probs.shape} and "
+            f"{prior.shape}"
+        )
+    weights = jnp.ones(log_probs.shape[0]) if weights is None else jnp.asarray(weights, jnp.float32)
+    likelihood = log_probs - jnp.log(prior)[None]
+
+    def step(_: int, current: jax.Array) -> jax.Array:
+        posterior = jax.nn.softmax(likelihood + jnp.log(current)[None], axis=-1)
+        counted = weights @ posterior + strength * prior
+        return counted / jnp.sum(counted)
+
+    return jax.lax.fori_loop(0, STEPS, step, prior)
+
+
+class LabelShift(NamedTuple):
+    """An estimated prior, and how well label shift alone explains the items."""
+
+    prior: jax.Array
+    """``[class]`` shares of the unlabelled items."""
+    p_value: jax.Array
+    """Scalar; small: the items differ in more than how frequent the classes are, and the estimate
+    means nothing."""
+
+
+def label_shift(
+    key: jax.Array,
+    log_probs: ArrayLike,
+    valid_log_probs: ArrayLike,
+    valid_q: ArrayLike,
+    prior: ArrayLike,
+    *,
+    strength: float = STRENGTH,
+    resamples: int = 200,
+) -> LabelShift:
+    """Estimates the prior of unlabelled items, and tests whether label shift is all there is.
+
+    If it is, valid items, weighted by the ratio of the priors at their labels, are answered just as
+    the unlabelled items are. Answers are compared in bins of predicted class and confidence by a
+    chi-squared statistic, whose distribution comes from drawing both sets anew from the weighted
+    valid items and estimating anew each time.
+
+    Args:
+      key: of the draws.
+      log_probs: ``[item, class]`` of the unlabelled items, under ``prior``.
+      valid_log_probs: ``[valid, class]`` of clean valid items.
+      valid_q: ``[valid, class]`` their vote distributions.
+      prior: ``[class]`` that the model was trained under, above 0.
+      strength: see :func:`estimate`.
+      resamples: draws behind the p-value, which is at least ``1 / (resamples + 1)`` (static).
+
+    Returns:
+      :class:`LabelShift`.
+    """
+    target = jnp.asarray(log_probs, jnp.float32)
+    valid = jnp.asarray(valid_log_probs, jnp.float32)
+    q = jnp.asarray(valid_q, jnp.float32)
+    prior = jnp.asarray(prior, jnp.float32)
+    edges = jnp.quantile(jnp.max(valid, -1), jnp.arange(1, CONFIDENCE_BINS) / CONFIDENCE_BINS)
+    valid_bins = _bins(valid, edges)
+    valid_prior = mean_prior(q)
+
+    def statistic(shares: jax.Array, counts: jax.Array, estimated: jax.Array) -> jax.Array:
+        """Of valid items with these shares, and binned counts of the others."""
+        weighted = shares * (q @ (estimated / valid_prior))
+        expected = weighted @ valid_bins
+        expected = expected / jnp.sum(expected)
+        observed = counts / jnp.sum(counts)
+        # Half an item in every bin: what was never seen on valid is no proof by itself.
+        floor = 0.5 / valid.shape[0]
+        return jnp.sum(counts) * jnp.sum((observed - expected) ** 2 / (expected + floor))
+
+    found = estimate(target, prior, strength=strength)
+    even = jnp.full(valid.shape[0], 1 / valid.shape[0])
+    seen = statistic(even, jnp.sum(_bins(target, edges), axis=0), found)
+    ends = jnp.cumsum(q @ (found / valid_prior))
+
+    def null(key: jax.Array) -> jax.Array:
+        first, second = jax.random.split(key)
+        place = jax.random.uniform(first, (target.shape[0],)) * ends[-1]
+        drawn = jnp.clip(jnp.searchsorted(ends, place, side="right"), 0, valid.shape[0] - 1)
+        times = jnp.zeros(valid.shape[0]).at[drawn].add(1.0)
+        kept = jax.random.randint(second, (valid.shape[0],), 0, valid.shape[0])
+        shares = jnp.zeros(valid.shape[0]).at[kept].add(1 / valid.shape[0])
+        again = estimate(valid, prior, times, strength=strength)
+        return statistic(shares, times @ valid_bins, again)
+
+    drawn = jax.lax.map(null, jax.random.split(key, resamples), batch_size=20)
+    return LabelShift(found, (1 + jnp.sum(drawn >= seen)) / (resamples + 1))
+
+
+def _bins(log_probs: jax.Array, edges: jax.Array) -> jax.Array:
+    """Predicted class and confidence as one-hot rows ``[item, bin]``."""
+    classes = log_probs.shape[-1]
+    confidence = jnp.searchsorted(edges, jnp.max(log_probs, -1))
+    number = jnp.argmax(log_probs, -1) * CONFIDENCE_BINS + confidence
+    return jax.nn.one_hot(number, classes * CONFIDENCE_BINS)
