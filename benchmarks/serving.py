@@ -115,7 +115,7 @@ def torch_lines(router: TorchRouter, batches: Iterator[tuple[list[str], list]]) 
 
 def candidates(source: Path, run: Path, paths: list[str]) -> dict[str, Callable[[], object]]:
     """The three ways, each from paths to lines; the models are loaded once."""
-    router = Router(source, batch_size=BATCH)
+    router = Router(source, "uar", batch_size=BATCH)
     torch_router = TorchRouter(run, router.rule)
     batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
     read = [_read(path, router.side) for path in batches[0]]

@@ -43,9 +43,10 @@ class Route:
     format: Literal["jsonl", "csv"] = "jsonl"
     """jsonl: a JSON object per line; csv: a table with a header, the probability of class NAME in
     column p_NAME."""
-    router: Annotated[str, arg(metavar="{uar,density,...}")] = "uar"
-    """Which of the run's routers decides; uar is the paper's: reject by epistemic, defer by
-    aleatoric; density rejects by distance to the training pictures."""
+    router: Annotated[str | None, arg(metavar="{density,uar,...}", help_behavior_hint="")] = None
+    """Which of the run's routers decides. density, the default where densities were fitted, rejects
+    by distance to the training pictures; uar is the paper's: it rejects by epistemic. Both defer by
+    aleatoric."""
     faces: bool = False
     """Find the faces in each picture and route each on its own line with its "box" (needs the extra
     `faces`); where none is found, "face" is null and the whole picture is routed."""
@@ -67,7 +68,7 @@ class Route:
         # What is wrong with the request should not wait for the model to load.
         check_request(self.paths, self.out, self.contact_sheet)
         find = haar_finder() if self.faces else None
-        name = OLD_ROUTERS.get(self.router, self.router)
+        name = None if self.router is None else OLD_ROUTERS.get(self.router, self.router)
         if name != self.router:
             err.print(f"router {self.router} is now called {name}")
 
@@ -76,6 +77,11 @@ class Route:
                 err.print(event.text)
 
         router = Router(self.run_or_file, name, batch_size=self.batch_size, on_event=tell)
+        rule = router.rule
+        err.print(
+            f"router {router.name}: rejects above {rule.reject} {float(rule.reject_above):.4g}, "
+            f"else defers above {rule.defer} {float(rule.defer_above):.4g}"
+        )
         with _progress(self.paths) as on_picture:
             summary = route_pictures(
                 router,

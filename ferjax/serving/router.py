@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from ferjax.ensemble.prediction import Trained
     from ferjax.events import OnEvent
 
-__all__ = ["OLD_ROUTERS", "Decision", "Router"]
+__all__ = ["OLD_ROUTERS", "PREFERRED", "Decision", "Router"]
 
 OLD_ROUTERS = {"familiarity": "density"}
 """Routers that had another name in version 0.1.0."""
+
+PREFERRED = ("density", "uar")
+"""Which router decides where none is named: the first of these that there is."""
 
 
 class Decision(NamedTuple):
@@ -64,7 +67,8 @@ class Router:
     Args:
       source: a run folder, a file of ``ferjax export``, or an opened :class:`Trained` (then give
         ``thresholds``).
-      router: which of its routers decides; ``uar`` is the paper's (aleatoric, epistemic).
+      router: which of its routers decides; the first of :data:`PREFERRED` that it has by default.
+        ``uar`` is the paper's (aleatoric, epistemic).
       thresholds: in place of those of the run or file: rules by router, or the contents of a
         thresholds.json.
       batch_size: pictures per compiled call; fewer are padded, more are cut, so nothing recompiles
@@ -86,7 +90,7 @@ class Router:
     def __init__(
         self,
         source: "str | Path | Trained",
-        router: str = "uar",
+        router: str | None = None,
         *,
         thresholds: Mapping[str, Any] | None = None,
         batch_size: int = 64,
@@ -104,6 +108,10 @@ class Router:
         rules = None if thresholds is None else as_rules(thresholds)
         self.program = _open(source, rules, on_event)
         self.rules = self.program.rules
+        if router is None:
+            router = next(
+                (name for name in PREFERRED if name in self.rules), next(iter(self.rules))
+            )
         if router not in self.rules:
             raise ValueError(f"no router {router!r}; there are {', '.join(self.rules)}")
         self.name = router

@@ -90,12 +90,12 @@ def exported(evaluated, ferjax, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def live(evaluated):
-    return Router(evaluated, batch_size=16)
+    return Router(evaluated, "uar", batch_size=16)
 
 
 @pytest.fixture(scope="session")
 def opened(exported):
-    return Router(exported, batch_size=16)
+    return Router(exported, "uar", batch_size=16)
 
 
 @pytest.fixture

@@ -53,6 +53,14 @@ def test_a_decision_is_that_of_the_core_functions(run, live, rules, tiny_faces):
         assert decision.why.startswith(decision.action)
 
 
+def test_the_density_decides_where_nobody_is_named(exported, opened):
+    assert opened.name == "uar"  # because the fixture names it
+    router = Router(exported, batch_size=16)
+    assert router.name == "density" and router.rule.reject == "ood_density"
+    plain = Router(exported, thresholds={"uar": opened.rule}, batch_size=16)
+    assert plain.name == "uar"
+
+
 def test_another_router_reads_other_scores_and_says_so(exported, rules, tiny_faces):
     router = Router(exported, "confidence", batch_size=16)
     decisions = router(tiny_faces["test"].images)
@@ -84,7 +92,7 @@ def test_the_file_opens_without_the_training_code(exported, live, tiny_faces, tm
 import json, sys
 import numpy as np
 from ferjax.serving.router import Router
-router = Router({str(exported)!r}, batch_size=16)
+router = Router({str(exported)!r}, "uar", batch_size=16)
 answers = [d.fields() for d in router(np.load({str(tmp_path / "faces.npy")!r}))]
 heavy = ("flax", "optax", "orbax", "chex", "tensorflow_datasets", "matplotlib", "tyro",
          "ferjax.ensemble", "ferjax.models")
@@ -147,7 +155,7 @@ def test_any_picture_is_taken_as_files_are(opened, rng):
 def test_other_thresholds_need_no_other_file(exported, tiny_faces):
     """In the form of version 0.1.0, and as rules; over other scores it would be another program."""
     lenient = {"aleatoric": None, "epistemic": None}
-    router = Router(exported, thresholds=lenient, batch_size=16)
+    router = Router(exported, "uar", thresholds=lenient, batch_size=16)
     assert {d.action for d in router(tiny_faces["test"].images[:32])} == {"accept"}
     strange = {"uar": router.rule.__class__(1.0, 2.0, defer="total", reject="total")}
     with pytest.raises(
