@@ -79,8 +79,8 @@ def tempered(prior: ArrayLike, power: float) -> jax.Array:
       prior: ``[class]``, above 0.
       power: 1 leaves it, 0 makes it uniform, 1/2 is half of the way in log space.
 
-    >>> tempered([0.8, 0.2], 0.5).round(3).tolist()
-    [0.667, 0.333]
+    >>> [round(float(share), 2) for share in tempered([0.8, 0.2], 0.5)]
+    [0.67, 0.33]
     """
     return jax.nn.softmax(power * jnp.log(jnp.asarray(prior, jnp.float32)))
 
