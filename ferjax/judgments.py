@@ -152,7 +152,8 @@ class Judgments:
             self._refuse(wrong, f"counts do not fit asked - unparsed (kind {self.kind})")
         if self.values is not None:
             there = ~np.isnan(self.values)
-            self._refuse((there.any(-1) != there.all(-1)).any(-1), "an answer lacks a dimension")
+            lacking = np.asarray(there.any(-1) != there.all(-1))
+            self._refuse(lacking.any(-1), "an answer lacks a dimension")
             wrong = there.all(-1).sum(-1) != self.answered
             self._refuse(wrong, "the number of values is not asked - unparsed")
             if np.isinf(self.values).any():
