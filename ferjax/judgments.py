@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ferjax.files import read_arrays, write_atomically
 
@@ -159,9 +160,10 @@ class Judgments:
             if np.isinf(self.values).any():
                 self._refuse(np.isinf(self.values).sum((-1, -2)) > 0, "a value is infinite")
 
-    def _refuse(self, wrong: np.ndarray, why: str) -> None:
-        if wrong.any():
-            judge, item = np.argwhere(wrong)[0]
+    def _refuse(self, wrong: ArrayLike, why: str) -> None:
+        where = np.argwhere(wrong)
+        if len(where):
+            judge, item = where[0]
             raise ValueError(f"judge {self.judges[judge].name!r}, item {self.ids[item]}: {why}")
 
     @property
