@@ -8,16 +8,11 @@
 20 answers a text and model; --dry-run says how many requests and tokens that is.
 """
 
-from ferjax.config import CollectConfig
+from ferjax.config import GOEMOTIONS, CollectConfig
 
 config = CollectConfig(
     texts="texts.jsonl",
-    labels=(
-        *("admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion"),
-        *("curiosity", "desire", "disappointment", "disapproval", "disgust", "embarrassment"),
-        *("excitement", "fear", "gratitude", "grief", "joy", "love", "nervousness", "optimism"),
-        *("pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral"),
-    ),
+    labels=GOEMOTIONS,
     none_label="neutral",
     temperatures=(0.7, 1.0),
     samples=10,

@@ -42,6 +42,7 @@ COMMANDS = {
     "export": Command("write a run as one file that routes without it", "export:Export"),
     "judge collect": Command("ask language models, every answer kept", "judge.collect:Collect"),
     "judge parse": Command("count what the answers say", "judge.parse:Parse"),
+    "judge predict": Command("let a run over texts judge texts", "judge.predict:Predict"),
     "judge compare": Command("hold judges against a panel of people", "judge.compare:Compare"),
     "judge calibrate": Command(
         "fit maps from judges' distributions to people's", "judge.calibrate:Calibrate"

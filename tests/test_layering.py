@@ -20,7 +20,7 @@ ROOMS = {
     "corruptions": (),
     "faces": ("corruptions",),
     "models": (),
-    "texts": (),
+    "texts": ("faces",),
     "ensemble": ("corruptions", "faces", "models"),
     "evaluation": (),
     "report": ("evaluation",),

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import Positional, arg
@@ -12,6 +12,9 @@ from ferjax.commands.arguments import NewFolder, OptionalNumber, Word
 from ferjax.commands.console import err, out
 from ferjax.commands.memory import keep_freed_memory
 from ferjax.config import Config, load_config
+
+if TYPE_CHECKING:
+    from ferjax.faces.dataset import Dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +67,6 @@ class Train:
         from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
         from ferjax.ensemble.folder import RunFolder
-        from ferjax.faces import dataset
         from ferjax.interruption import EXIT_STATUS
 
         if self.cluster or any(
@@ -75,7 +77,7 @@ class Train:
             RunFolder(self.out).check(self.config, resume=self.resume)  # before data are read
             if multihost.is_primary():
                 err.print(self._what())
-        data = dataset.load(self.config.data)
+        data = self._data()
         if self.dry_run:
             for line in budget_lines(training.dry_run(self.config, data, replicas=self.replicas)):
                 out.print(line)
@@ -95,11 +97,22 @@ class Train:
             # Whoever runs this command as a part of something longer must stop too.
             sys.exit(EXIT_STATUS[interrupted.cause])
         if multihost.is_primary():
+            texts = self.config.data.name == "texts"
+            then = "judge predict" if texts else "evaluate"
             out.print(
                 f"trained {len(self.config.train.seeds)} members: {run.folder}\n"
-                f"next: ferjax evaluate {run.folder}",
+                f"next: ferjax {then} {run.folder}" + (" --texts FILE" if texts else ""),
             )
         return 0
+
+    def _data(self) -> "Dataset":
+        if self.config.data.name == "texts":
+            from ferjax.texts import dataset as texts
+
+            return texts.load(self.config)
+        from ferjax.faces import dataset as faces
+
+        return faces.load(self.config.data)
 
     def _what(self) -> str:
         """Which data and which configuration, in a line."""

@@ -4,7 +4,7 @@ This package imports nothing but the standard library, so that reading or checki
 never starts JAX.
 """
 
-from ferjax.config._collect import VAD, CollectConfig, load_collect_config
+from ferjax.config._collect import GOEMOTIONS, VAD, CollectConfig, load_collect_config
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
     BASE_CORRUPTIONS,
@@ -19,6 +19,7 @@ from ferjax.config._run import (
 __all__ = [
     "BASE_CORRUPTIONS",
     "DINOV2_SIZES",
+    "GOEMOTIONS",
     "TOLERANCES",
     "VAD",
     "CollectConfig",

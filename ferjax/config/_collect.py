@@ -10,9 +10,17 @@ from typing import Any, Literal
 from ferjax.config._checks import build, nearest, require, require_known_choices
 from ferjax.config._shipped import find_config
 
-__all__ = ["VAD", "CollectConfig", "load_collect_config"]
+__all__ = ["GOEMOTIONS", "VAD", "CollectConfig", "load_collect_config"]
 
 VAD = ("valence", "arousal", "dominance")
+"""EmoBank's dimensions."""
+GOEMOTIONS = (
+    *("admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion"),
+    *("curiosity", "desire", "disappointment", "disapproval", "disgust", "embarrassment"),
+    *("excitement", "fear", "gratitude", "grief", "joy", "love", "nervousness", "optimism"),
+    *("pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral"),
+)
+"""GoEmotions' categories, in the order of their numbers."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,12 @@ __all__ = ["DINOV2_SIZES", "ModelConfig", "dinov2"]
 class ModelConfig:
     """A DINOv2-style Vision Transformer; the defaults are a tiny one for 48-pixel faces."""
 
+    network: Literal["vit", "ngrams", "embeddings"] = "vit"
+    """vit: a transformer over pictures. Over texts: ngrams, the mean of learnt vectors of a text's
+    words and pairs of words; embeddings, given vectors of sentences. Of the fields below these two
+    take dim, the width of what the linear head sees, and buckets."""
+    buckets: int = 32768
+    """Rows of the table of vectors that words and pairs are hashed into (ngrams)."""
     image_size: int = 48
     """Side of the square network input, pixels; a multiple of patch_size."""
     patch_size: int = 16
@@ -55,6 +61,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_known_choices(self, "model")
+        require(self.buckets >= 2, f"model.buckets must be at least 2, got {self.buckets}")
+        require(
+            self.network == "vit" or not (self.pretrained or self.trainable_blocks is not None),
+            f"model.pretrained and model.trainable_blocks are for network vit, not {self.network}",
+        )
         for name in ("image_size", "patch_size", "dim", "depth", "heads"):
             require(
                 getattr(self, name) >= 1,

@@ -41,11 +41,18 @@ METHOD_OF_LABELS = {"soft": "votes", "hard": "labels"}
 class DataConfig:
     """Which faces, and which of them are kept."""
 
-    name: Literal["synthetic", "ferplus"] = "synthetic"
+    name: Literal["synthetic", "ferplus", "texts"] = "synthetic"
     """synthetic: drawn faces whose true vote distribution is known; ferplus: the data set `ferjax
-    data` built."""
+    data` built; texts: labelled texts, for the networks that read such."""
     path: str = ""
-    """Folder that `ferjax data ferplus --out` wrote (ferplus only)."""
+    """Folder that `ferjax data ferplus --out` wrote; or the file of the texts, or several by
+    wildcards."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, where the file of the texts holds their numbers."""
+    held_out: str = ""
+    """File of texts that are to be judged: none of them is trained on."""
+    embeddings: str = ""
+    """.npy file [text, width] of sentence embeddings, in the order of the texts."""
     policy: Literal["paper", "majority", "probability"] = "paper"
     """Which faces to keep and how votes become a target; published FER+ accuracies use majority."""
     deduplicate: bool = False
@@ -57,6 +64,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require_known_choices(self, "data")
+        require(
+            self.name != "texts" or bool(self.path),
+            "data.path is empty: give the file of the texts, e.g. goemotions_simplified_*.tsv",
+        )
         require(
             self.name != "ferplus" or bool(self.path),
             "data.path is empty: give the folder that `ferjax data ferplus --out FOLDER` wrote",

@@ -9,7 +9,7 @@ from ferjax.config import Config, ModelConfig
 from ferjax.ensemble import parallel
 from ferjax.ensemble.methods import method_of
 from ferjax.faces.dataset import DataSpec
-from ferjax.models import vit
+from ferjax.models import networks, vit
 
 __all__ = ["Budget", "block_flops", "estimate"]
 
@@ -75,6 +75,8 @@ def estimate(
     """
     m = config.model
     c = config.train
+    if m.network != "vit":
+        return _of_texts(config, spec, layout, train_faces + valid_faces)
     trunk = vit.trunk_model(m)
     first = vit.first_trained_block(m)
     tokens, dim = vit.tokens_shape(m)
@@ -83,7 +85,7 @@ def estimate(
     frozen = first * block_flops(m) + (embed if trunk else 0)
     # Forward, gradients of activations, gradients of weights; a recomputed forward with remat.
     train = trained * (4 if m.remat else 3)
-    member = _parameters(vit.members_model(m, len(spec.classes), method_of(c).extra))
+    member = _parameters(networks.members_model(m, len(spec.classes), method_of(c).extra))
     shared = _parameters(trunk) if trunk else 0
     item = jnp.dtype(m.dtype).itemsize
     if trunk:
@@ -105,5 +107,26 @@ def estimate(
         state_bytes=int(layout.per_device * 5 * member * 4 + shared * 4),
         data_bytes=int(data),
         activation_bytes=int(layout.per_device * activations / layout.replicas),
+        layout=str(layout),
+    )
+
+
+def _of_texts(config: Config, spec: DataSpec, layout: parallel.Layout, texts: int) -> Budget:
+    """A run over texts: a look-up, or a matrix product, and the head."""
+    m = config.model
+    c = config.train
+    classes = len(spec.classes)
+    member = _parameters(networks.members_model(m, classes, method_of(c).extra))
+    inner = 2.0 * spec.side * m.dim * (0.5 if m.network == "ngrams" else 1.0)
+    forward = inner + 2.0 * m.dim * classes
+    kept = c.batch_size // c.accumulate * 4 * (spec.side * m.dim + 2 * m.dim + 2 * classes)
+    return Budget(
+        member_parameters=member,
+        trunk_parameters=0,
+        forward_flops=forward,
+        train_flops=3 * forward,
+        state_bytes=layout.per_device * 5 * member * 4,
+        data_bytes=texts * spec.side * 4,
+        activation_bytes=layout.per_device * kept // layout.replicas,
         layout=str(layout),
     )

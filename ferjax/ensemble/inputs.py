@@ -31,7 +31,10 @@ def network_input(images: jax.Array, image_size: int) -> jax.Array:
 
 
 def drawing(config: ModelConfig) -> Draw:
-    """How a training batch becomes network input: of stored faces, or of :func:`cache_tokens`."""
+    """How a training batch becomes network input: of stored faces, or of :func:`cache_tokens`.
+
+    Texts are stored as their network takes them.
+    """
 
     def faces(images: jax.Array, rows: jax.Array, flips: jax.Array) -> jax.Array:
         return network_input(mirror(images[rows], flips), config.image_size)
@@ -39,12 +42,17 @@ def drawing(config: ModelConfig) -> Draw:
     def tokens(cached: jax.Array, rows: jax.Array, flips: jax.Array) -> jax.Array:
         return cached[rows, flips.astype(jnp.int32)]
 
+    def texts(stored: jax.Array, rows: jax.Array, flips: jax.Array) -> jax.Array:
+        return stored[rows]
+
+    if config.network != "vit":
+        return texts
     return faces if config.trainable_blocks is None else tokens
 
 
 def prepared(config: ModelConfig) -> Callable[[jax.Array], jax.Array]:
     """How a batch becomes network input where nothing is drawn: of stored faces, or of tokens."""
-    if config.trainable_blocks is None:
+    if config.network == "vit" and config.trainable_blocks is None:
         return lambda batch: network_input(batch, config.image_size)
     return lambda batch: batch
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ferjax.config import Config
 from ferjax.ensemble import inputs, members, optimizer, parallel
 from ferjax.ensemble.methods import method_of
-from ferjax.models import vit
+from ferjax.models import networks
 
 __all__ = ["Programs", "compile_programs", "lines_per_epoch", "stacked_state"]
 
@@ -35,7 +35,7 @@ def lines_per_epoch(log_every: int, steps: int) -> int:
 
 
 def _member_init(config: Config, num_classes: int, steps: int) -> Callable:
-    model = vit.members_model(config.model, num_classes, method_of(config.train).extra)
+    model = networks.members_model(config.model, num_classes, method_of(config.train).extra)
     optimise = optimizer.adamw(config.train, steps, config.model.depth)
     return lambda seed, start: members.init(model, optimise, seed, start)
 
@@ -62,7 +62,7 @@ def compile_programs(
     c = config.train
     steps = faces // c.batch_size
     method = method_of(c)
-    model = vit.members_model(config.model, num_classes, method.extra)
+    model = networks.members_model(config.model, num_classes, method.extra)
     prepare = inputs.prepared(config.model)
 
     def predict(params: Any, batch: jax.Array) -> jax.Array:

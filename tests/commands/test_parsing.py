@@ -129,6 +129,7 @@ IN_ANY_ORDER = [
     ("watch", ["run"], [["--follow"], ["--plot", "p.png"]]),
     ("judge collect", ["./c.py"], [["--model", "a", "b"], ["--base-url", "u"], ["--out", "x"]]),
     ("judge parse", ["run"], [["--out", "x.npz"]]),
+    ("judge predict", ["run"], [["--texts", "t.csv"], ["--out", "x.npz"]]),
     ("judge compare", ["panel.csv", "a.npz", "b.npz"], [["--out", "x"]]),
     ("judge calibrate", ["panel.csv", "a.npz"], [["--out", "x"]]),
     ("members list", ["run"], []),

@@ -1,0 +1,56 @@
+"""``ferjax judge predict``: a trained run over texts as one more judge."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from ferjax.commands.arguments import File, NewFile, Run
+from ferjax.commands.console import out
+
+
+@dataclasses.dataclass(frozen=True)
+class Predict:
+    """Let a run that was trained on texts judge texts: probabilities of every member.
+
+    ferjax judge predict RUN --texts ratings.jsonl --out baseline.npz
+    """
+
+    folder: Run
+    """Folder that `ferjax train` wrote."""
+    texts: Annotated[Path, arg(metavar="FILE")]
+    """CSV, TSV or JSON lines with id and text."""
+    out: NewFile
+    """File of the predictions (.npz); items are numbered as they come in the texts' file."""
+    embeddings: File = None
+    """Embeddings of these texts (.npy), where the run takes such."""
+
+    def run(self) -> int:
+        import numpy as np
+
+        from ferjax.commands.display import Console
+        from ferjax.ensemble.text_prediction import predict_texts
+        from ferjax.ensemble.trained import load_run
+        from ferjax.predictions import Predictions
+        from ferjax.texts.dataset import encode
+        from ferjax.texts.items import read_texts
+
+        if self.out.suffix != ".npz":
+            raise ValueError(f"--out must be a .npz file, got {self.out}")
+        texts = read_texts(self.texts)
+        with Console() as on_event:
+            trained = load_run(self.folder, on_event)
+            given = "" if self.embeddings is None else str(self.embeddings)
+            stored = encode(trained.config, texts.texts, given)
+            log_probs = predict_texts(trained, stored, on_event)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        Predictions(
+            log_probs,
+            np.arange(len(texts.ids)),
+            condition=self.out.stem,
+            classes=trained.spec.classes,
+        ).save(self.out)
+        out.print(f"{len(log_probs)} members, {len(texts.ids):,} texts: {self.out}")
+        out.print(f"next: ferjax judge compare {self.texts} {self.out} --out FOLDER")
+        return 0

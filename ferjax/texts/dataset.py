@@ -1,0 +1,153 @@
+"""The data set of a run over texts: labelled texts as numbers, split by what they say.
+
+The trainer takes whatever is stored for an item as :class:`ferjax.faces.dataset.Faces` hold it;
+here these are n-grams or embeddings instead of pictures.
+"""
+
+import csv
+import glob
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ferjax.config import Config
+from ferjax.faces.dataset import Dataset, Faces
+from ferjax.faces.spec import DataSpec
+from ferjax.texts.features import embeddings_from, hashed_ngrams
+from ferjax.texts.items import read_texts
+
+__all__ = ["Labelled", "encode", "load", "read_labelled"]
+
+_SHARES = {"valid": 5, "test": 5}
+"""Percent of the texts in these splits; all others are trained on."""
+
+
+class Labelled(NamedTuple):
+    """Texts with what people chose.
+
+    Attributes:
+      texts: the texts.
+      votes: int64 ``[text, class]``.
+    """
+
+    texts: tuple[str, ...]
+    votes: np.ndarray
+
+
+def read_labelled(pattern: str, classes: Sequence[str]) -> Labelled:
+    """Reads labelled texts: a tab-separated line each, the text, its labels, and an id.
+
+    This is how GoEmotions' simplified files come; labels are separated by commas, and are names of
+    classes or their numbers.
+
+    Args:
+      pattern: a file, or several by wildcards.
+      classes: names of the classes.
+
+    Raises:
+      FileNotFoundError: if no file is there.
+      ValueError: naming the file and the line that is wrong.
+    """
+    paths = sorted(glob.glob(pattern))
+    if not paths:
+        raise FileNotFoundError(f"no texts at {pattern}")
+    if len(classes) < 2:
+        raise ValueError(f"data.classes must name two or more classes, got {tuple(classes)!r}")
+    number = {name: k for k, name in enumerate(classes)}
+    number |= {str(k): k for k in range(len(classes))}
+    texts: list[str] = []
+    rows: list[list[int]] = []
+    for path in paths:
+        for line, (text, labels) in _lines(path):
+            named = [label.strip() for label in labels.split(",")]
+            wrong = [label for label in named if label not in number]
+            if wrong:
+                raise ValueError(f"{path}, line {line}: {wrong[0]!r} is no class or its number")
+            texts.append(text)
+            rows.append([number[label] for label in named])
+    votes = np.zeros((len(texts), len(classes)), np.int64)
+    for vote, row in zip(votes, rows):
+        vote[row] = 1
+    return Labelled(tuple(texts), votes)
+
+
+def _lines(path: str) -> Iterator[tuple[int, tuple[str, str]]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        table = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        try:
+            for row in table:
+                if len(row) < 2 or not row[0].strip():
+                    raise ValueError(
+                        f"{path}, line {table.line_num}: expected a text, a tab and labels"
+                    )
+                yield table.line_num, (row[0], row[1])
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 ({error.reason})") from error
+
+
+def load(config: Config) -> Dataset:
+    """The data set of a run over texts.
+
+    Texts that are to be judged are left out, whatever their id. Which split a text falls into
+    follows from the text alone, so that copies stay together.
+
+    Args:
+      config: data and model of the run.
+
+    Returns:
+      :class:`Dataset` without out-of-distribution sets; ``images`` of its items are what the
+      network takes.
+
+    Raises:
+      FileNotFoundError: if a file is not there.
+      ValueError: if a file is wrong, or a split is empty.
+    """
+    data = config.data
+    labelled = read_labelled(data.path, data.classes)
+    stored = encode(config, labelled.texts, data.embeddings)
+    judged = set(read_texts(data.held_out).texts) if data.held_out else set()
+    kept = np.array([text not in judged for text in labelled.texts], bool)
+    place = np.array([zlib.crc32(text.encode()) % 100 for text in labelled.texts], int)
+    q = (labelled.votes / labelled.votes.sum(1, keepdims=True)).astype(np.float32)
+    every = Faces(stored, labelled.votes, np.arange(len(kept)), q)
+    splits = {}
+    first = 0
+    for name, percent in _SHARES.items():
+        splits[name] = every.take(kept & (place >= first) & (place < first + percent))
+        first += percent
+    splits["train"] = every.take(kept & (place >= first))
+    for name, items in splits.items():
+        if not len(items.ids):
+            raise ValueError(f"{data.path}: too few texts, split {name} is empty")
+    return Dataset(DataSpec(tuple(data.classes), stored.shape[1]), splits, {})
+
+
+def encode(config: Config, texts: Sequence[str], embeddings: str = "") -> np.ndarray:
+    """Texts as the run's network takes them.
+
+    Args:
+      config: of the run.
+      texts: the texts.
+      embeddings: their embeddings' file, where the network takes such.
+
+    Returns:
+      int32 or float32 ``[text, column]``.
+
+    Raises:
+      ValueError: if the network reads no texts, or the embeddings are missing or of another width.
+    """
+    model = config.model
+    if model.network == "ngrams":
+        return hashed_ngrams(texts, model.buckets)
+    if model.network != "embeddings":
+        raise ValueError(f"model.network {model.network} reads no texts: ngrams or embeddings do")
+    if not embeddings:
+        raise ValueError("model.network embeddings needs a file of them (data.embeddings)")
+    array = embeddings_from(embeddings, len(texts))
+    if array.shape[1] != model.dim:
+        raise ValueError(
+            f"{embeddings}: embeddings of width {array.shape[1]}, model.dim is {model.dim}"
+        )
+    return array
