@@ -14,6 +14,6 @@ config = Config(
     data=DataConfig(name="texts", path="goemotions_simplified_*.tsv", classes=GOEMOTIONS),
     model=ModelConfig(network="ngrams", buckets=32768, dim=32),
     train=TrainConfig(
-        epochs=2, batch_size=256, learning_rate=5e-3, warmup_epochs=0.2, weight_decay=0.0
+        epochs=4, batch_size=256, learning_rate=5e-3, warmup_epochs=0.2, weight_decay=0.0
     ),
 )

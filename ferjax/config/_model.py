@@ -12,12 +12,6 @@ __all__ = ["DINOV2_SIZES", "ModelConfig", "dinov2"]
 class ModelConfig:
     """A DINOv2-style Vision Transformer; the defaults are a tiny one for 48-pixel faces."""
 
-    network: Literal["vit", "ngrams", "embeddings"] = "vit"
-    """vit: a transformer over pictures. Over texts: ngrams, the mean of learnt vectors of a text's
-    words and pairs of words; embeddings, given vectors of sentences. Of the fields below these two
-    take dim, the width of what the linear head sees, and buckets."""
-    buckets: int = 32768
-    """Rows of the table of vectors that words and pairs are hashed into (ngrams)."""
     image_size: int = 48
     """Side of the square network input, pixels; a multiple of patch_size."""
     patch_size: int = 16
@@ -52,6 +46,12 @@ class ModelConfig:
     trainable_blocks: int | None = None
     """Train only this many top blocks and the head; the frozen trunk is held once for all members.
     Unset: train all."""
+    network: Literal["vit", "ngrams", "embeddings"] = "vit"
+    """vit: a transformer over pictures. Over texts: ngrams, the mean of learnt vectors of a text's
+    words and pairs of words; embeddings, given vectors of sentences. Of the other fields these
+    two take dim, the width of what the linear head sees, and buckets."""
+    buckets: int = 32768
+    """Rows of the table of vectors that words and pairs are hashed into (ngrams)."""
 
     @property
     def mlp_width(self) -> int:

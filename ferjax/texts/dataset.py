@@ -6,6 +6,7 @@ here these are n-grams or embeddings instead of pictures.
 
 import csv
 import glob
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -39,8 +40,8 @@ class Labelled(NamedTuple):
 def read_labelled(pattern: str, classes: Sequence[str]) -> Labelled:
     """Reads labelled texts: a tab-separated line each, the text, its labels, and an id.
 
-    This is how GoEmotions' simplified files come; labels are separated by commas, and are names of
-    classes or their numbers.
+    This is how GoEmotions' simplified files come (a text that holds quotes is quoted, as in CSV);
+    labels are separated by commas, and are names of classes or their numbers.
 
     Args:
       pattern: a file, or several by wildcards.
@@ -75,7 +76,7 @@ def read_labelled(pattern: str, classes: Sequence[str]) -> Labelled:
 
 def _lines(path: str) -> Iterator[tuple[int, tuple[str, str]]]:
     with open(path, encoding="utf-8", newline="") as file:
-        table = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        table = csv.reader(file, delimiter="\t")
         try:
             for row in table:
                 if len(row) < 2 or not row[0].strip():
@@ -91,7 +92,8 @@ def load(config: Config) -> Dataset:
     """The data set of a run over texts.
 
     Texts that are to be judged are left out, whatever their id. Which split a text falls into
-    follows from the text alone, so that copies stay together.
+    follows from its words alone, so that copies stay together; two texts that differ in case or in
+    signs are copies.
 
     Args:
       config: data and model of the run.
@@ -107,9 +109,10 @@ def load(config: Config) -> Dataset:
     data = config.data
     labelled = read_labelled(data.path, data.classes)
     stored = encode(config, labelled.texts, data.embeddings)
-    judged = set(read_texts(data.held_out).texts) if data.held_out else set()
-    kept = np.array([text not in judged for text in labelled.texts], bool)
-    place = np.array([zlib.crc32(text.encode()) % 100 for text in labelled.texts], int)
+    judged = set(map(_words, read_texts(data.held_out).texts)) if data.held_out else set()
+    said = [_words(text) for text in labelled.texts]
+    kept = np.array([words not in judged for words in said], bool)
+    place = np.array([zlib.crc32(words.encode()) % 100 for words in said], int)
     q = (labelled.votes / labelled.votes.sum(1, keepdims=True)).astype(np.float32)
     every = Faces(stored, labelled.votes, np.arange(len(kept)), q)
     splits = {}
@@ -122,6 +125,11 @@ def load(config: Config) -> Dataset:
         if not len(items.ids):
             raise ValueError(f"{data.path}: too few texts, split {name} is empty")
     return Dataset(DataSpec(tuple(data.classes), stored.shape[1]), splits, {})
+
+
+def _words(text: str) -> str:
+    """What copies of a text have in common; the text itself where it has no word."""
+    return " ".join(re.findall(r"\w+", text.casefold())) or text
 
 
 def encode(config: Config, texts: Sequence[str], embeddings: str = "") -> np.ndarray:

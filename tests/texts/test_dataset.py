@@ -26,10 +26,10 @@ def folder(tmp_path_factory):
     drawn = world.make(600, 0)
     labels = world.ratings(drawn, 1, 0)[:, 0]
     rows = [f"{t}\t{k}\tid{i}" for i, (t, k) in enumerate(zip(drawn.texts.texts, labels))]
-    rows.append(rows[0])  # a copy
+    rows.append(f"{drawn.texts.texts[0].upper()}!\t{labels[0]}\tcopy")
     rows.append(f"{drawn.texts.texts[1]}\tjoy,fear\tx")
     (folder / "texts.tsv").write_text("\n".join(rows) + "\n")
-    judged = zip(drawn.texts.ids[500:], drawn.texts.texts[500:])
+    judged = zip(drawn.texts.ids[500:], (t.lower() + ".." for t in drawn.texts.texts[500:]))
     lines = (json.dumps({"id": i, "text": t}) for i, t in judged)
     (folder / "judged.jsonl").write_text("\n".join(lines))
     np.save(folder / "embeddings.npy", np.random.default_rng(0).normal(size=(602, 8)))
