@@ -60,6 +60,14 @@ class FolderLock:
             return True
         return False
 
+    @property
+    def owner(self) -> str:
+        """The process that has it, or had it when it died; empty where the lock was given back."""
+        try:
+            return (self.folder / _NAME).read_text().strip()
+        except FileNotFoundError:
+            return ""
+
     def release(self) -> None:
         """Gives the folder back; nothing happens if it was not taken."""
         if self._lock is not None:

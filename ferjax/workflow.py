@@ -110,7 +110,11 @@ def evaluate_run(
         )
         predictions[name].save(folder / f"{name}.npz")
         images[name] = found.images
-    about = {"data": _data_facts(data, dataset), "config": dataclasses.asdict(config)}
+    about = {
+        "run": run.resolve().name,
+        "data": _data_facts(data, dataset),
+        "config": dataclasses.asdict(config),
+    }
     return _evaluate(
         predictions,
         out or run,
@@ -148,7 +152,8 @@ def evaluate_predictions(
       ValueError: naming the file, if anything does not fit together.
     """
     settings = _replaced(EvaluateConfig(), resamples=resamples, seed=seed)
-    loaded = readers.load((Path(path) for path in predictions), votes)
+    paths = [Path(path) for path in predictions]
+    loaded = readers.load(paths, votes)
     test = loaded.predictions["test"]
     if test.votes is None:
         raise ValueError(
@@ -162,7 +167,10 @@ def evaluate_predictions(
         settings,
         classes=loaded.classes,
         images=shown,
-        about={"data": _file_facts(loaded)},
+        about={
+            "run": ", ".join(path.resolve().name for path in paths[:3]),
+            "data": _file_facts(loaded),
+        },
         on_event=on_event,
     )
 

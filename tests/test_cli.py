@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from ferjax.cli import main
 from ferjax.commands.route import SOME_FAILED
 from ferjax.config import Config, TrainConfig
+from ferjax.locking import FolderLock
 
 
 def ferjax(*words):
@@ -197,7 +199,8 @@ def watched(tmp_path):
 def test_a_run_is_watched_member_by_member(watched, capsys):
     assert ferjax("watch", watched) == 0
     said = capsys.readouterr().out
-    assert "step 10, epoch 2" in said and "not running" in said
+    assert "step 10, epoch 2" in said
+    assert said.splitlines()[-2:] == ["finished", f"next: ferjax evaluate {watched}"]
     first, second = (
         next(line for line in said.splitlines() if f" {seed} " in line) for seed in (11, 12)
     )
@@ -207,11 +210,46 @@ def test_a_run_is_watched_member_by_member(watched, capsys):
 
 def test_following_a_run_that_ended_tells_every_line(watched, capsys):
     assert ferjax("watch", watched, "--follow") == 0
-    said = capsys.readouterr().out.splitlines()
+    *said, how, _ = capsys.readouterr().out.splitlines()
+    assert how == "finished"
     assert [line.split("  loss")[0].split() for line in said] == [
         ["epoch", "1/2", "step", "5"],
         ["epoch", "2/2", "step", "10"],
     ]
+
+
+def _locked(folder, process):
+    """Leaves what a process that works in a folder, or was killed in it, leaves there."""
+    lock = FolderLock(folder)
+    lock.take()
+    if process == "alive":
+        return lock
+    os.close(lock._lock)  # the kernel does this for a process that is gone
+    return None
+
+
+@pytest.mark.parametrize(
+    "note, process, said",
+    [
+        ({"how": "finished", "detail": ""}, None, "finished"),
+        ({"how": "interrupted", "detail": "saved at step 5 of 10"}, None, "interrupted: saved at"),
+        ({"how": "failed", "detail": "OSError: disk full"}, None, "failed: OSError: disk full"),
+        (None, "killed", "killed: its process is gone"),
+        (None, "alive", "in progress, process"),
+        (None, None, "not running, and not finished"),
+    ],
+)
+def test_watch_tells_finished_from_failed_from_killed(watched, capsys, note, process, said):
+    (watched / "metrics.jsonl").unlink()
+    if note is not None:
+        (watched / "ended.json").write_text(json.dumps(note))
+    lock = _locked(watched, process) if process else None
+    assert ferjax("watch", watched) == 0
+    how, then = capsys.readouterr().out.splitlines()[-2:]
+    assert how.startswith(said) and then.startswith("next")
+    assert ("--resume" in then) == (process != "alive" and how != "finished")
+    if lock is not None:
+        lock.release()
 
 
 def test_the_plot_of_a_run_shows_its_log(watched, tmp_path, capsys):

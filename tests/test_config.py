@@ -166,7 +166,7 @@ def test_wrong_json_is_refused(text, message):
         (TrainConfig, {"labels": "sfot"}),
         (TrainConfig, {"epochs": 0}),
         (TrainConfig, {"learning_rate": 0.0}),
-        (TrainConfig, {"epochs": 1, "warmup_epochs": 1}),
+        (TrainConfig, {"warmup_epochs": -1}),
         (EvaluateConfig, {"severities": (0,)}),
         (EvaluateConfig, {"resamples": 1}),
         (EvaluateConfig, {"false_rejection": 0.0}),

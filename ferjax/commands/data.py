@@ -36,17 +36,21 @@ class Data:
             raise ValueError(
                 "--fer2013 and --out go together: pixels are needed to build a data set"
             )
+        if self.out is not None:
+            ferplus_files.refuse_taken(self.out)
         rows = ferplus_files.read_votes(self.votes)
+        share = 1 / len(rows.ids)
         if self.fer2013 is not None:
-            share = 1 / len(rows.ids)
             with progress("reading pixels") as advance:
                 pixels = ferplus_files.read_pixels(self.fer2013, lambda _: advance(share))
             rows = ferplus_files.pair(pixels, rows, self.fer2013, self.votes)
         _print_counts(dataset.count(rows.by_split()))
         if self.out is not None:
-            ferplus_files.build(rows, self.out)
+            with progress("writing the data set") as advance:
+                ferplus_files.build(rows, self.out, lambda: advance(share))
             out.print(
-                f"wrote {self.out}; train on it with --data.name ferplus --data.path {self.out}",
+                f"wrote {self.out}\nnext: ferjax train ferplus_scratch --out runs/scratch "
+                f"--data.path {self.out}"
             )
         return 0
 
@@ -60,4 +64,4 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
         table.add_column(split, justify="right")
     for row in next(iter(counts.values())):
         table.add_row(row, *(f"{counts[split][row]:,}" for split in counts))
-    out.print(table)
+    out.print(table, soft_wrap=False)

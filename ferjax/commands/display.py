@@ -4,6 +4,7 @@ Nothing else in this package prints: the commands, or whoever trains from Python
 :class:`Console` to ``on_event``.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ __all__ = [
     "sentence",
     "sparkline",
 ]
+
+_SECONDS_BETWEEN_LINES = 20.0
+"""Of a task's progress, where nobody sees a bar."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -66,6 +70,7 @@ class Console:
     def __init__(self) -> None:
         self._bar: _Bar | None = None
         self._task = ""
+        self._told = 0.0
         self._frozen: set[int] = set()
         self._skipped: dict[int, int] = {}
 
@@ -95,6 +100,9 @@ class Console:
         self._bar = None
 
     def _progress(self, task: str, done: float, note: str) -> None:
+        if not _stderr.is_terminal:
+            self._progress_in_lines(task, done, note)
+            return
         if self._bar is None or task != self._task:
             self._stop()
             self._task = task
@@ -105,7 +113,21 @@ class Console:
         if done >= 1:
             self._stop()
 
+    def _progress_in_lines(self, task: str, done: float, note: str) -> None:
+        """The beginning of a task, and now and then how far it is; a log has lines of its own."""
+        now = time.monotonic()
+        if task == self._task and (done >= 1 or now - self._told < _SECONDS_BETWEEN_LINES):
+            return
+        if task != self._task:
+            text = task
+        else:
+            text = f"{task}: {100 * done:.0f} %{'  ' * bool(note)}{note}"
+        self._task = task
+        self._told = now
+        _say(text)
+
     def _log_line(self, figures: dict, seeds: Sequence[int], epochs: int) -> None:
+        self._told = time.monotonic()
         if self._bar is not None:
             self._bar.above = members_table(figures, seeds)
         if not _stderr.is_terminal or "valid_accuracy" in figures:
@@ -138,6 +160,8 @@ class progress:
     """A progress bar for work that tells no events; yields ``advance(share, note="")``."""
 
     def __init__(self, title: str):
+        if not _stderr.is_terminal:
+            _say(title)
         self._bar = _bar()
         self._task = self._bar.add_task(title, total=1.0, note="")
 

@@ -96,10 +96,18 @@ class Evaluate:
                     on_event=on_event,
                     **common,
                 )
-        console.show(done.evaluation, done.conclusions, out)
-        for file in done.files:
-            out.print(f"wrote {file}")
+        console.show(
+            done.evaluation, done.conclusions, out, report=done.files[0], more=self._next()
+        )
         return 0
+
+    def _next(self) -> list[tuple[str, str]]:
+        """What comes after this."""
+        if self.run_folder is None:
+            return [("next", f"thresholds for your own code: {self.out}/thresholds.json")]
+        if self.out is not None:  # the thresholds are there, not with the run
+            return []
+        return [("next", f"ferjax route {self.run_folder} photos/ --out lines.jsonl")]
 
     def _check(self) -> None:
         """Refuses options that do not go together."""

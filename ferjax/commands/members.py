@@ -35,7 +35,7 @@ class MembersList:
             table.add_row(
                 str(k), str(seed), f"{best:.3f}" if best >= 0 else "-", str(status.skipped[k]), note
             )
-        out.print(table)
+        out.print(table, soft_wrap=False)
         return 0
 
 

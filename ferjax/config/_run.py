@@ -94,7 +94,8 @@ class TrainConfig:
     learning_rate: float = 3e-3
     """Peak AdamW learning rate; falls to 0 along a cosine."""
     warmup_epochs: float = 1.0
-    """Epochs of linear warm-up before the cosine (0 in the paper's recipe)."""
+    """Epochs of linear warm-up before the cosine (0 in the paper's recipe), shortened where it
+    would fill the training."""
     weight_decay: float = 0.05
     """AdamW's decay of weight matrices."""
     layer_decay: float = 1.0
@@ -163,10 +164,14 @@ class TrainConfig:
             f"train.learning_rate must be positive, got {self.learning_rate}",
         )
         require(
-            0 <= self.warmup_epochs < self.epochs,
-            f"train.warmup_epochs must be 0 or more and below train.epochs ({self.epochs}), "
-            f"got {self.warmup_epochs}",
+            self.warmup_epochs >= 0,
+            f"train.warmup_epochs must be 0 or more, got {self.warmup_epochs}",
         )
+
+    @property
+    def warmup(self) -> float:
+        """Epochs of warm-up that are taken: half of a training that warmup_epochs would fill."""
+        return self.warmup_epochs if self.warmup_epochs < self.epochs else self.epochs / 2
 
 
 @dataclasses.dataclass(frozen=True)

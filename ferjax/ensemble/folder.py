@@ -7,6 +7,7 @@ file                       what it holds
 ``data.json``              classes and stored side of the data
 ``checkpoints/``           the newest states, see :mod:`ferjax.ensemble.checkpoint`
 ``metrics.jsonl``          the log, see :mod:`ferjax.ensemble.log`
+``ended.json``             how it ended, see :mod:`ferjax.ensemble.ending`
 ``trunk.safetensors``      the frozen trunk, where one is shared
 ``densities.safetensors``  after an evaluation, see :mod:`ferjax.ensemble.densities`
 =========================  ========================================================================
@@ -150,6 +151,16 @@ class RunFolder:
         """Whether a live process trains in it."""
         return self._lock.held
 
+    @property
+    def owner(self) -> str:
+        """The process that works in it, e.g. ``process 12 on host``."""
+        return self._lock.owner
+
+    @property
+    def left_locked(self) -> bool:
+        """Whether the process that worked in it is gone without giving it back."""
+        return bool(self.owner) and not self.in_use
+
     def check(self, config: Config, spec: DataSpec | None = None, *, resume: bool) -> None:
         """Whether :meth:`open` would take the folder, before long work; raises what it would raise.
 
@@ -172,10 +183,14 @@ class RunFolder:
                     "another folder"
                 )
         elif "config.json" in inside:
-            changed = changed_settings(self.config(), config)
+            was = self.config()
+            changed = changed_settings(was, config)
+            if config.train.epochs > was.train.epochs:  # a run may become longer
+                changed = [setting for setting in changed if "train.epochs " not in setting]
             if changed:
                 raise ValueError(
-                    f"cannot resume {self.path} with another configuration: {'; '.join(changed)}"
+                    f"cannot resume {self.path} with another configuration: {'; '.join(changed)} "
+                    "(of these only train.epochs may change, and only grow)"
                 )
             if spec is not None and self.spec() != spec:
                 raise ValueError(

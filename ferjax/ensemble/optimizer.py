@@ -37,7 +37,7 @@ def adamw(config: TrainConfig, steps_per_epoch: int, depth: int = 0) -> Optimize
       https://arxiv.org/abs/1711.05101; Clark et al., ELECTRA, 2020,
       https://arxiv.org/abs/2003.10555 (layer-wise decay).
     """
-    warmup = round(config.warmup_epochs * steps_per_epoch)
+    warmup = round(config.warmup * steps_per_epoch)
     schedule = optax.warmup_cosine_decay_schedule(
         init_value=0.0 if warmup else config.learning_rate,
         peak_value=config.learning_rate,

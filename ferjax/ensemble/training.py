@@ -18,6 +18,7 @@ import numpy as np
 from ferjax.config import Config, TrainConfig
 from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel
 from ferjax.ensemble.checkpoint import Checkpoints
+from ferjax.ensemble.ending import noted
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.log import Log
 from ferjax.ensemble.methods import Target
@@ -111,7 +112,8 @@ def train(
       dataset: its splits ``train`` and ``valid`` are used.
       folder: where the run goes; created, must be empty unless ``resume``.
       resume: continue from the newest whole checkpoint; the continuation is the run that was
-        interrupted.
+        interrupted. With more epochs than before the learning rate follows the cosine of that many
+        from there on.
       replicas: devices to a member, see :func:`ferjax.ensemble.parallel.lay_out`.
       trunk: parameters of the frozen trunk, where it is another run's.
       on_event: told every step, every line of the log and what people should know, see
@@ -133,13 +135,15 @@ def train(
     frozen, start = starting_point(config)
     programs = compile_programs(config, len(dataset.spec.classes), layout, faces, start)
     needed = checkpoint.size(programs.like) * (config.train.keep_checkpoints + 1)
+    before = _epochs(run) if resume else None
     multihost.on_primary(lambda: run.open(config, dataset.spec, resume=resume, needed=needed))
     try:
-        with Stop() as stop:
+        with noted(run), Stop() as stop:
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
             first, state = _saved(run, programs.like, on_event) if resume else (0, None)
-            on_event(Message(_plan(config, layout, steps, first)))
+            for text in _plan(config, layout, steps, first, before):
+                on_event(Message(text))
             data = _data(config, layout, dataset, frozen, on_event)
             if state is None:
                 seeds = np.array(config.train.seeds, np.uint32)
@@ -185,12 +189,41 @@ def train(
         run.close()
 
 
-def _plan(config: Config, layout: parallel.Layout, steps: int, first: int) -> str:
+def _epochs(run: RunFolder) -> int | None:
+    """The epochs of the run that a folder already holds."""
+    try:
+        return run.config().train.epochs
+    except FileNotFoundError:
+        return None
+
+
+def _plan(
+    config: Config, layout: parallel.Layout, steps: int, first: int, before: int | None
+) -> list[str]:
+    """What will be done, in words."""
     c = config.train
-    return (
+    plan = [
         f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and "
         f"member" + (f"; resuming after step {first}" if first else "")
-    )
+    ]
+    if c.warmup != c.warmup_epochs:
+        plan.append(
+            f"a warm-up of {c.warmup_epochs:g} epochs does not fit into {c.epochs}: it is "
+            f"shortened to {c.warmup:g}"
+        )
+    if before is not None and before < c.epochs:
+        plan.append(
+            f"longer than before, {c.epochs} epochs instead of {before}: from here on the learning "
+            f"rate follows the cosine of {c.epochs} epochs"
+        )
+    if first == c.epochs * steps:
+        plan.append(
+            f"all {c.epochs} epochs are done already; --train.epochs with a larger number trains "
+            "longer"
+        )
+    else:
+        plan.append("compiling the training step")
+    return plan
 
 
 def _shared_trunk(run: RunFolder, frozen: Any) -> Any:

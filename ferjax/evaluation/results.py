@@ -46,6 +46,11 @@ class Quality:
     ece_equal_mass: Interval
     reliability: tuple[ReliabilityBin, ...]
 
+    @property
+    def beats_majority(self) -> bool:
+        """Whether the accuracy lies demonstrably above that of saying the most frequent class."""
+        return self.accuracy.low > self.majority_class
+
 
 @dataclasses.dataclass(frozen=True)
 class SelectiveRow:

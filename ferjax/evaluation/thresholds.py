@@ -161,12 +161,12 @@ def certified_defer_threshold(
     proven = np.asarray(_learn_then_test(errors, accepted, tried, delta=delta, first=first))
     if not proven[0].any():
         promised = tried[1:][proven[1:].any(1)]
-        best = f"; the best that can is {promised.min():.0%}" if len(promised) else ""
+        best = f"; the best that can is {100 * promised.min():.0f} %" if len(promised) else ""
         return Certificate(
             accept_error,
             confidence,
-            refused=f"an error of at most {accept_error:.0%} among accepted items cannot be "
-            f"promised with confidence {confidence:.0%}{best or '; nor can any other'}",
+            refused=f"an error of at most {100 * accept_error:.0f} % among accepted items cannot "
+            f"be promised with confidence {100 * confidence:.0f} %{best or '; nor can any other'}",
         )
     last = int(np.flatnonzero(proven[0])[-1])
     return Certificate(

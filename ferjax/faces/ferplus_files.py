@@ -10,12 +10,12 @@ References:
   https://arxiv.org/abs/1307.0414; Barsoum et al., FER+, 2016, https://arxiv.org/abs/1608.01041.
 """
 
+import contextlib
 import csv
 import functools
+import io
 import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ import numpy as np
 
 from ferjax.faces.ferplus import COLUMNS, SIDE, SPLITS, split_columns
 
-__all__ = ["Pixels", "Rows", "build", "pair", "read", "read_pixels", "read_votes"]
+__all__ = ["Pixels", "Rows", "build", "pair", "read", "read_pixels", "read_votes", "refuse_taken"]
 
 
 class Rows(NamedTuple):
@@ -213,8 +213,7 @@ def _builder_class() -> type:
     # Importing TFDS takes seconds and nothing else needs it: wait until a data set is opened.
     import tensorflow_datasets as tfds
 
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
+    tfds.disable_progress_bar()  # whoever calls tells how far it is, in words of its own
 
     class FerPlus(tfds.core.GeneratorBasedBuilder):
         """FER+: 48 x 48 gray faces with ten crowd votes each, unfiltered."""
@@ -222,6 +221,7 @@ def _builder_class() -> type:
         VERSION = tfds.core.Version("1.0.0")
         pkg_dir_path = Path(__file__).parent
         rows: Rows | None = None
+        on_face: Callable[[], object] = staticmethod(lambda: None)
 
         def _info(self) -> tfds.core.DatasetInfo:
             features = {
@@ -254,24 +254,32 @@ def _builder_class() -> type:
                         "id": row,
                     },
                 )
+                self.on_face()
 
     return FerPlus
 
 
-def build(rows: Rows, out: str | os.PathLike) -> None:
+def refuse_taken(out: str | os.PathLike) -> None:
+    """Raises FileExistsError if :func:`build` could not create this folder."""
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} exists and is not empty; choose a new folder or remove it")
+
+
+def build(rows: Rows, out: str | os.PathLike, on_face: Callable[[], object] = lambda: None) -> None:
     """Writes the TFDS data set; the folder appears complete or not at all.
 
     Args:
       rows: paired rows with images.
-      out: folder to create.
+      out: folder to create, with the rights that the user's umask leaves.
+      on_face: called as every face is written.
 
     Raises:
       FileExistsError: if ``out`` exists and is not empty.
       ValueError: if a split is empty or a vote does not fit a byte.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not empty; choose a new folder or remove it")
+    refuse_taken(out)
     empty = [usage for usage, split in SPLITS.items() if not (rows.split == split).any()]
     if empty:
         raise ValueError(
@@ -281,11 +289,15 @@ def build(rows: Rows, out: str | os.PathLike) -> None:
     if most > 255:
         raise ValueError(f"votes up to {most}: a count above 255 is not a crowd of ten")
     out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    scratch = out.parent / f".{out.name}.{os.getpid()}"
+    scratch.mkdir()  # not mkdtemp, whose folders are for their owner alone
     try:
         builder = _builder_class()(data_dir=str(scratch), file_format="array_record")
         builder.rows = rows
-        builder.download_and_prepare()
+        builder.on_face = on_face
+        with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads; there are none
+            builder.download_and_prepare()
+        shutil.rmtree(scratch / "downloads", ignore_errors=True)
         if out.exists():
             out.rmdir()
         os.rename(scratch, out)

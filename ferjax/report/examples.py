@@ -8,6 +8,7 @@ import numpy as np
 from ferjax.evaluation.conditions import Condition, Conditions
 from ferjax.evaluation.routing_results import Thresholds
 from ferjax.report import html, plots
+from ferjax.report.words import percent
 
 __all__ = ["Example", "ExampleGroup", "examples"]
 
@@ -23,10 +24,11 @@ class Example(NamedTuple):
 
 
 class ExampleGroup(NamedTuple):
-    """A title, and its examples."""
+    """A title, its examples, and what the router does with them, where that is one thing."""
 
     title: str
     examples: list[Example]
+    action: str = ""
 
 
 def examples(
@@ -53,18 +55,22 @@ def examples(
     unknown = epistemic > limits[1]
     ambiguous = (aleatoric > limits[0]) & ~unknown
     regions = {
-        "Clear and in distribution: accepted": (~ambiguous & ~unknown, aleatoric),
-        "Ambiguous: deferred": (ambiguous, -aleatoric),
-        "High epistemic uncertainty: rejected": (unknown, -epistemic),
+        "Accepted: clear, and like what the model has seen": (
+            "accept",
+            ~ambiguous & ~unknown,
+            aleatoric,
+        ),
+        "Deferred: people would disagree": ("defer", ambiguous, -aleatoric),
+        "Rejected: the members contradict each other": ("reject", unknown, -epistemic),
     }
-    for title, (inside, order) in regions.items():
+    for title, (action, inside, order) in regions.items():
         chosen = np.flatnonzero(inside)
         chosen = chosen[np.argsort(order[chosen], kind="stable")[:COUNT]]
         if len(chosen):
             shown = [
                 _example(test, images["test"], row, conditions.classes) for row in chosen.tolist()
             ]
-            groups.append(ExampleGroup(title, shown))
+            groups.append(ExampleGroup(title, shown, action))
     for c in conditions.ood:
         if c.name in images:
             first = range(min(COUNT, c.items))
@@ -74,13 +80,26 @@ def examples(
 
 
 def _example(c: Condition, images: np.ndarray, row: int, classes: tuple[str, ...]) -> Example:
-    def likeliest(shares: np.ndarray) -> str:
-        order = [k for k in np.argsort(-shares, kind="stable")[:2] if shares[k] > 0.005]
-        return ", ".join(f"{html.escape(classes[k])} {shares[k]:.0%}" for k in order)
-
-    text = f"model: <b>{likeliest(np.exp(c.mean_log_probs[row]))}</b><br>"
-    if c.people is not None and c.people.counts[row].sum():
-        text += f"people: {likeliest(c.people.q[row])}<br>"
+    text = f"<b>{_likeliest(np.exp(c.mean_log_probs[row]), classes)}</b><br>"
+    text += f"{_people(c, row, classes)}<br>"
     aleatoric = float(c.scores["aleatoric"][row])
     epistemic = float(c.scores["epistemic"][row])
-    return Example(plots.picture_uri(images[row]), f"{text}al {aleatoric:.2f} · ep {epistemic:.3f}")
+    text += f"aleatoric {aleatoric:.2f}<br>epistemic {epistemic:.3f}"
+    return Example(plots.picture_uri(images[row]), text)
+
+
+def _likeliest(shares: np.ndarray, classes: tuple[str, ...]) -> str:
+    order = [k for k in np.argsort(-shares, kind="stable")[:2] if shares[k] > 0.005]
+    return ", ".join(f"{html.escape(classes[k])} {percent(shares[k])}" for k in order)
+
+
+def _people(c: Condition, row: int, classes: tuple[str, ...]) -> str:
+    """What people said; of an item that most of them gave no class, just that."""
+    if c.people is None:
+        return ""
+    named = int(c.people.counts[row].sum())
+    abstentions = c.predictions.abstentions
+    unnamed = 0 if abstentions is None else int(np.sum(abstentions[row]))
+    if unnamed >= named:
+        return f"people: {unnamed} of {named + unnamed} named no class" if unnamed else ""
+    return f"people: {_likeliest(c.people.q[row], classes)}"

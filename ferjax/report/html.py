@@ -70,8 +70,9 @@ def table(
     caption: str = "",
     main: Sequence[str] = (),
     digits: int = 3,
+    most_columns: int = 8,
 ) -> str:
-    """A table that scrolls sideways where the screen is narrow.
+    """A table that fits on paper, and scrolls sideways where the screen is narrow.
 
     Args:
       head: names of the columns.
@@ -79,7 +80,23 @@ def table(
       caption: what stands above it.
       main: first cells of the rows that are set bold.
       digits: decimals.
+      most_columns: a table with more is cut into several, which repeat the first column.
     """
+    rows = [tuple(row) for row in rows]
+    if len(head) > most_columns:
+        rest = range(1, len(head))
+        step = -(-len(rest) // -(-len(rest) // (most_columns - 1)))
+        cuts = [[0, *rest[start : start + step]] for start in range(0, len(rest), step)]
+        return "".join(
+            table(
+                [head[i] for i in cut],
+                [[row[i] for i in cut] for row in rows],
+                caption=caption if not number else f"{caption} (continued)" if caption else "",
+                main=main,
+                digits=digits,
+            )
+            for number, cut in enumerate(cuts)
+        )
 
     def line(row: Sequence[Any]) -> str:
         cells = "".join(f"<td>{cell(value, digits)}</td>" for value in row)
@@ -89,7 +106,7 @@ def table(
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     body = "".join(line(row) for row in rows)
     inner = f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<div class=wide>{inner}</div>"
+    return f"<div class=wide tabindex=0>{inner}</div>"
 
 
 def figure(uri: str | None, alt: str, caption: str = "") -> str:

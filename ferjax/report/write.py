@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import datetime
 import importlib.metadata
 import io
 import json
@@ -24,7 +25,6 @@ from ferjax.routing import RouterRule
 
 __all__ = ["rows", "thresholds_json", "to_json", "write", "write_json"]
 
-TITLE = "How far can these uncertainties be trusted?"
 PICTURES = ("plane", "severity", "routing")
 """Figures that are also written as files."""
 
@@ -78,8 +78,13 @@ def _write_csv(path: Path, evaluation: Evaluation) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
-def thresholds_json(thresholds: Thresholds) -> dict[str, Any]:
-    """What thresholds.json holds: see :func:`ferjax.routing.read_rules`."""
+def thresholds_json(thresholds: Thresholds, caution: str = "") -> dict[str, Any]:
+    """What thresholds.json holds: see :func:`ferjax.routing.read_rules`.
+
+    Args:
+      thresholds: of every router.
+      caution: what a router of this model must say first.
+    """
     routers = {
         name: {
             **of.rule.to_json(),
@@ -91,6 +96,7 @@ def thresholds_json(thresholds: Thresholds) -> dict[str, Any]:
     }
     return {
         "format": 2,
+        **({"caution": caution} if caution else {}),
         "valid_items": thresholds.valid_items,
         "defer_share": thresholds.defer_share,
         "routers": routers,
@@ -101,6 +107,26 @@ def _versions() -> dict[str, str]:
     packages = ("ferjax", "jax", "numpy", "matplotlib")
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"Python": platform.python_version(), **found}
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
+
+
+def _title(about: Mapping[str, Any]) -> str:
+    run = about.get("run")
+    return f"Evaluation of {run}" if run else "How far can these uncertainties be trusted?"
+
+
+def _lead(e: Evaluation, conditions: Conditions, about: Mapping[str, Any]) -> str:
+    """Members, data, date and version, in a line."""
+    name = about.get("data", {}).get("data set")
+    of = f" of {name}" if name else ""
+    return (
+        f"{e.members} member{'s' * (e.members > 1)} · {e.quality.items:,} test items{of} and "
+        f"{len(conditions.shifted)} further conditions · {about['date']} · "
+        f"ferjax {about['versions']['ferjax']}"
+    )
 
 
 def write(
@@ -119,24 +145,23 @@ def write(
       folder: gets ``report.html``, ``evaluation.json``, ``evaluation.csv`` and pictures; with
         thresholds also ``grid.npz`` and ``thresholds.json``.
       images: condition -> uint8 pictures ``[item, H, W]`` or ``[item, H, W, 3]``, to show examples.
-      about: where this comes from: ``title``, ``data``, ``config``, ``command``.
+      about: where this comes from: ``run``, ``data``, ``config``, ``command``.
 
     Returns:
       The files to look at, the report first.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    about = {**(about or {}), "versions": _versions(), "seed": evaluation.seed}
+    made = {"versions": _versions(), "seed": evaluation.seed, "date": _today()}
+    about = {**(about or {}), **made}
     found = conclusions.conclude(evaluation)
     drawn = plots.figures(evaluation, conditions)
     uris = {n: plots.data_uri(figure, raster=n == "plane") for n, figure in drawn.items()}
     groups = examples.examples(conditions, evaluation.thresholds, images or {})
     page = html.page(
-        about.get("title", TITLE),
-        f"{evaluation.members} member{'s' * (evaluation.members > 1)}, "
-        f"{evaluation.quality.items:,} clean test items, {len(conditions.shifted)} further "
-        f"conditions, {evaluation.resamples:,} bootstrap resamples",
-        sections.top(evaluation, found),
-        sections.build(evaluation, uris, groups, about),
+        _title(about),
+        _lead(evaluation, conditions, about),
+        sections.top(evaluation, found, groups),
+        sections.build(evaluation, uris, about),
         "Made by ferjax. Entropies in nats; intervals are 95 % percentile bootstrap over test "
         "items.",
     )
@@ -153,5 +178,6 @@ def write(
             np.savez_compressed(buffer, **grid)  # type: ignore[arg-type]  # numpy's own keywords
             write_atomically(folder / "grid.npz", buffer.getvalue())
         # Last: a run with thresholds is a run that was evaluated.
-        write_json(folder / "thresholds.json", thresholds_json(evaluation.thresholds))
+        caution = conclusions.caution(evaluation)
+        write_json(folder / "thresholds.json", thresholds_json(evaluation.thresholds, caution))
     return files

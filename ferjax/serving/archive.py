@@ -126,7 +126,8 @@ def read(
         action, probs, scores = call(weights, images, thresholds)
         return RouterOutput(_with_names(action, current), probs, _with_names(scores, current))
 
-    return InferenceProgram(forward, rules, classes, side, provenance)
+    caution = about["provenance"].get("caution", "")
+    return InferenceProgram(forward, rules, classes, side, provenance, caution)
 
 
 @contextlib.contextmanager

@@ -69,10 +69,11 @@ def export(
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; give the name of a file")
     run = None if isinstance(source, Trained) else Path(source)
+    caution = ""
     if thresholds is not None:
         rules = as_rules(thresholds)
     elif run is not None:
-        rules = load_thresholds(run)
+        rules, caution = load_thresholds(run)
     else:
         raise ValueError("give thresholds with an opened run; a run folder brings its own")
     trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
@@ -82,7 +83,7 @@ def export(
         "classes": list(trained.spec.classes),
         "side": trained.spec.side,
         "routers": {name: rule.to_json() for name, rule in rules.items()},
-        "provenance": provenance(run, trained, platforms),
+        "provenance": {**provenance(run, trained, platforms), "caution": caution},
         "weights": len(weights),
     }
     # The check reads back the very bytes that will be on disk.

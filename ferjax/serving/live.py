@@ -43,8 +43,10 @@ def load(folder: Path, rules: Rules | None = None, on_event: OnEvent = silent) -
       ValueError: if its thresholds or its checkpoint cannot be read.
     """
     RunFolder(folder).config()  # what is no run should be called that, not a run without thresholds
-    rules = load_thresholds(folder) if rules is None else rules
-    return from_trained(prediction.load_run(folder, on_event), rules)
+    caution = ""
+    if rules is None:
+        rules, caution = load_thresholds(folder)
+    return from_trained(prediction.load_run(folder, on_event), rules)._replace(caution=caution)
 
 
 def from_trained(trained: Trained, rules: Rules) -> InferenceProgram:

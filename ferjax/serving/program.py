@@ -50,6 +50,7 @@ class InferenceProgram(NamedTuple):
       classes: names of the classes, in the order of ``RouterOutput.probs``.
       side: side of the pictures, pixels.
       provenance: where it comes from; empty for a run.
+      caution: what must be said before it decides; empty for a sound model.
     """
 
     forward: Callable[[np.ndarray], RouterOutput]
@@ -57,16 +58,17 @@ class InferenceProgram(NamedTuple):
     classes: tuple[str, ...]
     side: int
     provenance: Mapping[str, Any] = {}
+    caution: str = ""
 
 
-def load_thresholds(folder: str | Path) -> dict[str, RouterRule]:
+def load_thresholds(folder: str | Path) -> tuple[dict[str, RouterRule], str]:
     """Reads the routers of a run.
 
     Args:
       folder: the run; its thresholds.json may be of version 0.1.0.
 
     Returns:
-      Router name -> rule.
+      Router name -> rule, and what must be said before any of them decides (usually nothing).
 
     Raises:
       FileNotFoundError: if the run was not evaluated yet.
@@ -78,7 +80,8 @@ def load_thresholds(folder: str | Path) -> dict[str, RouterRule]:
             f"{folder} holds no thresholds.json; choose thresholds with `ferjax evaluate {folder}`"
         )
     try:
-        return read_rules(json.loads(path.read_text()))
+        read = json.loads(path.read_text())
+        return read_rules(read), str(read.get("caution", ""))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

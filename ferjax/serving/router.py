@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from ferjax.events import Message
 from ferjax.faces.image_files import from_array
 from ferjax.routing import ACTIONS, RouterRule
 from ferjax.serving import archive
@@ -73,7 +74,8 @@ class Router:
         thresholds.json.
       batch_size: pictures per compiled call; fewer are padded, more are cut, so nothing recompiles
         after this.
-      on_event: told, of a run, of damaged checkpoints that were passed over and members left out.
+      on_event: told, of a run, of damaged checkpoints that were passed over and members left out;
+        and where the model is no better than always saying the most frequent class.
 
     Attributes:
       name: the router.
@@ -112,6 +114,8 @@ class Router:
             router = next(
                 (name for name in PREFERRED if name in self.rules), next(iter(self.rules))
             )
+        if self.program.caution:
+            on_event(Message(f"caution: {self.program.caution}"))
         if router not in self.rules:
             raise ValueError(f"no router {router!r}; there are {', '.join(self.rules)}")
         self.name = router

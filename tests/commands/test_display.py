@@ -43,14 +43,29 @@ def test_in_a_pipe_there_are_lines_and_no_bar(capsys):
         on_event(Progress("training", 0.5, "note"))
         on_event(LogLine({**LINE, "frozen": [False, False]}, (11, 12), 7))
         on_event(LogLine({**LINE, "skipped": [1, 8]}, (11, 12), 7))
-    first, line, restored, again, skipped, frozen = capsys.readouterr().err.splitlines()
-    assert (first, line, again) == ("a [sentence]", sentence(LINE, 7), sentence(LINE, 7))
+    first, task, line, restored, again, skipped, frozen = capsys.readouterr().err.splitlines()
+    assert (first, task) == ("a [sentence]", "training")
+    assert (line, again) == (sentence(LINE, 7), sentence(LINE, 7))
     assert restored == (
         "member 1 (seed 12): 4 steps skipped for a non-finite loss or gradient; set back to its "
         "best parameters"
     )
     assert skipped == "member 0 (seed 11): 1 steps skipped for a non-finite loss or gradient"
     assert frozen.startswith("member 1 (seed 12) is frozen")
+
+
+def test_in_a_pipe_a_long_task_tells_now_and_then_how_far_it_is(capsys, monkeypatch):
+    seconds = iter([100.0, 101.0, 119.0, 121.0, 122.0, 200.0, 201.0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(seconds))
+    with display.Console() as on_event:
+        for done in (0.0, 0.1, 0.2, 0.3, 0.4, 1.0):
+            on_event(Progress("predicting 72 conditions", done, "blur_3"))
+        on_event(Progress("another task", 0.0))
+    assert capsys.readouterr().err.splitlines() == [
+        "predicting 72 conditions",
+        "predicting 72 conditions: 30 %  blur_3",
+        "another task",
+    ]
 
 
 def test_in_a_terminal_the_table_stays_above_a_bar_that_goes(monkeypatch):

@@ -45,3 +45,10 @@ def test_layer_decay_slows_lower_layers():
     assert relative == pytest.approx(
         {"embed": 0.125, "block_0": 0.25, "block_1": 0.5, "norm": 1, "head": 1}
     )
+
+
+@pytest.mark.parametrize("warmup, taken", [(0, 0), (0.5, 0.5), (1, 0.5), (3, 0.5)])
+def test_a_warm_up_that_does_not_fit_is_shortened(warmup, taken):
+    """To half of the training, so that the peak is reached and left again."""
+    config = TrainConfig(epochs=1, warmup_epochs=warmup)
+    assert config.warmup_epochs == warmup and config.warmup == taken

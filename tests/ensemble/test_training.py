@@ -224,6 +224,31 @@ def test_resuming_a_finished_run_changes_nothing_but_how_it_is_evaluated_and_kep
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
+def test_a_finished_run_trains_longer_on_resume(counted, tiny_faces, tmp_path):
+    """From where it stands, on the learning rates of a run of that length; shorter is refused."""
+    config, run, *_ = counted
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    epochs = config.train.epochs + 1
+    longer = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=epochs))
+    events = []
+    again = training.train(longer, tiny_faces, folder, resume=True, on_event=events.append)
+    assert f"longer than before, {epochs} epochs instead of {epochs - 1}" in said(events)
+    assert [line["epoch"] for line in lines(folder)] == list(range(1, epochs + 1))
+    assert lines(folder)[:-1] == lines(run.folder)
+    assert int(again.state.step[0]) == epochs * int(run.state.step[0]) // (epochs - 1)
+    assert any(
+        (np.asarray(a) != np.asarray(b)).any()
+        for a, b in zip(jax.tree.leaves(again.state.params), jax.tree.leaves(run.state.params))
+    )
+    assert json.loads((folder / "config.json").read_text())["train"]["epochs"] == epochs
+    with pytest.raises(ValueError, match=r"train.epochs \d -> \d .*only grow"):
+        training.train(config, tiny_faces, folder, resume=True)
+    events.clear()
+    training.train(longer, tiny_faces, folder, resume=True, on_event=events.append)
+    assert f"all {epochs} epochs are done already; --train.epochs" in said(events)
+
+
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_a_checkpoint_opens_on_any_number_of_devices(counted, devices):
     _, run, *_ = counted

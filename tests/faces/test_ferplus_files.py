@@ -266,3 +266,27 @@ def test_votes_alone_can_be_counted(pair, capfd):
 def test_reading_what_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="no FER\\+ data set in"):
         ferplus_files.read(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_data_set_leaves_nothing_beside_and_says_nothing_of_its_own(tmp_path, capfd, monkeypatch):
+    """Its folder has the rights that the user's umask leaves."""
+    before = os.umask(0o027)
+    try:
+        rows = ferplus_files.Rows(
+            np.array(["train", "valid", "test"]),
+            np.arange(3),
+            np.full((3, 8), 1),
+            np.zeros((3, 2), int),
+            np.zeros((3, 48, 48), np.uint8),
+        )
+        written = []
+        ferplus_files.build(rows, tmp_path / "set", lambda: written.append(1))
+    finally:
+        os.umask(before)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["fer_plus"]
+    for folder in (tmp_path / "set", tmp_path / "set" / "fer_plus" / "1.0.0"):
+        assert folder.stat().st_mode & 0o777 == 0o750
+    assert len(written) == 3
+    assert capfd.readouterr() == ("", "")

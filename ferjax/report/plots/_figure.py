@@ -10,15 +10,19 @@ import matplotlib
 import matplotlib.image
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from ferjax.evaluation.intervals import Interval
 
 __all__ = [
     "ACTION_COLOURS",
     "Figure",
+    "Patch",
     "band",
     "colour",
     "data_uri",
+    "legend_below",
+    "legend_beside",
     "panels",
     "picture_uri",
     "save",
@@ -105,6 +109,24 @@ def tidy(axes: Any) -> Any:
     """Axes without a box around them."""
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def legend_beside(axes: Any, **options: Any) -> None:
+    """A legend to the right of the axes, where no data are."""
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), **options)
+
+
+def legend_below(figure: Figure, axes: Any, columns: int = 4) -> None:
+    """One legend below all panels of a figure, from one of them."""
+    handles, titles = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        titles,
+        loc="outside lower center",
+        ncols=min(columns, len(titles)),
+        frameon=False,
+        fontsize=8,
+    )
 
 
 def band(axes: Any, curve: Mapping[Any, Interval], **look: Any) -> None:

@@ -6,7 +6,17 @@ import numpy as np
 
 from ferjax.evaluation.results import ClassContribution, Quality, Selective, SizeRow
 from ferjax.evaluation.scores import label
-from ferjax.report.plots._figure import INK, MAIN, Figure, colour, panels, shown_scores, single
+from ferjax.report.plots._figure import (
+    INK,
+    MAIN,
+    Figure,
+    Patch,
+    colour,
+    legend_below,
+    panels,
+    shown_scores,
+    single,
+)
 
 __all__ = ["contributions", "reliability", "selective", "sensitivity"]
 
@@ -36,7 +46,7 @@ def selective(s: Selective) -> Figure:
         for name in names:
             look = {"color": colour(name, names), "label": label(name)}
             axes.plot(s.coverage, s.curves[name][kind], lw=1.7, **look)
-    grid[0].legend(frameon=False, fontsize=8, loc="lower left")
+    legend_below(figure, grid[0])
     return figure
 
 
@@ -55,6 +65,7 @@ def sensitivity(sizes: Mapping[int, SizeRow]) -> Figure:
         found = {k: row.figures[name] for k, row in sizes.items() if name in row.figures}
         return {k: (s.mean, s.low, s.high) for k, s in found.items()}
 
+    named = None
     wanted = {name: title for name, title in _HEADLINE.items() if curve(name)}
     figure, grid = panels((2.6 * len(wanted), 2.7), len(wanted), len(wanted))
     for axes, (name, title) in zip(grid, wanted.items()):
@@ -65,13 +76,16 @@ def sensitivity(sizes: Mapping[int, SizeRow]) -> Figure:
         corrected = curve("mean_epistemic_corrected")
         if name == "mean_epistemic" and corrected:
             means = [point[0] for point in corrected.values()]
-            look = {"color": "#b3261e", "lw": 1.2, "ls": "--", "label": "× K/(K − 1)"}
+            look = {"color": "#b3261e", "lw": 1.2, "ls": "--"}
+            look |= {"label": "mean epistemic × K/(K − 1)"}
             axes.plot(list(corrected), means, marker="o", ms=3, **look)
-            axes.legend(frameon=False, fontsize=7.5, loc="lower right")
+            named = axes
         axes.set_title(title, fontsize=9)
         ticks = list(sizes)
         axes.set_xticks(ticks if len(ticks) <= 10 else ticks[:: len(ticks) // 8])
     figure.supxlabel("members K", fontsize=9)
+    if named is not None:
+        legend_below(figure, named)
     return figure
 
 
@@ -86,7 +100,15 @@ def contributions(table: Mapping[str, ClassContribution]) -> Figure:
         if not np.isnan(corrupted).any():
             axes.barh(row + 0.2, corrupted, 0.4, color=MAIN[part], alpha=0.4, label="corrupted")
         axes.set_xlabel(f"{part} (nats per item)")
-        axes.legend(frameon=False, fontsize=7.5, loc="lower right")
+    full, pale = "#777", "#c4c4c4"
+    figure.legend(
+        [Patch(color=full), Patch(color=pale)],
+        ["clean", "corrupted (paler)"],
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        fontsize=8,
+    )
     grid[0].set_yticks(row, list(table))
     grid[0].invert_yaxis()
     return figure

@@ -13,6 +13,7 @@ from ferjax.report.plots._figure import (
     INK,
     Figure,
     colour,
+    legend_beside,
     panels,
     shown_scores,
     single,
@@ -53,7 +54,7 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
                 lw=0,
                 rasterized=True,
                 color=INK if rule is None else ACTION_COLOURS[name],
-                label=f"{name} {of.mean():.0%}",
+                label=name,
             )
         if rule is not None:
             reject = float(rule.reject_above)
@@ -63,12 +64,24 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
                 top = max(top, 1.3 * reject)
             if np.isfinite(defer):
                 axes.vlines(defer, 0, min(reject, 10), color="#444", lw=0.8)
-            axes.legend(frameon=False, fontsize=7.5, markerscale=3, loc="upper left")
-        axes.set_title(title, fontsize=10)
+            shares = [(name, (items.action == code).mean()) for code, name in enumerate(ACTIONS)]
+            title += "\n" + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
+        axes.set_title(title, fontsize=9)
     for axes in grid[-columns:]:
         axes.tick_params(labelbottom=True)  # nothing may be below it
     figure.supxlabel("aleatoric (nats): how ambiguous", fontsize=9)
-    figure.supylabel("epistemic (nats): how much the members disagree", fontsize=9)
+    figure.supylabel("epistemic (nats): how much the members contradict each other", fontsize=9)
+    if rule is not None:
+        handles, titles = grid[0].get_legend_handles_labels()
+        figure.legend(
+            handles,
+            titles,
+            loc="outside upper center",
+            ncols=3,
+            frameon=False,
+            fontsize=9,
+            markerscale=4,
+        )
     grid[0].set_ylim(0, max(top, 1e-6) * 1.15)
     return figure
 
@@ -81,5 +94,5 @@ def routing_curves(rows: Mapping[str, RoutingRow]) -> Figure:
         title = f"{label(name)}  {rows[name].auc.value:.3f}"
         axes.plot(CURVE, rows[name].curve, color=colour(name, names), lw=1.8, label=title)
     axes.plot(CURVE, rows["random"].curve, color="#999", ls=":", label="random router  0.500")
-    axes.legend(frameon=False, fontsize=8, title="area", title_fontsize=8, loc="lower left")
+    legend_beside(axes, title="routing area", title_fontsize=8)
     return figure

@@ -2,7 +2,17 @@
 
 from ferjax.evaluation.results import Disagreement, Evaluation, Shift
 from ferjax.evaluation.scores import label
-from ferjax.report.plots._figure import MAIN, Figure, band, colour, panels, shown_scores, single
+from ferjax.report.plots._figure import (
+    MAIN,
+    Figure,
+    band,
+    colour,
+    legend_below,
+    legend_beside,
+    panels,
+    shown_scores,
+    single,
+)
 
 __all__ = ["corruption_curves", "cross", "deciles", "severity_curves"]
 
@@ -25,8 +35,15 @@ def deciles(d: Disagreement) -> Figure:
         capsize=2,
     )
     axes.axhline(d.mean_disagreement, color="#999", lw=0.8, ls=":")
-    start = (d.deciles[0].aleatoric, d.mean_disagreement)
-    axes.annotate("mean of all items", start, fontsize=7, color="#777", va="bottom")
+    # Beside the axes: within them it would lie on the curve.
+    axes.annotate(
+        "mean of\nall items",
+        (1.01, d.mean_disagreement),
+        xycoords=("axes fraction", "data"),
+        fontsize=7,
+        color="#777",
+        va="center",
+    )
     axes.set_ylim(bottom=0)
     return figure
 
@@ -59,7 +76,7 @@ def cross(e: Evaluation) -> Figure:
         )
     axes.axhline(0.5, color="#999", lw=0.8, ls=":")
     axes.axvline(0.0, color="#999", lw=0.8, ls=":")
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(axes)
     return figure
 
 
@@ -72,7 +89,7 @@ def severity_curves(s: Shift) -> Figure:
         band(axes, s.curve[name], marker="o", ms=4, lw=2, **look)
     axes.axhline(0.5, color="#999", lw=0.8, ls=":")
     axes.set_xticks(sorted(s.curve[names[0]]))
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(axes)
     return figure
 
 
@@ -90,7 +107,7 @@ def corruption_curves(s: Shift) -> Figure:
         axes.axhline(0.5, color="#999", lw=0.8, ls=":")
         axes.set_title(title.removeprefix("imagenet_c.").replace("_", " "), fontsize=9)
         axes.set_xticks(sorted(severities))
-    grid[0].legend(frameon=False, fontsize=7.5, loc="upper left")
+    legend_below(figure, grid[0])
     figure.supxlabel("severity", fontsize=9)
     figure.supylabel("AUROC", fontsize=9)
     return figure

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ferjax.report.plots._figure import panels
+from ferjax.report.plots._figure import legend_beside, panels
 
 __all__ = ["training_curves"]
 
@@ -30,13 +30,13 @@ def training_curves(lines: Sequence[dict], seeds: Sequence[int], path: Path) -> 
     ensemble = [point for point in ensemble if point[1] is not None]
     if ensemble:
         accuracy.plot(*zip(*ensemble), color="black", lw=2, label="ensemble")
-        accuracy.legend(frameon=False, fontsize=8)
+        legend_beside(accuracy)
     loss.set_ylabel("training loss (nats)")
     accuracy.set_ylabel("valid accuracy")
     for axes in (loss, accuracy):
         axes.set_xlabel("epoch")
     if len(seeds) <= 10:
-        loss.legend(frameon=False, fontsize=8)
+        legend_beside(loss)
     figure.savefig(path, dpi=130, bbox_inches="tight")
     return path
 

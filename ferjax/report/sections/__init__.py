@@ -6,6 +6,7 @@ from typing import Any
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import Evaluation
 from ferjax.report import html
+from ferjax.report.answer import answer
 from ferjax.report.conclusions import Conclusion
 from ferjax.report.examples import ExampleGroup
 from ferjax.report.html import Section
@@ -18,7 +19,6 @@ __all__ = ["build", "top"]
 def build(
     e: Evaluation,
     figures: Mapping[str, str],
-    examples: Sequence[ExampleGroup],
     about: Mapping[str, Any],
 ) -> list[Section]:
     """All sections.
@@ -26,7 +26,6 @@ def build(
     Args:
       e: what was found.
       figures: name -> ``data:`` address, of those that could be drawn.
-      examples: groups of example items.
       about: ``data``, ``config``, ``versions``, ``seed``, ``command``, whatever is known.
     """
     return [
@@ -34,19 +33,35 @@ def build(
         disagreement.disagreement(e, figures),
         shift.shift(e, figures),
         shift.both_questions(e, figures),
+        routing.routing(e, figures),
         quality.quality(e, figures),
         quality.selective(e, figures),
-        routing.routing(e, figures),
         *harm.harm(e),
         members.members(e, figures),
-        *about_section.examples(examples),
         about_section.paper(e),
         about_section.how(about),
     ]
 
 
-def top(e: Evaluation, conclusions: Sequence[Conclusion]) -> str:
-    """The headline numbers, and the conclusions in words."""
+def top(e: Evaluation, conclusions: Sequence[Conclusion], examples: Sequence[ExampleGroup]) -> str:
+    """The answer in plain words, the faces, the findings, and the headline numbers."""
+    lines = "".join(
+        f"<div><dt>{html.escape(of.topic)}</dt><dd><b>{html.escape(of.text)}</b>"
+        f"<span>{html.escape(of.meaning)}</span></dd></div>"
+        for of in answer(e)
+    )
+    words = {"good": "good", "bad": "caution", "note": "note"}
+    items = "".join(
+        f"<li class={c.tone}><b>{words[c.tone]}</b>{html.escape(c.text)}</li>" for c in conclusions
+    )
+    return (
+        f"<dl class=answer>{lines}</dl>{about_section.faces(examples)}"
+        f"<h2>Findings</h2><ul class=findings>{items}</ul>"
+        f"<div class=cards>{_cards(e)}</div>"
+    )
+
+
+def _cards(e: Evaluation) -> str:
     q = e.quality
     cards = [
         _card(
@@ -55,26 +70,20 @@ def top(e: Evaluation, conclusions: Sequence[Conclusion]) -> str:
             f"members {min(q.member_accuracy):.3f} – {max(q.member_accuracy):.3f}",
         ),
         _card(
-            "ρ aleatoric, human disagreement",
+            "ρ of aleatoric with human disagreement",
             e.disagreement.scores["aleatoric"].spearman,
-            f"ceiling {e.disagreement.ceiling.value:.2f}",
+            f"ceiling {html.cell(e.disagreement.ceiling.value, 2)}",
         ),
     ]
     if e.shift.severity is not None:
         title = f"AUROC of epistemic, severity {e.shift.severity}"
         cards.append(_card(title, e.shift.at_worst("epistemic"), "0.5: sees no shift"))
-    title = "ρ of the two uncertainties"
+    title = "rank correlation of the two uncertainties"
     cards.append(_card(title, e.disagreement.rank_correlation, "0: separate signals"))
     if "epistemic" in e.matched:
         area = e.matched["epistemic"].auc
         cards.append(_card("routing area of epistemic", area, "random router 0.500"))
-    words = {"good": "good", "bad": "caution", "note": "note"}
-    items = "".join(
-        f"<li class={c.tone}><b>{words[c.tone]}</b>{html.escape(c.text)}</li>" for c in conclusions
-    )
-    return (
-        f"<div class=cards>{''.join(cards)}</div><h2>In words</h2><ul class=findings>{items}</ul>"
-    )
+    return "".join(cards)
 
 
 def _card(title: str, figure: Interval, beside: str) -> str:

@@ -10,8 +10,9 @@ from ferjax.evaluation.results import Evaluation
 from ferjax.report import html
 from ferjax.report.examples import ExampleGroup
 from ferjax.report.html import Section
+from ferjax.report.words import percent
 
-__all__ = ["data", "examples", "how", "paper"]
+__all__ = ["data", "faces", "how", "paper"]
 
 
 def data(e: Evaluation, about: Mapping[str, Any]) -> Section:
@@ -25,8 +26,8 @@ def data(e: Evaluation, about: Mapping[str, Any]) -> Section:
         ("clean test items", d.items),
         ("of these ambiguous (vote entropy in the upper third)", d.ambiguous),
         ("of these clear (lower third)", d.clear),
-        ("items with unanimous votes", f"{d.unanimous:.1%}"),
-        ("share of the most frequent class", f"{e.quality.majority_class:.1%}"),
+        ("items with unanimous votes", percent(d.unanimous, 1)),
+        ("share of the most frequent class", percent(e.quality.majority_class, 1)),
         ("ensemble members", e.members),
         ("corruptions × severities", f"{len(e.shift.corruptions)} × {len(severities)}"),
     ]
@@ -36,15 +37,19 @@ def data(e: Evaluation, about: Mapping[str, Any]) -> Section:
     return html.section("data", "What was evaluated", html.table(("what", "count"), rows))
 
 
-def examples(groups: Sequence[ExampleGroup]) -> list[Section]:
-    """Example items, where there are pictures."""
+def faces(groups: Sequence[ExampleGroup]) -> str:
+    """Example items and what the router does with them; nothing where there are no pictures."""
     if not groups:
-        return []
-    inner = [html.paragraph("From the pictures this evaluation was given.")]
+        return ""
+    inner = []
     for group in groups:
         shown = "".join(f'<div><img src="{x.uri}" alt="">{x.text}</div>' for x in group.examples)
-        inner.append(f"<h3>{html.escape(group.title)}</h3><div class=faces>{shown}</div>")
-    return [html.section("examples", "Examples of each region", *inner)]
+        kind = f" {group.action}" if group.action else ""
+        inner.append(
+            f'<div class="group{kind}"><h3>{html.escape(group.title)}</h3>'
+            f"<div class=faces>{shown}</div></div>"
+        )
+    return f"<h2>What it does with some of them</h2>{''.join(inner)}"
 
 
 def paper(e: Evaluation) -> Section:

@@ -52,14 +52,14 @@ def members(e: Evaluation, figures: Mapping[str, str]) -> Section:
 
 
 def _sizes(size: EnsembleSize) -> str:
-    head = ("figure", *(f"K = {k} ({row.subsets})" for k, row in size.sizes.items()))
+    known = {n for row in size.sizes.values() for n in row.figures}
+    shown = [name for name in _FIGURES if name in known]
     rows = []
-    for name, title in _FIGURES.items():
-        found = [row.figures.get(name) for row in size.sizes.values()]
-        if any(found):
-            cells = [None if s is None else Interval(s.mean, s.low, s.high) for s in found]
-            rows.append((title, *cells))
-    return html.table(head, rows)
+    for k, row in size.sizes.items():
+        found = [row.figures.get(name) for name in shown]
+        cells = [None if s is None else Interval(s.mean, s.low, s.high) for s in found]
+        rows.append((k, row.subsets, *cells))
+    return html.table(("members K", "subsets", *(_FIGURES[n] for n in shown)), rows, most_columns=9)
 
 
 def _jackknife(size: EnsembleSize) -> list[str]:

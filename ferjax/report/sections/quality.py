@@ -6,6 +6,7 @@ from ferjax.evaluation.results import Evaluation
 from ferjax.evaluation.scores import label
 from ferjax.report import html
 from ferjax.report.html import Section
+from ferjax.report.words import percent
 
 __all__ = ["quality", "selective"]
 
@@ -48,7 +49,7 @@ def selective(e: Evaluation, figures: Mapping[str, str]) -> Section:
     """Accuracy of what is kept when the most uncertain items are left out."""
     scores = e.selective.scores
     coverages = list(next(iter(scores.values()))["label"].accuracy)
-    head = ["leave out by", *(f"accuracy at {float(c):.0%}" for c in coverages)]
+    head = ["leave out by", *(f"accuracy at {percent(float(c))}" for c in coverages)]
     head += ["AURC", "E-AURC", "AUGRC"]
 
     def rows(kind: str) -> list[tuple]:

@@ -12,6 +12,7 @@ from ferjax.evaluation.routing_results import (
 from ferjax.evaluation.scores import label
 from ferjax.report import html
 from ferjax.report.html import Section
+from ferjax.report.words import percent
 from ferjax.routing import ACTIONS
 
 __all__ = ["routing"]
@@ -67,7 +68,7 @@ def _thresholds(e: Evaluation) -> list[str]:
     rows = [
         (
             name,
-            *(f"{d.shares[action]:.1%}" for action in ACTIONS),
+            *(percent(d.shares[action], 1) for action in ACTIONS),
             d.accuracy.get("accept"),
             d.vote_accuracy.get("accept"),
         )
@@ -81,8 +82,8 @@ def _thresholds(e: Evaluation) -> list[str]:
         html.paragraph(
             f"Thresholds were chosen on {t.valid_items:,} valid items and nowhere else: reject "
             f"above epistemic {reject} nats (bounds the false rejection of clean items at "
-            f"{t.false_rejection:.0%}), else defer above aleatoric {defer} nats "
-            f"({t.defer_share:.0%} of the valid items), else accept."
+            f"{percent(t.false_rejection)}), else defer above aleatoric {defer} nats "
+            f"({percent(t.defer_share)} of the valid items), else accept."
         ),
         html.details("Every router's thresholds and certificate", _routers(t.routers, e.classes)),
         made,
@@ -96,8 +97,8 @@ def _routers(routers: Mapping[str, RouterThresholds], classes: tuple[str, ...]) 
         promise = "–"
         if c is not None:
             promise = c.refused or (
-                f"error ≤ {c.accept_error:.0%} with {c.confidence:.0%} confidence below "
-                f"{c.above:.4f}: {c.accepted:.1%} accepted, error {c.error:.1%}"
+                f"error ≤ {percent(c.accept_error)} with {percent(c.confidence)} confidence below "
+                f"{c.above:.4f}: {percent(c.accepted, 1)} accepted, error {percent(c.error, 1)}"
             )
         reject = f"{label(of.rule.reject)} above {float(of.rule.reject_above):.4g}"
         defer = f"{label(of.rule.defer)} above {float(of.rule.defer_above):.4g}"
@@ -114,8 +115,8 @@ def _routers(routers: Mapping[str, RouterThresholds], classes: tuple[str, ...]) 
 
 def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
     rejections = list(rows["random"].retention)
-    head = ["reject score", "area", *(f"kept at {float(r):.0%}" for r in rejections)]
-    head += ["× single at 80%", "lowest"]
+    head = ["reject score", "area", *(f"kept at {percent(float(r))}" for r in rejections)]
+    head += ["× single at 80 %", "lowest"]
     cells = [
         (label(n), r.auc, *(r.retention[k] for k in rejections), r.ratio["0.8"], r.lowest)
         for n, r in rows.items()
@@ -138,7 +139,7 @@ def _rejections(table: Mapping[str, Mapping[str, Rejection]]) -> list[str]:
         rows = [
             (
                 label(name),
-                f"{r.rejected:.1%}",
+                percent(r.rejected, 1),
                 r.accuracy_kept,
                 r.accuracy_rejected,
                 r.vote_error_kept,

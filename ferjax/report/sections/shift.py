@@ -71,13 +71,14 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
 
 def _ood(e: Evaluation) -> list[str]:
     scores = list(e.disagreement.scores)
-    head = ("set", "items", *map(label, scores))
+    sets = e.shift.ood
+    head = ("score", *(f"{n.replace('_', ' ')}, {of.items:,} items" for n, of in sets.items()))
     parts = ["<h3>Out-of-distribution sets</h3>"]
     for part, title in {"auroc": "AUROC", "aupr": "AUPR", "fpr_at_95": "FPR@95"}.items():
-        rows = []
-        for name, found in e.shift.ood.items():
-            cells = [getattr(found.scores.get(s), part, None) for s in scores]
-            rows.append((name.replace("_", " "), found.items, *cells))
+        rows = [
+            (label(s), *(getattr(of.scores.get(s), part, None) for of in sets.values()))
+            for s in scores
+        ]
         made = html.table(head, rows, caption=f"{title} against the clean test items")
         parts.append(made if part == "auroc" else html.details(f"The same as {title}", made))
     return parts

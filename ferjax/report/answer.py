@@ -1,0 +1,121 @@
+"""What an evaluation comes to, in a few plain lines: the top of a report, the end of a command."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.scores import label
+from ferjax.report.comparisons import winner
+from ferjax.report.words import percent
+from ferjax.routing import ACTIONS
+
+__all__ = ["Answer", "answer"]
+
+
+class Answer(NamedTuple):
+    """A topic, the answer in a line, and what the words of that line mean."""
+
+    topic: str
+    text: str
+    meaning: str
+
+
+def answer(e: Evaluation) -> list[Answer]:
+    """How good, does it follow people, does it see shift, what does the router do."""
+    return [*_accuracy(e), *_disagreement(e), *_shift(e), *_router(e)]
+
+
+def _accuracy(e: Evaluation) -> Iterator[Answer]:
+    q = e.quality
+    yield Answer(
+        "accuracy",
+        f"right on {percent(q.accuracy.value, 1)} of {q.items:,} test items; the most frequent "
+        f"class alone: {percent(q.majority_class, 1)}",
+        "Right: the most probable class is the one that most people chose.",
+    )
+
+
+def _disagreement(e: Evaluation) -> Iterator[Answer]:
+    rho = e.disagreement.scores["aleatoric"].spearman
+    ceiling = e.disagreement.ceiling
+    if not rho.defined:
+        text = "cannot be said: people, or the model, are equally sure of every item"
+    elif rho.low <= 0:
+        text = f"aleatoric uncertainty does not demonstrably follow people's (ρ {rho.value:.2f})"
+    else:
+        most = f" of at most {ceiling.value:.2f}" if ceiling.defined else ""
+        text = f"aleatoric uncertainty follows people's, ρ {rho.value:.2f}{most}"
+    yield Answer(
+        "disagreement",
+        text,
+        "Aleatoric uncertainty is what the members agree to be ambiguous, where people would "
+        "disagree too. ρ is a rank correlation: 1 is the same order, 0 none. Against so few votes "
+        "per item no score can reach 1; the most that any can is the ceiling.",
+    )
+
+
+def _shift(e: Evaluation) -> Iterator[Answer]:
+    severity = e.shift.severity
+    if severity is None:
+        return
+    area = e.shift.at_worst("epistemic")
+    if e.members == 1:
+        text = "one member has no epistemic uncertainty"
+    elif area.low > 0.5:
+        text = f"epistemic uncertainty sees it at severity {severity}, AUROC {area.value:.2f}"
+    else:
+        text = f"epistemic uncertainty misses it at severity {severity}, AUROC {area.value:.2f}"
+    minus = {n: of[severity] for n, of in e.shift.epistemic_minus.items()}
+    better = [n for n in minus if winner(minus[n]) < 0]
+    if better:
+        best = max(better, key=lambda n: e.shift.at_worst(n).value)
+        text += f"; {label(best).split(' (')[0]}: {e.shift.at_worst(best).value:.2f}"
+    yield Answer(
+        "shift",
+        text,
+        "Epistemic uncertainty is how much the members contradict each other, as they do on what "
+        "they have not seen. Shift: copies of the test items corrupted by noise, blur and the "
+        "like, at a severity from 1 to 5. AUROC is the chance that a corrupted item scores higher "
+        "than a clean one; 0.5 is a coin.",
+    )
+
+
+def _router(e: Evaluation) -> Iterator[Answer]:
+    if e.thresholds is None:
+        return
+    clean = e.decisions["test"]
+    parts = []
+    for action in ACTIONS:
+        accuracy = clean.accuracy.get(action)
+        right = ""
+        if action == "accept" and accuracy is not None and accuracy == accuracy:
+            right = f" (right on {percent(accuracy)})"
+        parts.append(f"{action}s {percent(clean.shares[action])}{right}")
+    promise = percent(e.thresholds.false_rejection)
+    yield Answer(
+        "router",
+        f"{', '.join(parts)}; promised to reject at most {promise} of clean items",
+        "Accept: the label stands. Defer: people would disagree, so their likely distribution is "
+        "reported in place of one label. Reject: too unlike what the model has seen for any "
+        f"answer. Thresholds were chosen on {e.thresholds.valid_items:,} valid items alone.",
+    )
+    worst = [d for n, d in e.decisions.items() if n.endswith(f"_{e.shift.severity}")]
+    if worst:
+        rejected = sum(d.shares["reject"] for d in worst) / len(worst)
+        text = f"rejects {percent(rejected)} of them at severity {e.shift.severity}"
+        others = e.rejections.get("ood_density", {})
+        pooled = [others[name].rejected for name in e.shift.corruptions if name in others]
+        everywhere = e.rejections.get("epistemic", {})
+        ours = [everywhere[name].rejected for name in e.shift.corruptions if name in everywhere]
+        if pooled and ours:
+            text = (
+                f"rejects {percent(sum(ours) / len(ours))} of them; the router density, which "
+                f"reads {label('ood_density').split(' (')[0]}, {percent(sum(pooled) / len(pooled))}"
+            )
+        yield Answer(
+            "corrupted",
+            text,
+            "Over all corruptions and severities alike. The router called uar rejects by epistemic "
+            "uncertainty, density by how far a picture lies from the training pictures; both keep "
+            "the same promise for clean items.",
+        )
