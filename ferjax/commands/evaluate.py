@@ -2,13 +2,16 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from ferjax.commands.arguments import File, OptionalFolder, OptionalNumber
 from ferjax.commands.console import out
 from ferjax.commands.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from ferjax.workflow import Evaluated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,17 +68,26 @@ class Evaluate:
     """Put example faces into the report."""
 
     def run(self) -> int:
+        from ferjax.report import console
+
+        done = self.work()
+        console.show(
+            done.evaluation, done.conclusions, out, report=done.files[0], more=self._next()
+        )
+        return 0
+
+    def work(self) -> "Evaluated":
+        """Evaluates, and tells how far it is."""
         keep_freed_memory()
         from ferjax import workflow
         from ferjax.commands.display import Console
-        from ferjax.report import console
 
         self._check()
         common = {"resamples": self.resamples, "seed": self.seed}
         with Console() as on_event:
             if self.predictions:
                 assert self.out is not None
-                done = workflow.evaluate_predictions(
+                return workflow.evaluate_predictions(
                     self.predictions,
                     self.out,
                     votes=self.votes,
@@ -85,7 +97,7 @@ class Evaluate:
                 )
             else:
                 assert self.run_folder is not None
-                done = workflow.evaluate_run(
+                return workflow.evaluate_run(
                     self.run_folder,
                     out=self.out,
                     ood=self._ood(),
@@ -96,10 +108,6 @@ class Evaluate:
                     on_event=on_event,
                     **common,
                 )
-        console.show(
-            done.evaluation, done.conclusions, out, report=done.files[0], more=self._next()
-        )
-        return 0
 
     def _next(self) -> list[tuple[str, str]]:
         """What comes after this."""

@@ -2,18 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tyro.conf import Suppress
 
 from ferjax.commands.arguments import NewFolder
-from ferjax.commands.console import out
+from ferjax.commands.console import err, out
 from ferjax.commands.evaluate import Evaluate
 from ferjax.commands.train import Train
 from ferjax.config import Config
-
-if TYPE_CHECKING:
-    from ferjax.serving.router import Decision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,41 +25,50 @@ class Quickstart:
     config: Suppress[Config] = dataclasses.field(default_factory=Config)
 
     def run(self) -> int:
-        Train("synthetic_tiny", self.out, config=self.config).run()
-        Evaluate(self.out).run()
-        self._route()
+        from ferjax.ensemble.folder import RunFolder
+        from ferjax.report import console
+
+        there = (self.out / "config.json").is_file()
+        if there and RunFolder(self.out).config().data != self.config.data:
+            raise FileExistsError(
+                f"{self.out} holds a run that is no quickstart; choose another folder with --out"
+            )
+        if there:
+            err.print(f"{self.out} holds a quickstart already: it is continued and shown again")
+        Train("synthetic_tiny", self.out, resume=there, config=self.config).work()
+        done = Evaluate(self.out).work()
+        err.print("routing two dozen pictures")
+        wall = self._route()
+        members = len(self.config.train.seeds)
+        out.print(f"{members} members, trained on drawn faces that nobody ever was")
+        console.show(
+            done.evaluation,
+            done.conclusions,
+            out,
+            report=done.files[0],
+            more=[
+                ("picture", f"open {wall}: what the router does with 24 pictures"),
+                ("next", f"ferjax route {self.out} photos/ --router density --wall wall.png"),
+                ("real faces", "ferjax data --help, then ferjax train ferplus_scratch --out RUN"),
+            ],
+        )
         return 0
 
-    def _route(self) -> None:
+    def _route(self) -> Path:
         """Routes some test faces, the last pictures of which are no faces or covered ones."""
         import numpy as np
 
         from ferjax.faces import dataset
-        from ferjax.report import plots
+        from ferjax.serving.contact_sheet import ContactSheet
         from ferjax.serving.router import Router
 
         data = dataset.load(self.config.data)
         counts = {"test": 18, "not_a_face": 4, "unknown": 2}
         pictures = np.concatenate([data[name].images[:n] for name, n in counts.items()])
-        decisions = Router(self.out, router="density")(pictures)
-        sheet = plots.contact_sheet(
-            list(pictures),
-            [_caption(decision) for decision in decisions],
-            self.out / "routed.png",
-            colours=[decision.action for decision in decisions],
-        )
-        shown = {"first test face": 0, "fifth test face": 4, "first picture that is no face": 18}
-        for name, number in shown.items():
-            out.print(f"{name}: {decisions[number].why}")
-        out.print(f"picture: {sheet}")
-        out.print(f"report: {self.out / 'report.html'}")
-
-
-def _caption(decision: "Decision") -> str:
-    likely = [name for name, p in decision.probs.items() if p > 0.25] or ["?"]
-    label = {"accept": f": {decision.label}", "defer": f": {', '.join(likely)}"}
-    density = decision.scores["ood_density"]
-    return (
-        f"{decision.action}{label.get(decision.action, '')}\n"
-        f"al {decision.aleatoric:.2f}  density {density:.1f}"
-    )
+        titles = {name: name.replace("_", " ") for name in counts}
+        names = [f"{titles[name]} {i + 1}" for name, n in counts.items() for i in range(n)]
+        router = Router(self.out, router="density")
+        sheet = ContactSheet(router.rule)
+        for name, picture, decision in zip(names, pictures, router(pictures)):
+            sheet.add({"path": name}, picture, decision)
+        return sheet.draw(self.out / "routed.png")

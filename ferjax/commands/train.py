@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -63,6 +64,18 @@ class Train:
         return cls(words[0], tyro.MISSING, config=load_config(words[0]))
 
     def run(self) -> int:
+        folder = self.work()
+        if folder is not None:
+            texts = self.config.data.name == "texts"
+            then = "judge predict" if texts else "evaluate"
+            out.print(
+                f"trained {len(self.config.train.seeds)} members: {folder}\n"
+                f"next: ferjax {then} {folder}" + (" --texts FILE" if texts else "")
+            )
+        return 0
+
+    def work(self) -> Path | None:
+        """Trains, and tells how far it is; the run's folder, for the process that is to tell."""
         keep_freed_memory()
         from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
@@ -81,7 +94,7 @@ class Train:
         if self.dry_run:
             for line in budget_lines(training.dry_run(self.config, data, replicas=self.replicas)):
                 out.print(line)
-            return 0
+            return None
         try:
             with Console() as on_event:
                 run = training.train(
@@ -96,14 +109,7 @@ class Train:
             err.print(f"{interrupted}; continue with --resume")
             # Whoever runs this command as a part of something longer must stop too.
             sys.exit(EXIT_STATUS[interrupted.cause])
-        if multihost.is_primary():
-            texts = self.config.data.name == "texts"
-            then = "judge predict" if texts else "evaluate"
-            out.print(
-                f"trained {len(self.config.train.seeds)} members: {run.folder}\n"
-                f"next: ferjax {then} {run.folder}" + (" --texts FILE" if texts else ""),
-            )
-        return 0
+        return run.folder if multihost.is_primary() else None
 
     def _data(self) -> "Dataset":
         if self.config.data.name == "texts":

@@ -61,10 +61,12 @@ def _shift(e: Evaluation) -> Iterator[Answer]:
     area = e.shift.at_worst("epistemic")
     if e.members == 1:
         text = "one member has no epistemic uncertainty"
-    elif area.low > 0.5:
-        text = f"epistemic uncertainty sees it at severity {severity}, AUROC {area.value:.2f}"
     else:
-        text = f"epistemic uncertainty misses it at severity {severity}, AUROC {area.value:.2f}"
+        does = "sees" if area.low > 0.5 else "misses"
+        text = (
+            f"epistemic uncertainty {does} corruption at severity {severity}, AUROC "
+            f"{area.value:.2f}"
+        )
     minus = {n: of[severity] for n, of in e.shift.epistemic_minus.items()}
     better = [n for n in minus if winner(minus[n]) < 0]
     if better:
@@ -99,23 +101,22 @@ def _router(e: Evaluation) -> Iterator[Answer]:
         "reported in place of one label. Reject: too unlike what the model has seen for any "
         f"answer. Thresholds were chosen on {e.thresholds.valid_items:,} valid items alone.",
     )
-    worst = [d for n, d in e.decisions.items() if n.endswith(f"_{e.shift.severity}")]
-    if worst:
-        rejected = sum(d.shares["reject"] for d in worst) / len(worst)
-        text = f"rejects {percent(rejected)} of them at severity {e.shift.severity}"
-        others = e.rejections.get("ood_density", {})
-        pooled = [others[name].rejected for name in e.shift.corruptions if name in others]
-        everywhere = e.rejections.get("epistemic", {})
-        ours = [everywhere[name].rejected for name in e.shift.corruptions if name in everywhere]
-        if pooled and ours:
-            text = (
-                f"rejects {percent(sum(ours) / len(ours))} of them; the router density, which "
-                f"reads {label('ood_density').split(' (')[0]}, {percent(sum(pooled) / len(pooled))}"
-            )
+    rejected = {
+        router: _mean_rejected(e, of.rule.reject) for router, of in e.thresholds.routers.items()
+    }
+    named = [f"{n} rejects {percent(share)}" for n, share in rejected.items() if share is not None]
+    if named:
         yield Answer(
             "corrupted",
-            text,
-            "Over all corruptions and severities alike. The router called uar rejects by epistemic "
-            "uncertainty, density by how far a picture lies from the training pictures; both keep "
-            "the same promise for clean items.",
+            f"of the corrupted copies the router {', '.join(named)}",
+            "Over all corruptions and severities alike. The router uar rejects by epistemic "
+            "uncertainty, density by how far an item lies from the training items; both keep the "
+            "same promise for clean ones.",
         )
+
+
+def _mean_rejected(e: Evaluation, score: str) -> float | None:
+    """Mean share of corrupted items beyond a score's own threshold; None where there are none."""
+    by_set = e.rejections.get(score, {})
+    shares = [by_set[name].rejected for name in e.shift.corruptions if name in by_set]
+    return sum(shares) / len(shares) if shares else None

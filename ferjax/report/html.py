@@ -134,6 +134,8 @@ def page(title: str, lead: str, top: str, sections: Sequence[Section], foot: str
     body = "".join(
         f'<section id="{s.anchor}"><h2>{escape(s.title)}</h2>{s.inner}</section>' for s in sections
     )
+    # A number and its per-cent sign stay on one line.
+    top, body, lead = (text.replace(" %", "\u00a0%") for text in (top, body, lead))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+import ferjax
 from ferjax.evaluation import thresholds as threshold_choice
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import Interval
@@ -104,9 +105,9 @@ def thresholds_json(thresholds: Thresholds, caution: str = "") -> dict[str, Any]
 
 
 def _versions() -> dict[str, str]:
-    packages = ("ferjax", "jax", "numpy", "matplotlib")
+    packages = ("jax", "numpy", "matplotlib")
     found = {name: importlib.metadata.version(name) for name in packages}
-    return {"Python": platform.python_version(), **found}
+    return {"ferjax": ferjax.__version__, "Python": platform.python_version(), **found}
 
 
 def _today() -> str:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ferjax.report import plots
+from ferjax.routing import RouterRule
 from ferjax.serving.records import Record
 from ferjax.serving.router import Decision
 
-__all__ = ["ContactSheet"]
+__all__ = ["ContactSheet", "rules_in_words"]
 
 TILES = 64
 
@@ -26,6 +27,7 @@ class ContactSheet:
     """Keeps a uniform sample of the faces that were routed, and draws it.
 
     Args:
+      rule: of the router that decides, for the legend.
       tiles: faces on the sheet, at most.
       seed: of the sample.
 
@@ -33,7 +35,8 @@ class ContactSheet:
       Vitter, Random Sampling with a Reservoir, 1985.
     """
 
-    def __init__(self, tiles: int = TILES, seed: int = 0):
+    def __init__(self, rule: RouterRule, tiles: int = TILES, seed: int = 0):
+        self._rule = rule
         self._size = tiles
         self._seen = 0
         self._tiles: list[_Tile] = []
@@ -65,20 +68,36 @@ class ContactSheet:
         if not self._tiles:
             raise ValueError(f"no picture was routed, there is nothing to draw in {path}")
         tiles = sorted(self._tiles, key=lambda tile: tile.number)
-        return plots.contact_sheet(
-            [tile.face for tile in tiles],
-            [_caption(tile) for tile in tiles],
-            path,
-            colours=[tile.decision.action for tile in tiles],
+        return plots.decision_wall(
+            [_drawn(tile, self._rule) for tile in tiles], path, rules=rules_in_words(self._rule)
         )
 
 
-def _caption(tile: _Tile) -> str:
-    probs = tile.decision.probs
-    order = sorted(probs, key=probs.__getitem__, reverse=True)
-    shown = order[:1] if tile.decision.action == "accept" else order[:2]
-    likely = "\n".join(f"{100 * probs[name]:.0f} % {_short(name)}" for name in shown)
-    return f"{_short(tile.name)}\n{tile.decision.action}: {likely}"
+def rules_in_words(rule: RouterRule) -> dict[str, str]:
+    """When a router takes each action, with its thresholds.
+
+    >>> rules_in_words(RouterRule(1.0, 0.12, false_rejection=0.05))["reject"]
+    'epistemic above 0.12, too unlike the training pictures (at most 5 % of clean ones)'
+    """
+    defer, reject = (name.replace("_", " ") for name in (rule.defer, rule.reject))
+    limits = [float(np.asarray(of)) for of in (rule.defer_above, rule.reject_above)]
+    above = [f"{limit:.4g}" if np.isfinite(limit) else "any value" for limit in limits]
+    promise = ""
+    if rule.false_rejection:
+        promise = f" (at most {100 * rule.false_rejection:.3g} % of clean ones)"
+    return {
+        "accept": f"{defer} up to {above[0]} and {reject} up to {above[1]}; the label stands",
+        "defer": f"{defer} above {above[0]}, people would disagree; the distribution is given",
+        "reject": f"{reject} above {above[1]}, too unlike the training pictures{promise}",
+    }
+
+
+def _drawn(tile: _Tile, rule: RouterRule) -> plots.WallTile:
+    decision = tile.decision
+    values = {"aleatoric": decision.aleatoric, "epistemic": decision.epistemic, **decision.scores}
+    refusal = f"{rule.reject.replace('_', ' ')}\n{values[rule.reject]:.4g}"
+    probs = {_short(name): p for name, p in decision.probs.items()}
+    return plots.WallTile(tile.face, _short(tile.name), decision.action, probs, refusal)
 
 
 def _short(name: str, longest: int = 18) -> str:

@@ -105,7 +105,7 @@ def route_pictures(
     done = Done() if file is None or overwrite else resume(file, lines)
     if stdin is None and sources.STREAM in paths:
         stdin = sys.stdin.buffer
-    sheet = ContactSheet()
+    sheet = ContactSheet(router.rule)
     pictures = done.pictures
     on_picture(pictures)
 

@@ -229,6 +229,7 @@ def test_a_missing_file_and_a_folder_in_use_are_refused(pair, capfd):
     pair.out.mkdir()
     (pair.out / "mine.txt").touch()
     assert "existsandisnotempty" in refused(pair, capfd)
+    (pair.out / "mine.txt").unlink()
     pair.paths["fer2013"].unlink()
     assert "nosuchfile" in refused(pair, capfd)
 

@@ -67,15 +67,68 @@ def test_shift(evaluation, area, words, tone):
 @pytest.mark.parametrize(
     "gap, words, tone",
     [
-        (around(0.2), "Aleatoric follows disagreement better", "good"),
-        (around(0.04), "almost as well as aleatoric", "bad"),
-        (around(0.01), "almost as well as aleatoric", "bad"),
-        (around(-0.2), "Epistemic ranks human disagreement better", "bad"),
+        (around(0.2), "Aleatoric follows disagreement better than epistemic: ρ = ", "good"),
+        (around(-0.2), "Epistemic follows disagreement better than aleatoric", "bad"),
+        (around(0.01), "", None),
+        (around(0.019, 0.001), "", None),
     ],
 )
-def test_one_signal_with_two_names_is_called_so(evaluation, gap, words, tone):
+def test_the_better_signal_is_named_and_a_tie_is_not_worth_a_word(evaluation, gap, words, tone):
     path = ("disagreement", "scores", "epistemic", "aleatoric_minus")
-    assert tone_of(said(evaluation, (*path, gap)), words) == tone
+    found = said(evaluation, (*path, gap))
+    if tone is None:
+        assert not [text for text in found if "follows disagreement better" in text]
+    else:
+        assert tone_of(found, words) == tone
+
+
+def test_one_signal_with_two_names_is_called_so(evaluation):
+    path = ("disagreement", "rank_correlation")
+    words = "hardly separate signals"
+    assert tone_of(said(evaluation, (*path, around(0.8))), words) == "note"
+    assert not [text for text in said(evaluation, (*path, around(0.2))) if words in text]
+
+
+def _shift_areas(evaluation, **areas):
+    """Changes that give scores these areas at severity 5, each known to a thousandth."""
+    ours = areas["epistemic"]
+    for name in evaluation.shift.curve:
+        yield ("shift", "curve", name, 5, around(areas.get(name, ours - 0.2), 0.001))
+    for name in evaluation.shift.epistemic_minus:
+        gap = around(ours - areas.get(name, ours - 0.2), 0.001)
+        yield ("shift", "epistemic_minus", name, 5, gap)
+
+
+def test_of_better_scores_the_winner_and_its_number_come_first(evaluation):
+    found = said(evaluation, *_shift_areas(evaluation, epistemic=0.6, total=0.96, max_prob=0.7))
+    words = "Total entropy sees shift better than epistemic: AUROC 0.96 against 0.60; so do"
+    assert tone_of(found, words) == "bad"
+
+
+def test_1_000_against_0_997_is_no_caution(evaluation):
+    found = said(evaluation, *_shift_areas(evaluation, epistemic=0.997, total=1.0, aleatoric=1.0))
+    assert not [text for text in found if "sees shift better" in text]
+
+
+@pytest.mark.parametrize(
+    "accuracy, words",
+    [
+        (around(0.262), "The ensemble is right on"),
+        (around(0.22), "no better than that"),
+        (around(0.20), "worse than that"),
+        (around(0.15, 0.001), "worse than that"),
+    ],
+)
+def test_a_model_below_the_majority_class_is_called_worse(evaluation, accuracy, words):
+    """First of all, with the winner's number before its own."""
+    path = ("quality", "majority_class", 0.213)
+    found = said(evaluation, path, ("quality", "accuracy", accuracy))
+    assert tone_of(found, words) == ("note" if "right on" in words else "bad")
+    first = next(iter(found))
+    changed = replaced(replaced(evaluation, path[:2], 0.213), ("quality", "accuracy"), accuracy)
+    assert (conclusions.caution(changed) == first) == ("that" in words)
+    if "that" in words:
+        assert first.startswith("Always saying the most frequent class is right on 21.3 %")
 
 
 ROW = ("pools", "base", "epistemic")

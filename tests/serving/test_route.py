@@ -40,14 +40,15 @@ def test_the_contact_sheet_is_a_uniform_sample_in_order(router, monkeypatch):
     """Twelve faces for four tiles, many times over: each is drawn as often as any other."""
     drawn = collections.Counter()
 
-    def draw(faces, captions, path, colours):
+    def draw(tiles, path, rules):
+        captions = [tile.caption for tile in tiles]
         assert captions == sorted(set(captions)) and len(captions) == 4
         drawn.update(captions)
 
-    monkeypatch.setattr(plots, "contact_sheet", draw)
+    monkeypatch.setattr(plots, "decision_wall", draw)
     face = np.zeros((48, 48), np.uint8)
     for seed in range(600):
-        sheet = ContactSheet(4, seed)
+        sheet = ContactSheet(router.rule, 4, seed)
         for i in range(12):
             sheet.add({"path": f"{i:02d}.png"}, face, router.decide(0.1))
             sheet.add({"path": "broken.png"}, None, None)
@@ -58,9 +59,9 @@ def test_the_contact_sheet_is_a_uniform_sample_in_order(router, monkeypatch):
 
 def test_names_on_the_contact_sheet_can_be_drawn(router, tmp_path):
     """No formula, no character without a glyph's meaning, no caption wider than its tile."""
-    sheet = ContactSheet()
+    sheet = ContactSheet(router.rule)
     for name in ("$x^$.png", "line\nbreak.png", "\udce9.png", "a" * 200 + ".png"):
         sheet.add({"path": name}, np.zeros((48, 48), np.uint8), router.decide(0.1))
     assert sheet.draw(tmp_path / "sheet.png").stat().st_size > 1000
     with pytest.raises(ValueError, match=r"there is nothing to draw in sheet\.png"):
-        ContactSheet().draw("sheet.png")
+        ContactSheet(router.rule).draw("sheet.png")

@@ -6,17 +6,19 @@ from ferjax.evaluation.conditions import Condition, Conditions
 from ferjax.evaluation.results import Evaluation
 from ferjax.evaluation.thresholds import actions
 from ferjax.report.plots._figure import Figure, data_uri, picture_uri, save
-from ferjax.report.plots._pictures import contact_sheet, corruption_sheet
+from ferjax.report.plots._pictures import corruption_sheet
 from ferjax.report.plots._quality import contributions, reliability, selective, sensitivity
 from ferjax.report.plots._routing import Panel, plane, routing_curves
 from ferjax.report.plots._scores import corruption_curves, cross, deciles, severity_curves
 from ferjax.report.plots._training import training_curves
+from ferjax.report.plots._wall import WallTile, decision_wall
 from ferjax.routing import RouterRule
 
 __all__ = [
-    "contact_sheet",
+    "WallTile",
     "corruption_sheet",
     "data_uri",
+    "decision_wall",
     "figures",
     "picture_uri",
     "save",

@@ -1,46 +1,13 @@
-"""Sheets of pictures: decided items, and what corruptions do."""
+"""A sheet of what corruptions do to a picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ferjax.report.plots._figure import ACTION_COLOURS, Figure, save
+from ferjax.report.plots._figure import Figure
 
-__all__ = ["contact_sheet", "corruption_sheet"]
-
-
-def contact_sheet(
-    images: Sequence[np.ndarray],
-    captions: Sequence[str],
-    path: Path,
-    *,
-    columns: int = 8,
-    colours: Sequence[str] | None = None,
-) -> Path:
-    """Pictures in rows, each with a caption and a frame.
-
-    Args:
-      images: uint8 ``[H, W]`` or ``[H, W, 3]`` each.
-      captions: one per picture.
-      path: where the PNG goes.
-      columns: pictures in a row.
-      colours: names of actions or any colours, one per picture.
-    """
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.5 * columns, 1.95 * rows))
-    for position, (image, caption) in enumerate(zip(images, captions)):
-        axes = figure.add_subplot(rows, columns, position + 1)
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        edge = colours[position] if colours else "#444"
-        for spine in axes.spines.values():
-            spine.set_color(ACTION_COLOURS.get(edge, edge))
-            spine.set_linewidth(2.5)
-        axes.set_title(caption, fontsize=6.5)
-    figure.tight_layout()
-    return save(figure, path)
+__all__ = ["corruption_sheet"]
 
 
 def corruption_sheet(rows: Mapping[str, np.ndarray], path: Path) -> Path:

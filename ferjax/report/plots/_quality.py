@@ -100,9 +100,8 @@ def contributions(table: Mapping[str, ClassContribution]) -> Figure:
         if not np.isnan(corrupted).any():
             axes.barh(row + 0.2, corrupted, 0.4, color=MAIN[part], alpha=0.4, label="corrupted")
         axes.set_xlabel(f"{part} (nats per item)")
-    full, pale = "#777", "#c4c4c4"
     figure.legend(
-        [Patch(color=full), Patch(color=pale)],
+        [Patch(color="#777"), Patch(color="#c4c4c4")],
         ["clean", "corrupted (paler)"],
         loc="outside lower center",
         ncols=2,
