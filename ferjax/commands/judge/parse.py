@@ -38,7 +38,7 @@ class Parse:
         j = parsed.judgments
         lines = [
             f"{parsed.answers:,} answers of {len(j.judges)} judges to {len(j.ids):,} texts; "
-            f"{unparsed:,} unparsed ({unparsed / parsed.answers:.1%})"
+            f"{unparsed:,} unparsed ({100 * unparsed / parsed.answers:.1f} %)"
         ]
         lines += [f"  {count:,} × {why}" for why, count in parsed.unparsed.most_common(8)]
         if parsed.unknown:

@@ -5,6 +5,7 @@ from ferjax.evaluation.routing_results import Harm, HarmRow
 from ferjax.evaluation.scores import label
 from ferjax.report import html
 from ferjax.report.html import Section
+from ferjax.report.words import percent
 
 __all__ = ["harm"]
 
@@ -24,7 +25,7 @@ def harm(e: Evaluation) -> list[Section]:
     parts = [
         html.paragraph(
             "A condition is harmful where accuracy falls by more than "
-            f"{found.margin:.0%} below that of clean items. Excess: items rejected although the "
+            f"{percent(found.margin)} below that of clean items. Excess: items rejected although the "
             "answer was right. Missed: items of a harmful condition that were kept."
         )
     ]
@@ -59,11 +60,11 @@ def _table(found: Harm, rows: dict[str, HarmRow]) -> str:
         of_routers = []
         for router in routers:
             of_routers += [
-                f"{row.rejected[router]:.1%}",
+                percent(row.rejected[router], 1),
                 row.accuracy_kept[router],
                 row.accuracy_rejected[router],
-                f"{row.excess[router]:.1%}",
-                f"{row.missed[router]:.1%}" if row.harmful else "–",
+                percent(row.excess[router], 1),
+                percent(row.missed[router], 1) if row.harmful else "–",
             ]
         shown = name.removeprefix("tolerance_").replace("_", " ")
         cells.append((shown, row.accuracy, "yes" if row.harmful else "no", *of_routers))
