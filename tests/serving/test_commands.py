@@ -57,7 +57,7 @@ def test_an_old_router_name_and_an_old_flag_still_work(
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("route", "{file}"), "nothing to route: give image files"),
+        (("route", "{file}"), "PICTURES... is missing"),
         (("route", "{file}", "{pictures}", "--router", "coin"), "no router 'coin'"),
         (
             ("route", "{file}", "{pictures}", "--out", "{pictures}/absent/x.jsonl"),
@@ -69,7 +69,10 @@ def test_an_old_router_name_and_an_old_flag_still_work(
         ),
         (("route", "{file}", "{pictures}/*.tif"), "no file matches this pattern"),
         (("export", "{run}", "--out", "{pictures}"), "is a folder"),
-        (("export", "{run}", "--out", "{pictures}/x", "--platforms", "abacus"), "got abacus"),
+        (
+            ("export", "{run}", "--out", "{pictures}/x", "--platforms", "abacus"),
+            "invalid choice 'abacus'",
+        ),
         (("export", "{pictures}", "--out", "{pictures}/x"), "holds no thresholds.json"),
     ],
 )

@@ -74,7 +74,8 @@ def test_thresholds_of_the_first_version_are_read(tmp_path):
         "routers": {"uar": uar, "familiarity": other},
     }
     (tmp_path / "thresholds.json").write_text(json.dumps(old))
-    rules = program.load_thresholds(tmp_path)
+    rules, caution = program.load_thresholds(tmp_path)
+    assert not caution
     assert rules == {
         "uar": RouterRule(1.2, 0.3, false_rejection=0.05),
         "density": RouterRule(1.2, 40.0, reject="ood_density", false_rejection=0.05),

@@ -1,6 +1,7 @@
 """A run and the file made of it give the same decisions, without recompiling, from any thread."""
 
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -171,3 +172,22 @@ def test_an_opened_run_needs_thresholds(tmp_path):
         Router(())
     with pytest.raises(FileNotFoundError, match="absent: neither a run folder nor an exported"):
         Router(tmp_path / "absent")
+
+
+def test_a_model_no_better_than_the_most_frequent_class_is_announced(
+    evaluated, tmp_path, capsys, ferjax, pictures
+):
+    """By the router, by the command, and by a file exported from it."""
+    run = shutil.copytree(evaluated, tmp_path / "run", symlinks=True)
+    path = run / "thresholds.json"
+    said = "Always saying the most frequent class is right on 29.3 %"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "caution": said}))
+    events = []
+    router = Router(run, batch_size=4, on_event=events.append)
+    assert router.program.caution == said
+    assert any(getattr(event, "text", "") == f"caution: {said}" for event in events)
+    assert ferjax("export", run, "--out", tmp_path / "file") == 0
+    capsys.readouterr()
+    assert ferjax("route", tmp_path / "file", pictures / "1.png") == 0
+    assert f"caution: {said}" in capsys.readouterr().err
+    assert not Router(evaluated, batch_size=4).program.caution

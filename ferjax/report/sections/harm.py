@@ -24,9 +24,9 @@ def harm(e: Evaluation) -> list[Section]:
         return []
     parts = [
         html.paragraph(
-            "A condition is harmful where accuracy falls by more than "
-            f"{percent(found.margin)} below that of clean items. Excess: items rejected although the "
-            "answer was right. Missed: items of a harmful condition that were kept."
+            f"A condition is harmful where accuracy falls by more than {percent(found.margin)} "
+            "below that of clean items. Excess: items rejected although the answer was right. "
+            "Missed: items of a harmful condition that were kept."
         )
     ]
     if found.area:
