@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from ferjax.uncertainty import Decomposition, decompose, entropy, mean_log_probs
     from ferjax.workflow import evaluate_predictions, evaluate_run
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Config",
