@@ -1,8 +1,9 @@
 """Configurations: the same through JSON, strict about keys and values; shipped files build."""
 
 import dataclasses
+import importlib.metadata
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -13,6 +14,7 @@ from ferjax.config import (
     EvaluateConfig,
     ModelConfig,
     TrainConfig,
+    _shipped,
     dinov2,
     load_collect_config,
     load_config,
@@ -240,3 +242,23 @@ def test_a_run_s_json_is_a_configuration(tmp_path):
     (tmp_path / "config.json").write_text(config.to_json())
     assert load_config(tmp_path / "config.json") == config
     assert json.loads(config.to_json())["train"]["epochs"] == 2
+
+
+def test_configurations_come_along_by_name(tmp_path, monkeypatch):
+    """From the clone, and from an installed wheel where there is no clone."""
+    assert load_config("ferplus_scratch").data.name == "ferplus"
+    with pytest.raises(FileNotFoundError, match=r"those that come with ferjax: .*ferplus_scratch"):
+        load_config("ferplus_scatch")
+    installed = tmp_path / "share" / "ferjax" / "configs" / "mine.py"
+    installed.parent.mkdir(parents=True)
+    installed.write_text("from ferjax.config import Config\nconfig = Config()\n")
+
+    class File(PurePosixPath):
+        def locate(self):
+            return tmp_path / self
+
+    names = ("share/ferjax/configs/mine.py", "ferjax/config/_run.py")
+    monkeypatch.setattr(_shipped, "__file__", str(tmp_path / "ferjax" / "config" / "_shipped.py"))
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: [File(n) for n in names])
+    assert _shipped.shipped_configs() == {"mine": installed}
+    assert load_config("mine").train.epochs == 8
