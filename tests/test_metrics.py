@@ -16,7 +16,7 @@ POSITIVE = 48
 TOLERANCE = 1e-6
 
 RANKING = ("auroc", "aupr", "fpr_at_tpr")
-SELECTIVE = ("aurc", "augrc", "excess_aurc")
+SELECTIVE = ("aurc", "augrc", "excess_aurc", "excess_augrc")
 
 
 def once(function, static=()):
@@ -39,6 +39,7 @@ def weighted(name, **options):
 jitted = {name: weighted(name) for name in (*RANKING, *SELECTIVE, "kendall", "spearman")}
 jitted["fpr_at_tpr"] = weighted("fpr_at_tpr", tpr=0.95)
 jitted["risk_at_coverage"] = weighted("risk_at_coverage", coverage=0.8)
+jitted["coverage_at_risk"] = weighted("coverage_at_risk", risk=0.05)
 auroc_between = once(metrics.auroc_between)
 ideal_aurc = once(metrics.ideal_aurc)
 resampled = {
@@ -134,7 +135,7 @@ def test_a_constant_score_tells_nothing():
     assert np.isnan(jitted["kendall"](rising, constant))
     error = np.float32(rising % 4 == 0)
     close(jitted["aurc"](constant, error), 0.25)
-    close(jitted["augrc"](constant, error), 0.25)
+    close(jitted["augrc"](constant, error), 0.125)
 
 
 def test_absent_classes_are_undefined():
@@ -163,7 +164,7 @@ def test_weights_are_repetition_and_zero_is_absence(tied, weights):
     assert float((weights == 0).sum()) > 10
     rows = repeat(weights)
     close(jitted["spearman"](x, y, weights), jitted["spearman"](x[rows], y[rows]))
-    for name in RANKING + SELECTIVE:
+    for name in (*RANKING, *SELECTIVE, "coverage_at_risk"):
         expected = jitted[name](x[rows], labels[rows])
         close(jitted[name](x, labels, weights), expected, 2e-6)
 
@@ -171,7 +172,7 @@ def test_weights_are_repetition_and_zero_is_absence(tied, weights):
 def test_an_item_left_out_may_have_any_loss(tied, weights):
     x, _, labels = tied
     left_out = weights == 0
-    for name in ("aurc", "augrc", "risk_at_coverage"):
+    for name in (*SELECTIVE, "coverage_at_risk", "risk_at_coverage"):
         broken = jnp.where(left_out, jnp.nan, labels)
         close(jitted[name](x, broken, weights), jitted[name](x, labels, weights))
 
@@ -181,7 +182,7 @@ def test_scaling_weights_changes_nothing(tied, weights):
     quarter = weights * 0.25
     close(jitted["spearman"](x, y, quarter), jitted["spearman"](x, y, weights))
     # The ideal of excess_aurc counts items one by one, and a quarter of an item is not one.
-    for name in (*RANKING, "aurc", "augrc"):
+    for name in (*RANKING, "aurc", "augrc", "excess_augrc", "coverage_at_risk"):
         close(jitted[name](x, labels, quarter), jitted[name](x, labels, weights))
 
 
@@ -197,7 +198,9 @@ def test_a_nan_among_the_inputs_gives_nan():
         assert np.isnan(jitted[name](broken, labels)), name
     for name in SELECTIVE:
         assert np.isnan(jitted[name](x, np.where(x == 3, np.nan, labels))), name
-    assert np.isnan(jitted["risk_at_coverage"](broken, labels))
+    for name in ("risk_at_coverage", "coverage_at_risk"):
+        assert np.isnan(jitted[name](broken, labels))
+        assert np.isnan(jitted[name](x, np.where(x == 3, np.nan, labels))), name
     for negatives, positives in ((broken, x), (x, broken)):
         sides = (negatives[: ITEMS - POSITIVE], positives[:POSITIVE])
         assert np.isnan(auroc_between(*sides, *(np.ones_like(side) for side in sides)))
@@ -208,9 +211,37 @@ def test_risk_curves_are_the_slow_ones(tied):
     loss = np.clip(y - y.min(), 0, 1)
     kept = x[None] <= x[:, None]
     risk = (kept * loss).sum(1) / kept.sum(1)
-    coverage = kept.mean(1)
     close(jitted["aurc"](x, loss), risk.mean())
-    close(jitted["augrc"](x, loss), (risk * coverage).mean())
+    # Generalised risk, the lost share of all items, over coverage: straight between thresholds.
+    thresholds = np.unique(x)
+    coverage = [0, *((x <= t).mean() for t in thresholds)]
+    lost = [0, *(loss[x <= t].sum() / ITEMS for t in thresholds)]
+    close(jitted["augrc"](x, loss), np.trapezoid(lost, coverage))
+    for allowed in (0.2, 0.6):
+        best = max([0, *(of for of, share in zip(coverage[1:], lost[1:]) if share <= allowed * of)])
+        close(jitted["coverage_at_risk"](x, loss, risk=allowed), best)
+
+
+@pytest.mark.parametrize("score", ["tied", "loss"])
+def test_excess_is_the_mean_over_orders_of_the_tied(tied, rng, score):
+    x, y, _ = (np.asarray(part, np.float64) for part in tied)
+    loss = np.round(np.clip(y - y.min(), 0, 1), 1)
+    x = loss if score == "loss" else x
+
+    def one_by_one(order):
+        return np.cumsum(loss[order]) / (1 + np.arange(ITEMS))
+
+    orders = [np.lexsort((rng.random(ITEMS), x)) for _ in range(2000)]
+    ideal = one_by_one(np.argsort(loss)).mean()
+    means = np.array([one_by_one(order).mean() for order in orders])
+    generalised = np.trapezoid([0, *(np.sort(loss).cumsum() / ITEMS)], dx=1 / ITEMS)
+    excess = float(jitted["excess_aurc"](x, loss))
+    slack = 5 * means.std() / np.sqrt(len(orders)) + TOLERANCE
+    assert abs(excess - (means.mean() - ideal)) < slack
+    close(jitted["excess_augrc"](x, loss), float(jitted["augrc"](x, loss)) - generalised)
+    if score == "loss":
+        close(excess, 0)
+        close(jitted["excess_augrc"](x, loss), 0)
 
 
 @pytest.mark.parametrize("coverage", [0.1, 0.8, 1.0])
@@ -226,12 +257,14 @@ def test_risk_at_coverage_is_the_mean_over_orders_of_the_tied(tied, coverage):
 
 @pytest.mark.parametrize("whole_loss", [True, False])
 def test_no_ordering_beats_the_ideal_one(tied, weights, whole_loss):
-    x, y, labels = (np.asarray(part) for part in tied)
+    _, y, labels = (np.asarray(part) for part in tied)
     loss = labels if whole_loss else np.clip(y - y.min(), 0, 1)
     order = np.argsort(loss, kind="stable")
     ideal = (np.cumsum(np.float64(loss)[order]) / (1 + np.arange(ITEMS))).mean()
     close(ideal_aurc(loss), ideal)
-    close(jitted["excess_aurc"](x, loss), float(jitted["aurc"](x, loss)) - ideal)
+    distinct = np.argsort(np.random.default_rng(0).random(ITEMS))
+    area = float(jitted["aurc"](distinct, loss))
+    close(jitted["excess_aurc"](distinct, loss), area - ideal)
     perfect = np.zeros(ITEMS, np.float32)
     perfect[order] = np.arange(ITEMS)
     close(jitted["excess_aurc"](perfect, loss), 0.0)

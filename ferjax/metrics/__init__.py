@@ -3,10 +3,18 @@
 All of them are pure, exact under ties and take optional ``weights [item]`` (whole or real, >= 0):
 weight 2 means "this item twice", weight 0 "left out". That is what makes the bootstrap cheap:
 ``jax.vmap(lambda w: auroc(s, y, w))(weights)`` sorts once, because the sort does not depend on the
-weights. Undefined cases are NaN, never a silent 0 or 1; each docstring says which.
+weights. What is undefined gives NaN, never a silent 0 or 1, and shapes that do not fit are an
+error: :mod:`ferjax.arrays` states the rule, and each docstring what it means there.
 """
 
-from ferjax.metrics._calibration import Bins, ece, reliability_bins
+from ferjax.metrics._calibration import (
+    Bins,
+    classwise_ece,
+    ece,
+    l2_ece,
+    mce,
+    reliability_bins,
+)
 from ferjax.metrics._kendall import kendall
 from ferjax.metrics._noise_ceiling import noise_ceiling
 from ferjax.metrics._prediction_quality import (
@@ -14,6 +22,8 @@ from ferjax.metrics._prediction_quality import (
     brier,
     jensen_shannon,
     kl,
+    label_brier,
+    label_nll,
     nll,
     vote_accuracy,
 )
@@ -21,6 +31,8 @@ from ferjax.metrics._ranking import aupr, auroc, auroc_between, fpr_at_tpr, spea
 from ferjax.metrics._selective import (
     augrc,
     aurc,
+    coverage_at_risk,
+    excess_augrc,
     excess_aurc,
     ideal_aurc,
     risk_at_coverage,
@@ -35,13 +47,20 @@ __all__ = [
     "auroc",
     "auroc_between",
     "brier",
+    "classwise_ece",
+    "coverage_at_risk",
     "ece",
+    "excess_augrc",
     "excess_aurc",
     "fpr_at_tpr",
     "ideal_aurc",
     "jensen_shannon",
     "kendall",
     "kl",
+    "l2_ece",
+    "label_brier",
+    "label_nll",
+    "mce",
     "nll",
     "noise_ceiling",
     "reliability_bins",

@@ -1,4 +1,9 @@
-"""Calibration: whether confidence is what correctness turns out to be, bin by bin."""
+"""Calibration: whether confidence is what correctness turns out to be, bin by bin.
+
+NaN comes out for a NaN, or a label that is no class, of an item that has weight, for a weight that
+is negative or not finite, and without items, or if none has weight. Types are cast as
+:mod:`ferjax.arrays` says. Order of the items never counts, and a weight of 2 is the item twice.
+"""
 
 from typing import NamedTuple
 
@@ -6,9 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.metrics._weighted_ranks import check_same_length, running_sum, weights_or_ones
+from ferjax.arrays import as_floats, as_weights, check_items, nan_where
+from ferjax.metrics._items import classified
+from ferjax.metrics._weighted_ranks import below_and_up_to, ties
 
-__all__ = ["Bins", "ece", "reliability_bins"]
+__all__ = ["Bins", "classwise_ece", "ece", "l2_ece", "mce", "reliability_bins"]
 
 
 class Bins(NamedTuple):
@@ -37,40 +44,90 @@ def reliability_bins(
       correct: ``[item]`` 0/1, or the share of votes for the predicted class.
       weights: ``[item]`` >= 0, or None for one each.
       bins: number of bins (static).
-      equal_mass: bins with equally many items (cut by position in the sort) instead of equal width
-        on [0, 1] (static).
+      equal_mass: bins with equally many items instead of equal width on [0, 1] (static). Items of
+        one confidence stay together, in the bin where the first of them falls.
 
     Returns:
       :class:`Bins`, float32. Bins of equal width are open below and closed above, ``(low, high]``.
-      A NaN confidence makes every confidence NaN; a NaN of ``correct``, every correctness.
+      A NaN confidence makes every confidence NaN; a NaN of ``correct``, every correctness; an
+      impossible weight, everything.
 
     Raises:
-      ValueError: if the arrays are not ``[item]`` of one length.
+      ValueError: if the arrays are not ``[item]`` of one length, or there is no bin.
+
+    References:
+      Guo et al., On Calibration of Modern Neural Networks, 2017, https://arxiv.org/abs/1706.04599.
 
     >>> reliability_bins(jnp.array([0.2, 0.9]), jnp.array([0, 1]), bins=2).share.tolist()
     [0.5, 0.5]
     """
-    confidence, correct = check_same_length(
-        jnp.asarray(confidence, jnp.float32), jnp.asarray(correct, jnp.float32)
+    confidence, correct = as_floats(confidence, correct)
+    check_items(confidence=confidence, correct=correct)
+    mass, sums = _by_bin(
+        confidence, (confidence, correct), as_weights(weights, confidence), bins, equal_mass
     )
-    w = weights_or_ones(weights, confidence)
-    confidence = jnp.where(w > 0, confidence, 0.0)
-    correct = jnp.where(w > 0, correct, 0.0)
+    total = jnp.sum(mass)
+    held = jnp.where(mass > 0, mass, jnp.nan)
+    return Bins(mass / jnp.where(total > 0, total, jnp.nan), sums[0] / held, sums[1] / held)
+
+
+def _by_bin(
+    confidence: jax.Array,
+    values: tuple[jax.Array, ...],
+    weights: jax.Array,
+    bins: int,
+    equal_mass: bool,
+) -> tuple[jax.Array, list[jax.Array]]:
+    """Weight of each bin ``[bin]``, and its weighted sum of each of the values."""
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, got {bins}")
+    edges = jnp.arange(1, bins, dtype=confidence.dtype)[:, None]
     if equal_mass:
-        order = jnp.argsort(confidence)
-        before = running_sum(w[order]) - w[order]
-        in_order = (before * bins / jnp.sum(w)).astype(jnp.int32)
-        bin_of = jnp.zeros(confidence.shape, jnp.int32).at[order].set(in_order)
+        # Compared as products: a quotient would round a position across an edge.
+        below, _ = below_and_up_to(ties(confidence), weights)
+        past = (below * bins)[None] >= edges * jnp.sum(weights)
     else:
         # (low, high] as in Guo et al.: confidence 1 belongs to the last bin, 0 to the first.
-        bin_of = jnp.ceil(confidence * bins).astype(jnp.int32) - 1
-    inside = jax.nn.one_hot(jnp.clip(bin_of, 0, bins - 1), bins, axis=0)
+        past = jnp.ceil(confidence * bins)[None] > edges
+    inside = jax.nn.one_hot(jnp.sum(past, axis=0), bins, axis=0, dtype=confidence.dtype)
 
-    def by_bin(values: jax.Array) -> jax.Array:
-        return jnp.matmul(inside, values, precision=jax.lax.Precision.HIGHEST)
+    def summed(values: jax.Array) -> jax.Array:
+        held = jnp.where(weights != 0, weights * jnp.where(weights != 0, values, 0), 0)
+        return jnp.matmul(inside, held, precision=jax.lax.Precision.HIGHEST)
 
-    mass = by_bin(w)
-    return Bins(mass / jnp.sum(w), by_bin(w * confidence) / mass, by_bin(w * correct) / mass)
+    return summed(jnp.ones_like(weights)), [summed(of) for of in values]
+
+
+def _gaps(
+    log_probs: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None,
+    bins: int,
+    equal_mass: bool,
+) -> tuple[jax.Array, jax.Array]:
+    """Share of the items in each bin ``[bin]``, and its gap of confidence and accuracy, 0 in empty
+    bins; NaN where an input is undefined."""
+    rows, of, w, undefined = classified(log_probs, labels, weights)
+    confidence = jnp.minimum(jnp.exp(jnp.max(rows, -1)), 1)
+    correct = (jnp.argmax(rows, -1) == of).astype(rows.dtype)
+    return _gaps_of(confidence, correct, w, undefined, bins, equal_mass)
+
+
+def _gaps_of(
+    confidence: jax.Array,
+    correct: jax.Array,
+    w: jax.Array,
+    undefined: jax.Array,
+    bins: int,
+    equal_mass: bool,
+) -> tuple[jax.Array, jax.Array]:
+    unusable = jnp.any(undefined & (w != 0))
+    over = nan_where(undefined, confidence - correct)
+    mass, (difference,) = _by_bin(confidence, (over,), w, bins, equal_mass)
+    total = jnp.sum(mass)
+    share = mass / jnp.where(total > 0, total, jnp.nan)
+    gap = jnp.abs(difference) / jnp.where(mass > 0, mass, 1)
+    return nan_where(unusable, share), nan_where(unusable, gap)
 
 
 def ece(
@@ -91,8 +148,8 @@ def ece(
       equal_mass: see :func:`reliability_bins` (static).
 
     Returns:
-      float32 scalar in [0, 1]; NaN for a NaN log-probability of an item that has weight; 0 without
-      items, or if none has weight.
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or if no item has
+      weight.
 
     Raises:
       ValueError: if there is not one label and one weight for each item.
@@ -103,8 +160,117 @@ def ece(
     >>> round(float(ece(jnp.log(jnp.array([[0.8, 0.2], [0.8, 0.2]])), jnp.array([0, 1]))), 4)
     0.3
     """
-    log_probs = jnp.asarray(log_probs, jnp.float32)
-    confidence = jnp.minimum(jnp.exp(jnp.max(log_probs, -1)), 1.0)
-    correct = jnp.argmax(log_probs, -1) == jnp.asarray(labels)
-    b = reliability_bins(confidence, correct, weights, bins=bins, equal_mass=equal_mass)
-    return jnp.sum(jnp.where(b.share > 0, b.share * jnp.abs(b.confidence - b.correct), 0.0))
+    share, gap = _gaps(log_probs, labels, weights, bins, equal_mass)
+    return jnp.sum(share * gap)
+
+
+def mce(
+    log_probs: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    bins: int = 15,
+    equal_mass: bool = False,
+) -> jax.Array:
+    """Maximum calibration error of the top class: the largest gap of any bin that holds an item.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+      bins: number of bins (static).
+      equal_mass: see :func:`reliability_bins` (static).
+
+    Returns:
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or if no item has
+      weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    References:
+      Naeini et al., Obtaining Well Calibrated Probabilities Using Bayesian Binning, 2015,
+      https://doi.org/10.1609/aaai.v29i1.9602.
+
+    >>> round(float(mce(jnp.log(jnp.array([[0.8, 0.2], [0.4, 0.6]])), jnp.array([0, 0]))), 4)
+    0.6
+    """
+    share, gap = _gaps(log_probs, labels, weights, bins, equal_mass)
+    return jnp.max(gap + 0 * share)  # no share: no items
+
+
+def l2_ece(
+    log_probs: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    bins: int = 15,
+    equal_mass: bool = False,
+) -> jax.Array:
+    """Root mean squared calibration error of the top class over bins.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+      bins: number of bins (static).
+      equal_mass: see :func:`reliability_bins` (static).
+
+    Returns:
+      float32 scalar in [0, 1], between :func:`ece` and :func:`mce`; NaN where an input is undefined
+      (see above), or if no item has weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    References:
+      Kumar, Liang & Ma, Verified Uncertainty Calibration, 2019, https://arxiv.org/abs/1909.10155.
+
+    >>> round(float(l2_ece(jnp.log(jnp.array([[0.8, 0.2], [0.4, 0.6]])), jnp.array([0, 0]))), 4)
+    0.4472
+    """
+    share, gap = _gaps(log_probs, labels, weights, bins, equal_mass)
+    return jnp.sqrt(jnp.sum(share * gap**2))
+
+
+def classwise_ece(
+    log_probs: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    bins: int = 15,
+    equal_mass: bool = False,
+) -> jax.Array:
+    """Class-wise calibration error: the mean over classes of the error of their own probability.
+
+    Each class is one question, "is the label this class", and its probability the confidence.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+      bins: number of bins (static).
+      equal_mass: see :func:`reliability_bins` (static).
+
+    Returns:
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or if no item has
+      weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    References:
+      Kull et al., Beyond Temperature Scaling, 2019, https://arxiv.org/abs/1910.12656; Nixon et al.,
+      Measuring Calibration in Deep Learning, 2019, https://arxiv.org/abs/1904.01685.
+
+    >>> round(float(classwise_ece(jnp.log(jnp.array([[0.8, 0.2]])), jnp.array([1]))), 4)
+    0.8
+    """
+    rows, of, w, undefined = classified(log_probs, labels, weights)
+    is_class = jax.nn.one_hot(of, rows.shape[1], dtype=rows.dtype)
+
+    def of_class(confidence: jax.Array, correct: jax.Array) -> jax.Array:
+        share, gap = _gaps_of(confidence, correct, w, undefined, bins, equal_mass)
+        return jnp.sum(share * gap)
+
+    return jnp.mean(jax.vmap(of_class, (1, 1))(jnp.minimum(jnp.exp(rows), 1), is_class))

@@ -4,13 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.metrics._weighted_ranks import (
-    Ties,
-    below_and_up_to,
-    check_same_length,
-    ties,
-    weights_or_ones,
-)
+from ferjax.arrays import nan_where
+from ferjax.metrics._items import paired
+from ferjax.metrics._weighted_ranks import Ties, below_and_up_to, ties
 
 __all__ = ["kendall"]
 
@@ -26,13 +22,14 @@ def kendall(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> jax
     weights everything is sorted once.
 
     Args:
-      x: ``[item]``, at least one; only the order counts, so infinities are welcome.
+      x: ``[item]``; only the order counts (:mod:`ferjax.arrays` says how it is kept), so infinities
+        are welcome.
       y: ``[item]``.
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [-1, 1]; NaN for a NaN input, if either side is constant, or if no item has
-      weight.
+      float32 scalar in [-1, 1]; NaN for a NaN score or an impossible weight, if either side is
+      constant, or if no item has weight.
 
     Raises:
       ValueError: if the arrays are not ``[item]`` of one length.
@@ -45,22 +42,21 @@ def kendall(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> jax
     >>> round(float(kendall(jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 3.0, 2.0]))), 4)
     0.3333
     """
-    x, y = check_same_length(x, y)
-    w = weights_or_ones(weights, x)
+    first, second, w, undefined = paired(x, y, weights)
     share = w / jnp.sum(w)
     # Pairs that tie on one side count as concordant in these two orders, and are taken out again.
-    by_x = jnp.lexsort((y, x))
-    by_y = jnp.lexsort((x, y))
-    tied_x = _tied(ties(x), share)
-    tied_y = _tied(ties(y), share)
-    tied_both = _tied(ties(_joint_rank(x[by_x], y[by_x], by_x)), share)
+    by_x = jnp.lexsort((second, first))
+    by_y = jnp.lexsort((first, second))
+    tied_x = _tied(ties(first), share)
+    tied_y = _tied(ties(second), share)
+    tied_both = _tied(ties(_joint_rank(first[by_x], second[by_x], by_x)), share)
     concordant = 1 - 4 * _inversions(by_x, by_y, share)
     agreeing = concordant - (tied_x + tied_y - tied_both)
     distinct_x = 1 - tied_x
     distinct_y = 1 - tied_y
-    tau = jnp.clip(agreeing / jnp.sqrt(distinct_x * distinct_y), -1.0, 1.0)
-    tau = jnp.where((distinct_x > 1e-6) & (distinct_y > 1e-6), tau, jnp.nan)
-    return jnp.where(jnp.any(jnp.isnan(x)) | jnp.any(jnp.isnan(y)), jnp.nan, tau)
+    vary = (distinct_x > 1e-6) & (distinct_y > 1e-6)
+    tau = agreeing / jnp.sqrt(jnp.where(vary, distinct_x * distinct_y, 1))
+    return nan_where(undefined | ~vary, jnp.clip(tau, -1, 1))
 
 
 def _tied(tied: Ties, share: jax.Array) -> jax.Array:
@@ -83,7 +79,7 @@ def _inversions(by_p: jax.Array, by_q: jax.Array, share: jax.Array) -> jax.Array
     places = jnp.arange(items, dtype=jnp.int32)
     p = jnp.zeros_like(places).at[by_p].set(places)
     q = jnp.zeros_like(places).at[by_q].set(places)
-    cells = jnp.zeros((blocks, blocks)).at[p // _BLOCK, q // _BLOCK].add(share)
+    cells = jnp.zeros((blocks, blocks), share.dtype).at[p // _BLOCK, q // _BLOCK].add(share)
     earlier = jnp.cumsum(cells, axis=0) - cells  # in earlier blocks of p
     later = jnp.cumsum(earlier[:, ::-1], axis=1)[:, ::-1] - earlier  # and in later blocks of q
     before = jnp.triu(jnp.ones((_BLOCK, _BLOCK), bool), 1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ferjax.metrics._weighted_ranks import weights_or_ones
+from ferjax.arrays import as_weights, is_traced, nan_where
 
 __all__ = ["noise_ceiling"]
 
@@ -29,18 +29,20 @@ def noise_ceiling(
 
     Args:
       key: random key of the splits.
-      votes: ``[item, class]`` whole counts >= 0, at least one item.
+      votes: ``[item, class]`` whole counts >= 0.
       weights: ``[item]`` >= 0, or None for one each.
       splits: how many random splits to average (static).
       max_votes: the most votes an item has (static); read from ``votes`` unless given, which needs
         them outside of jit.
 
     Returns:
-      float32 scalar in [0, 1]; about 0.82 for FER+. NaN if disagreement is constant, or if the
-      halves are correlated negatively.
+      float32 scalar in [0, 1]; about 0.82 for FER+. NaN if disagreement is constant, if the
+      halves are correlated negatively, for a negative, broken or missing count of an item that has
+      weight, for an impossible weight, or without items.
 
     Raises:
-      ValueError: if there is no item, or not one weight for each.
+      ValueError: if ``votes`` is not ``[item, class]``, there is not one weight for each item, or
+        ``max_votes`` is missing under jit.
 
     References:
       Spearman, Correlation Calculated from Faulty Data, 1910,
@@ -53,9 +55,18 @@ def noise_ceiling(
     True
     """
     if max_votes is None:
-        max_votes = int(np.asarray(votes).sum(-1).max())
-    votes = jnp.asarray(votes, jnp.int32)
-    w = weights_or_ones(weights, votes)
+        if is_traced(votes):
+            raise ValueError("noise_ceiling under jit needs max_votes, the most votes of any item")
+        max_votes = int(np.asarray(votes).sum(-1).max(initial=0))
+    given = jnp.asarray(votes)
+    if given.ndim != 2:
+        raise ValueError(f"votes must be [item, class], got {given.shape}")
+    if given.shape[0] == 0:
+        return jnp.asarray(jnp.nan, jnp.float32)
+    w = as_weights(weights, jnp.zeros(given.shape[:1], jnp.float32))
+    impossible = ~jnp.all((given >= 0) & (given == jnp.round(given)), -1)
+    undefined = jnp.any(jnp.isnan(w)) | jnp.any(impossible & (w > 0))
+    votes = jnp.where(impossible[:, None], 0, given).astype(jnp.int32)
     levels, level_of = _levels(-(-max_votes // 2))
     total = jnp.sum(votes, -1, keepdims=True)
     past = jnp.cumsum(votes, -1)
@@ -78,7 +89,8 @@ def noise_ceiling(
 
     halves = jax.lax.map(one_split, jax.random.split(key, splits))
     reliability = jnp.mean(jax.lax.map(correlation, halves))
-    return jnp.sqrt(2 * reliability / (1 + reliability))
+    halved = nan_where(~(reliability >= 0), reliability)
+    return nan_where(undefined, jnp.sqrt(2 * halved / (1 + halved)))
 
 
 def _levels(most: int) -> tuple[int, np.ndarray]:
@@ -106,6 +118,6 @@ def _spearman_of_table(table: jax.Array) -> jax.Array:
     covariance = jnp.sum(table * x[:, None] * y[None, :])
     variance_x = jnp.sum(rows * x**2)
     variance_y = jnp.sum(columns * y**2)
-    rho = covariance / jnp.sqrt(variance_x * variance_y)
     several = (jnp.sum(rows > 0) > 1) & (jnp.sum(columns > 0) > 1)
+    rho = covariance / jnp.sqrt(jnp.where(several, variance_x * variance_y, 1))
     return jnp.where(several, jnp.clip(rho, -1.0, 1.0), jnp.nan)

@@ -1,23 +1,29 @@
 """How good predictions are, against one label and against the votes of many people.
 
 Axis legend: log-probabilities ``log_probs`` and vote distributions ``q`` are ``[item, class]``,
-labels and weights ``[item]``. A NaN among the inputs of an item that has weight gives NaN, and so
-do no items, or none with weight.
+labels and weights ``[item]``. NaN comes out for a NaN, or a label that is no class (-1, 0.5), of an
+item that has weight, for a weight that is negative or not finite, and without items, or if none has
+weight. Types are cast as :mod:`ferjax.arrays` says.
 """
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import nan_where
+from ferjax.metrics._items import classified, voted
 from ferjax.metrics._weighted_ranks import weighted_mean
 
-__all__ = ["accuracy", "brier", "jensen_shannon", "kl", "nll", "vote_accuracy"]
-
-
-def _top_class(log_probs: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """Argmax class, and which rows have no NaN (argmax returns the NaN's index)."""
-    log_probs = jnp.asarray(log_probs)
-    return jnp.argmax(log_probs, -1), ~jnp.any(jnp.isnan(log_probs), -1)
+__all__ = [
+    "accuracy",
+    "brier",
+    "jensen_shannon",
+    "kl",
+    "label_brier",
+    "label_nll",
+    "nll",
+    "vote_accuracy",
+]
 
 
 def accuracy(
@@ -31,17 +37,18 @@ def accuracy(
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [0, 1]; NaN for a NaN log-probability, or if no item has weight.
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or if no item has
+      weight.
 
     Raises:
-      ValueError: if there is not one weight for each item.
+      ValueError: if there is not one label and one weight for each item.
 
     >>> float(accuracy(jnp.log(jnp.array([[0.9, 0.1], [0.4, 0.6]])), jnp.array([0, 0])))
     0.5
     """
-    top, defined = _top_class(log_probs)
-    right = (top == jnp.asarray(labels)).astype(jnp.float32)
-    return weighted_mean(jnp.where(defined, right, jnp.nan), weights)
+    rows, of, w, undefined = classified(log_probs, labels, weights)
+    right = (jnp.argmax(rows, -1) == of).astype(rows.dtype)
+    return weighted_mean(nan_where(undefined, right), w)
 
 
 def vote_accuracy(
@@ -55,8 +62,8 @@ def vote_accuracy(
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [0, 1]; NaN for a NaN log-probability or a NaN share of the predicted class,
-      or if no item has weight.
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), a NaN share of another
+      class than the predicted one aside, or if no item has weight.
 
     Raises:
       ValueError: if there is not one weight for each item.
@@ -64,9 +71,14 @@ def vote_accuracy(
     >>> float(vote_accuracy(jnp.log(jnp.array([[0.9, 0.1]])), jnp.array([[0.75, 0.25]])))
     0.75
     """
-    top, defined = _top_class(log_probs)
-    chosen = jnp.take_along_axis(jnp.asarray(q), top[:, None], axis=-1)[:, 0]
-    return weighted_mean(jnp.where(defined, chosen, jnp.nan), weights)
+    rows, votes, w = voted(log_probs, q, weights)
+    chosen = jnp.take_along_axis(votes, jnp.argmax(rows, -1)[:, None], axis=-1)[:, 0]
+    return weighted_mean(nan_where(_broken(rows), chosen), w)
+
+
+def _broken(rows: jax.Array) -> jax.Array:
+    """Which rows hold a NaN, bool ``[item]``; argmax and ``0 * NaN`` would hide it."""
+    return jnp.any(jnp.isnan(rows), -1)
 
 
 def nll(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -79,8 +91,7 @@ def nll(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) ->
 
     Returns:
       float32 scalar >= 0, nats per vote; ``0 log 0`` is 0; ``inf`` where a vote falls on a class of
-      probability 0; NaN for a NaN input (log-probabilities without votes aside), or if no item has
-      weight.
+      probability 0; NaN where an input is undefined (see above), or if no item has weight.
 
     Raises:
       ValueError: if there is not one weight for each item.
@@ -88,10 +99,36 @@ def nll(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) ->
     >>> round(float(nll(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[1.0, 0.0]]))), 4)
     0.6931
     """
-    q = jnp.asarray(q)
+    rows, votes, w = voted(log_probs, q, weights)
     # `!=` here and below, not `>`: NaN must stay NaN.
-    terms = jnp.where(q != 0, q * jnp.asarray(log_probs, jnp.float32), 0.0)
-    return weighted_mean(-jnp.sum(terms, -1), weights)
+    some = votes != 0
+    terms = jnp.where(some, votes * jnp.where(some, rows, 0), 0)
+    return weighted_mean(nan_where(_broken(rows), -jnp.sum(terms, -1)), w)
+
+
+def label_nll(
+    log_probs: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> jax.Array:
+    """Negative log-likelihood of one label per item, ``mean -log p_label``.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+
+    Returns:
+      float32 scalar >= 0, nats; ``inf`` where a label has probability 0. NaN where an input is
+      undefined (see above), or if no item has weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    >>> round(float(label_nll(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([0]))), 4)
+    0.6931
+    """
+    rows, of, w, undefined = classified(log_probs, labels, weights)
+    chosen = jnp.take_along_axis(rows, of[:, None], axis=-1)[:, 0]
+    return weighted_mean(nan_where(undefined, -chosen), w)
 
 
 def brier(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -103,7 +140,8 @@ def brier(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) 
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [0, 2]; NaN for a NaN input, or if no item has weight.
+      float32 scalar in [0, 2]; NaN where an input is undefined (see above), or if no item
+      has weight.
 
     Raises:
       ValueError: if there is not one weight for each item.
@@ -115,8 +153,37 @@ def brier(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) 
     >>> float(brier(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[1.0, 0.0]])))
     0.5
     """
-    p = jnp.exp(jnp.asarray(log_probs, jnp.float32))
-    return weighted_mean(jnp.sum((p - jnp.asarray(q)) ** 2, -1), weights)
+    rows, votes, w = voted(log_probs, q, weights)
+    return weighted_mean(jnp.sum((jnp.exp(rows) - votes) ** 2, -1), w)
+
+
+def label_brier(
+    log_probs: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> jax.Array:
+    """Brier score against one label per item, ``mean sum_c (p_c - 1[c = label])^2``.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+
+    Returns:
+      float32 scalar in [0, 2]; NaN where an input is undefined (see above), or if no item has
+      weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    References:
+      Brier, Verification of Forecasts Expressed in Terms of Probability, 1950,
+      https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
+
+    >>> float(label_brier(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([0])))
+    0.5
+    """
+    rows, of, w, undefined = classified(log_probs, labels, weights)
+    one_hot = jax.nn.one_hot(of, rows.shape[1], dtype=rows.dtype)
+    return weighted_mean(nan_where(undefined, jnp.sum((jnp.exp(rows) - one_hot) ** 2, -1)), w)
 
 
 def kl(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -128,8 +195,8 @@ def kl(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) -> 
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar >= 0, nats; ``inf`` where a vote falls on a class of probability 0; NaN for a
-      NaN input (log-probabilities without votes aside), or if no item has weight.
+      float32 scalar >= 0, nats; ``inf`` where a vote falls on a class of probability 0; NaN where
+      an input is undefined (see above), or if no item has weight.
 
     Raises:
       ValueError: if there is not one weight for each item.
@@ -141,10 +208,11 @@ def kl(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) -> 
     >>> float(kl(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[0.5, 0.5]])))
     0.0
     """
-    q = jnp.asarray(q, jnp.float32)
-    log_q = jnp.log(jnp.where(q != 0, q, 1.0))
-    terms = jnp.where(q != 0, q * (log_q - jnp.asarray(log_probs, jnp.float32)), 0.0)
-    return weighted_mean(jnp.sum(terms, -1), weights)
+    rows, votes, w = voted(log_probs, q, weights)
+    some = votes != 0
+    log_q = jnp.log(jnp.where(some, votes, 1))
+    terms = jnp.where(some, votes * (log_q - jnp.where(some, rows, 0)), 0)
+    return weighted_mean(nan_where(_broken(rows), jnp.sum(terms, -1)), w)
 
 
 def jensen_shannon(
@@ -158,7 +226,8 @@ def jensen_shannon(
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [0, log 2], nats; NaN for a NaN input, or if no item has weight.
+      float32 scalar in [0, log 2], nats; NaN where an input is undefined (see above), or if no item
+      has weight.
 
     Raises:
       ValueError: if there is not one weight for each item.
@@ -171,13 +240,13 @@ def jensen_shannon(
     >>> round(float(jensen_shannon(p, jnp.array([[0.0, 1.0]]))), 4)
     0.6931
     """
-    q = jnp.asarray(q, jnp.float32)
-    p = jnp.exp(jnp.asarray(log_probs, jnp.float32))
-    middle = (p + q) / 2
+    rows, votes, w = voted(log_probs, q, weights)
+    p = jnp.exp(rows)
+    middle = (p + votes) / 2
 
     def divergence(a: jax.Array) -> jax.Array:
         some = a != 0
-        ratio = jnp.log(jnp.where(some, a, 1.0)) - jnp.log(jnp.where(some, middle, 1.0))
-        return jnp.sum(jnp.where(some, a * ratio, 0.0), -1)
+        ratio = jnp.log(jnp.where(some, a, 1)) - jnp.log(jnp.where(some, middle, 1))
+        return jnp.sum(jnp.where(some, a * ratio, 0), -1)
 
-    return weighted_mean((divergence(p) + divergence(q)) / 2, weights)
+    return weighted_mean((divergence(p) + divergence(votes)) / 2, w)

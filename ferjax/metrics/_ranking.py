@@ -1,20 +1,18 @@
 """How well scores put items in order: exact under ties, weighted.
 
-Axis legend: scores, labels and weights are ``[item]``. A NaN score gives NaN, whatever its weight.
+Axis legend: scores, labels and weights are ``[item]``. Only the order of scores counts, and
+:mod:`ferjax.arrays` says how it is kept. NaN comes out for a NaN score, whatever its weight, for a
+label that is neither 0 nor 1 (NaN, -1, a class index) of an item that has weight, for a weight that
+is negative or not finite, and without items.
 """
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.metrics._weighted_ranks import (
-    below_and_up_to,
-    check_same_length,
-    running_sum,
-    ties,
-    weighted_mean,
-    weights_or_ones,
-)
+from ferjax.arrays import as_orders, as_weights, descending, nan_where
+from ferjax.metrics._items import paired, with_labels
+from ferjax.metrics._weighted_ranks import below_and_up_to, running_sum, ties, weighted_mean
 
 __all__ = ["aupr", "auroc", "auroc_between", "fpr_at_tpr", "spearman"]
 
@@ -28,8 +26,8 @@ def auroc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [0, 1]; ties count one half, so a constant score gives 0.5. NaN for a NaN
-      score, or if one class is absent or without weight.
+      float32 scalar in [0, 1]; ties count one half, so a constant score gives 0.5. NaN where
+      an input is undefined (see above), or if one class is absent or without weight.
 
     Raises:
       ValueError: if the arrays are not ``[item]`` of one length.
@@ -41,15 +39,12 @@ def auroc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
     >>> float(auroc(jnp.array([1.0, 2.0, 2.0, 3.0]), jnp.array([0, 0, 1, 1])))
     0.875
     """
-    scores, labels = check_same_length(scores, labels)
-    w = weights_or_ones(weights, scores)
-    positive = labels.astype(bool)
+    order, positive, w, undefined = with_labels(scores, labels, weights)
     negatives = jnp.where(positive, 0, w)
-    below, up_to = below_and_up_to(ties(scores), negatives)
+    below, up_to = below_and_up_to(ties(order), negatives)
     # Shares before products: counts of pairs would blur in float32.
-    beaten = (below + up_to) / (2.0 * jnp.sum(negatives))
-    result = weighted_mean(beaten, jnp.where(positive, w, 0))
-    return jnp.where(jnp.any(jnp.isnan(scores)), jnp.nan, result)
+    beaten = (below + up_to) / (2 * jnp.sum(negatives))
+    return nan_where(undefined, weighted_mean(beaten, jnp.where(positive, w, 0)))
 
 
 def auroc_between(
@@ -70,7 +65,8 @@ def auroc_between(
       positive_weights: ``[m]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [0, 1]; NaN for a NaN score, or if either side is empty or has no weight.
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or if either side is
+      empty or has no weight.
 
     Raises:
       ValueError: if scores are not ``[n]`` and ``[m]``, or weights are not of their lengths.
@@ -78,22 +74,19 @@ def auroc_between(
     >>> float(auroc_between(jnp.array([1.0, 2.0]), jnp.array([2.0, 3.0])))
     0.875
     """
-    negatives = jnp.asarray(negatives)
-    positives = jnp.asarray(positives)
-    if negatives.ndim != 1 or positives.ndim != 1:
-        raise ValueError(
-            f"expected scores [n] and [m], got {negatives.shape} and {positives.shape}"
-        )
-    w_n = weights_or_ones(negative_weights, negatives)
-    w_p = weights_or_ones(positive_weights, positives)
-    order = jnp.argsort(negatives)
-    ordered = negatives[order]
-    running = jnp.concatenate([jnp.zeros(1), running_sum(w_n[order])])
-    below = running[jnp.searchsorted(ordered, positives, side="left")]
-    up_to = running[jnp.searchsorted(ordered, positives, side="right")]
-    beaten = (below + up_to) / (2.0 * running[-1])
-    undefined = jnp.any(jnp.isnan(negatives)) | jnp.any(jnp.isnan(positives))
-    return jnp.where(undefined, jnp.nan, weighted_mean(beaten, w_p))
+    low, high = as_orders(negatives, positives)
+    if low.ndim != 1 or high.ndim != 1:
+        raise ValueError(f"expected scores [n] and [m], got {low.shape} and {high.shape}")
+    w_n = as_weights(negative_weights, low)
+    w_p = as_weights(positive_weights, high).astype(w_n.dtype)
+    order = jnp.argsort(low)
+    ordered = low[order]
+    running = jnp.concatenate([jnp.zeros(1, w_n.dtype), running_sum(w_n[order])])
+    below = running[jnp.searchsorted(ordered, high, side="left")]
+    up_to = running[jnp.searchsorted(ordered, high, side="right")]
+    beaten = (below + up_to) / (2 * running[-1])
+    undefined = jnp.any(jnp.isnan(low)) | jnp.any(jnp.isnan(high)) | jnp.any(jnp.isnan(w_n))
+    return nan_where(undefined, weighted_mean(beaten, w_p))
 
 
 def aupr(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -105,8 +98,8 @@ def aupr(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None)
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [0, 1]; the share of positives for a constant score. NaN for a NaN score, or
-      without positives that have weight.
+      float32 scalar in [0, 1]; the share of positives for a constant score. NaN where an input is
+      undefined (see above), or without positives that have weight.
 
     Raises:
       ValueError: if the arrays are not ``[item]`` of one length.
@@ -118,14 +111,12 @@ def aupr(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None)
     >>> round(float(aupr(jnp.array([1.0, 2.0, 2.0, 3.0]), jnp.array([0, 0, 1, 1]))), 4)
     0.8333
     """
-    scores, labels = check_same_length(scores, labels)
-    w = weights_or_ones(weights, scores)
-    tied = ties(-scores)
-    positives = jnp.where(labels.astype(bool), w, 0)
+    order, positive, w, undefined = with_labels(scores, labels, weights)
+    tied = ties(descending(order))
+    positives = jnp.where(positive, w, 0)
     _, hits = below_and_up_to(tied, positives)
     _, called = below_and_up_to(tied, w)
-    result = weighted_mean(hits / jnp.maximum(called, 1e-30), positives)
-    return jnp.where(jnp.any(jnp.isnan(scores)), jnp.nan, result)
+    return nan_where(undefined, weighted_mean(hits / jnp.maximum(called, 1e-30), positives))
 
 
 def fpr_at_tpr(
@@ -134,59 +125,56 @@ def fpr_at_tpr(
     """Share of negatives called positive at the threshold that finds ``tpr`` of the positives.
 
     Args:
-      scores: ``[item]``, at least one; higher should mean positive.
+      scores: ``[item]``; higher should mean positive.
       labels: ``[item]`` bool or 0/1.
       weights: ``[item]`` >= 0, or None for one each.
       tpr: share of the positives to be found, in (0, 1]; of the thresholds that do, the highest is
         taken.
 
     Returns:
-      float32 scalar in [0, 1]; 1 for a constant score. NaN for a NaN score, or if one class is
-      absent or without weight.
+      float32 scalar in [0, 1]; 1 for a constant score. NaN where an input is undefined (see
+      above), or if one class is absent or without weight.
 
     Raises:
-      ValueError: if the arrays are not ``[item]`` of one length, or empty.
+      ValueError: if the arrays are not ``[item]`` of one length.
 
     >>> float(fpr_at_tpr(jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([0, 1, 0, 1])))
     0.5
     """
-    scores, labels = check_same_length(scores, labels)
-    w = weights_or_ones(weights, scores)
-    tied = ties(-scores)
-    positive = labels.astype(bool)
+    order, positive, w, undefined = with_labels(scores, labels, weights)
+    tied = ties(descending(order))
     positives = jnp.where(positive, w, 0)
     negatives = jnp.where(positive, 0, w)
     _, hits = below_and_up_to(tied, positives)
     _, false = below_and_up_to(tied, negatives)
     enough = hits >= tpr * jnp.sum(positives) * (1 - 1e-6)
-    rate = false / jnp.sum(negatives)
-    result = jnp.where(jnp.sum(positives) > 0, jnp.min(jnp.where(enough, rate, jnp.inf)), jnp.nan)
-    return jnp.where(jnp.any(jnp.isnan(scores)), jnp.nan, result)
+    rate = jnp.min(jnp.where(enough, false / jnp.sum(negatives), jnp.inf))
+    return nan_where(undefined | ~(jnp.sum(positives) > 0), rate)
 
 
 def _centred_ranks(scores: jax.Array, weights: jax.Array) -> jax.Array:
     """Weighted mid-ranks in item order, as shares of the total weight, centred on 0."""
     below, up_to = below_and_up_to(ties(scores), weights)
-    total = jnp.max(up_to)
+    total = jnp.max(up_to, initial=0)
     # Centred before dividing: a constant is then exactly 0, also where a compiler divides by
     # multiplying.
-    return (below + up_to - total) / (2.0 * total)
+    return (below + up_to - total) / (2 * total)
 
 
 def spearman(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
     """Spearman's rank correlation with average ranks for ties.
 
     Args:
-      x: ``[item]``, at least one.
+      x: ``[item]``; only the order counts.
       y: ``[item]``.
       weights: ``[item]`` >= 0, or None for one each.
 
     Returns:
-      float32 scalar in [-1, 1]; NaN for a NaN input, if either side is constant, or if fewer than
-      two items have weight.
+      float32 scalar in [-1, 1]; NaN where an input is undefined (see above), if either side is
+      constant, or if fewer than two items have weight.
 
     Raises:
-      ValueError: if the arrays are not ``[item]`` of one length, or empty.
+      ValueError: if the arrays are not ``[item]`` of one length.
 
     References:
       Spearman, The Proof and Measurement of Association between Two Things, 1904,
@@ -197,13 +185,12 @@ def spearman(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> ja
     >>> bool(jnp.isnan(spearman(jnp.ones(3), jnp.arange(3.0))))
     True
     """
-    x, y = check_same_length(x, y)
-    w = weights_or_ones(weights, x)
-    rx = _centred_ranks(x, w)
-    ry = _centred_ranks(y, w)
+    first, second, w, undefined = paired(x, y, weights)
+    rx = _centred_ranks(first, w)
+    ry = _centred_ranks(second, w)
     covariance = weighted_mean(rx * ry, w)
     var_x = weighted_mean(rx * rx, w)
     var_y = weighted_mean(ry * ry, w)
-    rho = covariance / jnp.sqrt(var_x * var_y)
-    rho = jnp.where((var_x > 0) & (var_y > 0), jnp.clip(rho, -1.0, 1.0), jnp.nan)
-    return jnp.where(jnp.any(jnp.isnan(x)) | jnp.any(jnp.isnan(y)), jnp.nan, rho)
+    vary = (var_x > 0) & (var_y > 0)
+    rho = covariance / jnp.sqrt(jnp.where(vary, var_x * var_y, 1))
+    return nan_where(undefined | ~vary, jnp.clip(rho, -1, 1))

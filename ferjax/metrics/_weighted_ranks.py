@@ -9,16 +9,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 __all__ = [
     "Ties",
     "below_and_up_to",
-    "check_same_length",
     "running_sum",
     "ties",
     "weighted_mean",
-    "weights_or_ones",
 ]
 
 _BLOCK = 64
@@ -52,18 +49,18 @@ def ties(scores: jax.Array) -> Ties:
 
 
 def running_sum(values: jax.Array) -> jax.Array:
-    """Cumulative sum of ``[n]`` as float32, exact for whole numbers up to 2^24.
+    """Cumulative sum of floats ``[n]``; in float32 exact for whole numbers up to 2^24.
 
     Two levels of small triangular matrix products: under a vmap over resamples that is one large
     product, many times faster than :func:`jax.numpy.cumsum`, whose passes over memory dominate a
     bootstrap otherwise.
 
-    >>> running_sum(jnp.arange(4)).tolist()
+    >>> running_sum(jnp.arange(4.0)).tolist()
     [0.0, 1.0, 3.0, 6.0]
     """
     n = values.shape[0]
-    blocks = jnp.pad(values.astype(jnp.float32), (0, -n % _BLOCK)).reshape(-1, _BLOCK)
-    upper = jnp.triu(jnp.ones((_BLOCK, _BLOCK)))
+    blocks = jnp.pad(values, (0, -n % _BLOCK)).reshape(-1, _BLOCK)
+    upper = jnp.triu(jnp.ones((_BLOCK, _BLOCK), values.dtype))
     inside = jnp.matmul(blocks, upper, precision=jax.lax.Precision.HIGHEST)
     total = inside[:, -1]
     before = running_sum(total) - total if total.shape[0] > _BLOCK else jnp.cumsum(total) - total
@@ -78,58 +75,23 @@ def below_and_up_to(tied: Ties, weights: jax.Array) -> tuple[jax.Array, jax.Arra
       weights: ``[item]``.
 
     Returns:
-      Two float32 ``[item]``, in item order.
+      Two ``[item]`` of the weights' type, in item order.
 
     >>> below, up_to = below_and_up_to(ties(jnp.array([5.0, 1.0, 5.0])), jnp.ones(3))
     >>> below.tolist(), up_to.tolist()
     ([1.0, 0.0, 1.0], [3.0, 1.0, 3.0])
     """
-    running = jnp.concatenate([jnp.zeros(1), running_sum(weights[tied.order])])
+    running = jnp.concatenate([jnp.zeros(1, weights.dtype), running_sum(weights[tied.order])])
     return running[tied.first], running[tied.past]
 
 
-def weights_or_ones(weights: ArrayLike | None, like: jax.Array) -> jax.Array:
-    """The weights as given, or ones, as float32 ``[item]``.
-
-    Raises:
-      ValueError: if there is not one for each item of ``like [item, ...]``.
-
-    >>> weights_or_ones(None, jnp.zeros((2, 5))).tolist()
-    [1.0, 1.0]
-    """
-    if weights is None:
-        return jnp.ones(like.shape[:1], jnp.float32)
-    weights = jnp.asarray(weights)
-    if weights.shape != like.shape[:1]:
-        raise ValueError(f"weights must be [item] {like.shape[:1]}, got {weights.shape}")
-    return weights.astype(jnp.float32)
-
-
-def check_same_length(first: ArrayLike, second: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """Two arrays ``[item]``, refused if they are not of one length.
-
-    Raises:
-      ValueError: if they are not ``[item]`` of one length.
-
-    >>> [len(array) for array in check_same_length([1, 2], [3, 4])]
-    [2, 2]
-    """
-    first = jnp.asarray(first)
-    second = jnp.asarray(second)
-    if first.ndim != 1 or first.shape != second.shape:
-        raise ValueError(
-            f"expected two arrays [item] of one length, got {first.shape} and {second.shape}"
-        )
-    return first, second
-
-
-def weighted_mean(values: jax.Array, weights: ArrayLike | None) -> jax.Array:
-    """Weighted mean over ``[item]``, float32; NaN when no item has weight.
+def weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+    """Weighted mean over ``[item]``; NaN when no item has weight.
 
     An item of weight 0 is left out even where its value is undefined.
 
-    >>> float(weighted_mean(jnp.array([1.0, jnp.nan]), jnp.array([3, 0])))
+    >>> float(weighted_mean(jnp.array([1.0, jnp.nan]), jnp.array([3.0, 0.0])))
     1.0
     """
-    w = weights_or_ones(weights, values)
-    return jnp.sum(jnp.where(w > 0, w * values, 0.0)) / jnp.sum(w)
+    some = weights != 0  # a NaN weight is none that may be left out
+    return jnp.sum(jnp.where(some, weights * jnp.where(some, values, 0), 0)) / jnp.sum(weights)
