@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_floats, nan_where
+
 __all__ = ["TwoSample", "two_sample_test"]
 
 
@@ -45,7 +47,7 @@ def two_sample_test(
       bandwidth: σ of ``exp(-|a - b|² / 2σ²)``; the median distance in the pool unless given.
 
     Returns:
-      :class:`TwoSample`, float32. A NaN feature gives a NaN MMD and the smallest p-value.
+      :class:`TwoSample`, float32; all of it NaN for a NaN or infinite feature.
 
     Raises:
       ValueError: if the shapes do not fit or a side has fewer than two samples.
@@ -59,8 +61,7 @@ def two_sample_test(
     >>> bool(jax.jit(two_sample_test)(jax.random.key(0), x, x + 100).p_value < 0.01)
     True
     """
-    x = jnp.asarray(x, jnp.float32)
-    y = jnp.asarray(y, jnp.float32)
+    x, y = as_floats(x, y)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(
             "expected features [n, width] and [m, width] with n, m >= 2, "
@@ -78,14 +79,14 @@ def two_sample_test(
         median = jnp.median(squared[np.triu_indices(n + m, 1)])
         sigma = jnp.sqrt(jnp.where(median > 0, median, 1.0))
     else:
-        sigma = jnp.asarray(bandwidth, jnp.float32)
+        sigma = jnp.asarray(bandwidth, x.dtype)
     apart = ~jnp.eye(n + m, dtype=bool)
     kernel = jnp.where(apart, jnp.exp(-squared / (2 * sigma**2)), 0.0)
 
     first = jnp.arange(n + m) < n
     keys = jax.random.split(key, permutations)
     orders = jax.vmap(lambda k: jax.random.permutation(k, first))(keys)
-    in_x = jnp.concatenate([first[None], orders]).astype(jnp.float32)
+    in_x = jnp.concatenate([first[None], orders]).astype(x.dtype)
     in_y = 1.0 - in_x
     from_x = jnp.matmul(in_x, kernel, precision=exact)
     within_x = jnp.sum(from_x * in_x, 1)
@@ -96,4 +97,6 @@ def two_sample_test(
     # a tie must count as reaching the observed split.
     rounding = 3e-6 * jnp.mean(kernel)
     reached = jnp.sum(mmd2[1:] >= mmd2[0] - rounding)
-    return TwoSample(mmd2[0], (1 + reached) / (1 + permutations), sigma)
+    p_value = (1 + reached).astype(x.dtype) / (1 + permutations)
+    undefined = ~jnp.all(jnp.isfinite(x)) | ~jnp.all(jnp.isfinite(y))
+    return TwoSample(*(nan_where(undefined, of) for of in (mmd2[0], p_value, sigma)))

@@ -50,13 +50,18 @@ CALLS = {
     "bootstrap.resampled": ((WEIGHTS,), {"statistic": total}),
     "bootstrap.summarise": ((floats(9, 2),), {}),
     "conformal.binomial_tail": ((LABELS, LABELS + 5, np.float32(0.3)), {}),
-    "conformal.conformal_threshold": ((X,), {"false_rejection": 0.3}),
+    "conformal.fixed_sequence": ((X, np.float32(0.5)), {}),
+    "conformal.hoeffding_bentkus": ((X, LABELS + 5, np.float32(0.3)), {}),
+    "conformal.holm": ((X, np.float32(0.5)), {}),
+    "conformal.risk_controlling_set": ((Q, np.float32(0.5), np.float32(0.1)), {}),
+    "conformal.risk_upper_bound": ((X, LABELS + 5, np.float32(0.1)), {}),
+    "conformal.conformal_threshold": ((X, np.float32(0.3)), {}),
     "conformal.group_conformal_thresholds": (
         (X, LABELS),
         {"num_groups": 2, "false_rejection": 0.3},
     ),
     "conformal.learn_then_test": ((LABELS, LABELS + 50), {"max_error": 0.1, "delta": 0.1}),
-    "conformal.quantile_threshold": ((X,), {"share": 0.3}),
+    "conformal.quantile_threshold": ((X, np.float32(0.3)), {}),
     "conformal.risk_controlling_index": ((Q, np.float32(0.5)), {}),
     "density.band_energies": ((SPECTRUM, floats(ITEMS, 4, 2)), {}),
     "density.class_density": ((CLASSES, FEATURES), {}),
@@ -78,15 +83,24 @@ CALLS = {
     "metrics.auroc_between": ((X, Y, WEIGHTS[0], WEIGHTS[0]), {}),
     "metrics.brier": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
     "metrics.ece": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {"bins": 3, "equal_mass": True}),
+    "metrics.classwise_ece": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {"bins": 3}),
+    "metrics.l2_ece": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {"bins": 3}),
+    "metrics.mce": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {"bins": 3}),
+    "metrics.excess_augrc": ((X, LABELS, WEIGHTS[0]), {}),
+    "metrics.coverage_at_risk": ((X, LABELS, WEIGHTS[0]), {}),
     "metrics.excess_aurc": ((X, LABELS, WEIGHTS[0]), {}),
     "metrics.fpr_at_tpr": ((X, LABELS, WEIGHTS[0]), {}),
     "metrics.ideal_aurc": ((X, WEIGHTS[0]), {}),
     "metrics.jensen_shannon": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
     "metrics.kendall": ((X, Y, WEIGHTS[0]), {}),
     "metrics.kl": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
+    "metrics.label_brier": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {}),
+    "metrics.label_nll": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {}),
+    "metrics.misclassification_aupr": ((X, LABELS, WEIGHTS[0]), {"successes": True}),
+    "metrics.misclassification_auroc": ((X, LABELS, WEIGHTS[0]), {}),
     "metrics.nll": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
-    "metrics.noise_ceiling": ((KEY, VOTES, WEIGHTS[0]), {"splits": 2, "max_votes": 12}),
-    "metrics.reliability_bins": ((X, LABELS, WEIGHTS[0]), {"bins": 3, "equal_mass": False}),
+    "metrics.noise_ceiling": ((KEY, 9 * VOTES, WEIGHTS[0]), {"splits": 2, "max_votes": 108}),
+    "metrics.reliability_bins": ((X, LABELS, WEIGHTS[0]), {"bins": 2, "equal_mass": True}),
     "metrics.risk_at_coverage": ((X, LABELS, WEIGHTS[0]), {}),
     "metrics.spearman": ((X, Y, WEIGHTS[0]), {}),
     "metrics.vote_accuracy": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
@@ -182,3 +196,30 @@ def test_jit_changes_nothing(name):
     function, arrays = bound(name)
     compiled = traced_once(function, *arrays)(*arrays)
     chex.assert_trees_all_close(compiled, function(*arrays), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "setting, value", [("jax_enable_x64", True), ("jax_numpy_dtype_promotion", "strict")]
+)
+def test_a_stricter_session_traces_the_same(name, setting, value):
+    """64-bit types let in, or none promoted without a word: no function mixes types by accident."""
+    function, arrays = bound(name)
+    before = getattr(jax.config, setting)
+    jax.config.update(setting, value)
+    try:
+        leaves = jax.tree.leaves(jax.eval_shape(lambda *given: function(*given), *arrays))
+    finally:
+        jax.config.update(setting, before)
+    assert leaves
+    if setting == "jax_numpy_dtype_promotion":
+        assert {leaf.dtype.name for leaf in leaves} <= {"float32", "int32", "bool"}
+
+
+def test_no_function_makes_a_nan_of_defined_inputs():
+    """One program of all of them, under jax_debug_nans."""
+    functions = [bound(name) for name in CALLS]
+    with jax.debug_nans(True):
+        jax.jit(lambda given: [f(*arrays) for (f, _), arrays in zip(functions, given)])(
+            [arrays for _, arrays in functions]
+        )

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_floats, as_weights
+
 __all__ = [
     "ClassGaussians",
     "Gaussian",
@@ -34,7 +36,7 @@ class Gaussian(NamedTuple):
 
 
 def as_features(features: ArrayLike) -> jax.Array:
-    """Features as float32 ``[item, width]``.
+    """Features as float32 ``[item, width]`` (float64 where JAX has it).
 
     Raises:
       ValueError: if they have another number of axes.
@@ -42,10 +44,10 @@ def as_features(features: ArrayLike) -> jax.Array:
     >>> as_features(jnp.zeros((2, 3), int)).dtype
     dtype('float32')
     """
-    features = jnp.asarray(features, jnp.float32)
-    if features.ndim != 2:
-        raise ValueError(f"features must be [item, width], got shape {features.shape}")
-    return features
+    (values,) = as_floats(features)
+    if values.ndim != 2:
+        raise ValueError(f"features must be [item, width], got shape {values.shape}")
+    return values
 
 
 @jax.custom_batching.sequential_vmap
@@ -81,18 +83,19 @@ def fit_gaussian(
       shrinkage: share of the mean variance that is added to every direction's.
 
     Returns:
-      :class:`Gaussian`, float32; all NaN where a feature is NaN or no item has weight.
+      :class:`Gaussian`, float32; all NaN for a NaN feature, a weight that is negative or not finite,
+      or if no item has weight.
 
     Raises:
-      ValueError: if ``features`` is not ``[item, width]``.
+      ValueError: if ``features`` is not ``[item, width]``, or weights are not ``[item]``.
 
     >>> g = fit_gaussian(jnp.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]]), shrinkage=0.0)
     >>> g.mean.tolist(), round(float(mahalanobis(g, jnp.array([[3.0, 1.0]]))[0]), 3)
     ([1.0, 1.0], 2.0)
     """
     features = as_features(features)
-    weights = jnp.ones(len(features)) if weights is None else jnp.asarray(weights, jnp.float32)
-    share = weights / jnp.sum(weights)
+    w = as_weights(weights, features)
+    share = w / jnp.sum(w)
     mean = share @ features
     centred = features - mean[None]
     return _of_covariance(mean, (centred * share[:, None]).T @ centred, shrinkage)
@@ -186,9 +189,9 @@ def fit_shared_gaussians(
     >>> fit_shared_gaussians(x, jnp.eye(2)).means.tolist()
     [[0.0, 0.0], [2.0, 2.0]]
     """
-    features = as_features(features)
-    moments = _class_moments(features, jnp.asarray(q, jnp.float32))
-    within = _of_covariance(jnp.zeros(features.shape[1]), _within(moments), shrinkage)
+    features, shares = as_floats(as_features(features), q)
+    moments = _class_moments(features, shares)
+    within = _of_covariance(jnp.zeros_like(moments.means[0]), _within(moments), shrinkage)
     return SharedGaussians(moments.means, within, fit_gaussian(features, shrinkage=shrinkage))
 
 
@@ -271,7 +274,7 @@ def fit_class_gaussians(
     >>> jnp.exp(known.log_prior).tolist()
     [0.75, 0.25]
     """
-    moments = _class_moments(as_features(features), jnp.asarray(q, jnp.float32))
+    moments = _class_moments(*as_floats(as_features(features), q))
     mixed = (1 - pooled) * moments.covariances + pooled * _within(moments)[None]
     classes = jax.lax.map(
         lambda of: _of_covariance(of[0], of[1], shrinkage), (moments.means, mixed)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_orders, check_items, nan_where
 from ferjax.density._gaussians import as_features
 
 __all__ = ["conditional_rank", "nearest_neighbour", "typicality"]
@@ -51,8 +52,11 @@ def typicality(scores: ArrayLike, known: ArrayLike) -> jax.Array:
       known: ``[known]`` the same score of clean items.
 
     Returns:
-      float32 ``[item]`` >= 0, nats; at most ``log((known + 1) / 2)``. NaN scores count as the
-      largest; without known items it is 0.
+      float32 ``[item]`` >= 0, nats; at most ``log((known + 1) / 2)``. NaN for a NaN score; all NaN
+      without known items, or where one of them is NaN.
+
+    Raises:
+      ValueError: if the scores are not ``[item]`` and ``[known]``.
 
     References:
       Nalisnick et al., Detecting Out-of-Distribution Inputs Using Typicality, 2019,
@@ -61,13 +65,17 @@ def typicality(scores: ArrayLike, known: ArrayLike) -> jax.Array:
     >>> [round(float(t), 1) for t in typicality(jnp.array([0.0, 50.0, 100.0]), jnp.arange(101.0))]
     [3.9, 0.0, 3.9]
     """
-    scores = jnp.asarray(scores)
-    ordered = jnp.sort(jnp.asarray(known))
+    values, bank = as_orders(scores, known)
+    check_items(scores=values)
+    check_items(known=bank)
+    scores = values
+    ordered = jnp.sort(bank)
     n = ordered.shape[0]
     below = jnp.searchsorted(ordered, scores, side="right") / (n + 1)
     above = (n - jnp.searchsorted(ordered, scores, side="left")) / (n + 1)
     tail = jnp.maximum(jnp.minimum(below, above), 1 / (n + 1))
-    return jnp.abs(jnp.log(jnp.minimum(2 * tail, 1.0)))
+    unusual = jnp.abs(jnp.log(jnp.minimum(2 * tail, 1.0)))
+    return nan_where(jnp.isnan(scores) | jnp.any(jnp.isnan(bank)) | (n == 0), unusual)
 
 
 def conditional_rank(
@@ -91,21 +99,36 @@ def conditional_rank(
       neighbours: how many known items, nearest in rank of ``given``, count as alike (static).
 
     Returns:
-      float32 ``[item]`` in [0, 1]: the share of alike items below, ties counting one half. A NaN
-      score has rank 0; without known items every rank is NaN.
+      float32 ``[item]`` in [0, 1]: the share of alike items below, ties counting one half. NaN for
+      a NaN of the item; all NaN without known items, or where one of them is NaN.
+
+    Raises:
+      ValueError: if the arrays are not ``[item]`` and ``[known]``, two of one length each, or
+        ``neighbours`` is less than 1.
 
     >>> zeros = jnp.zeros(4)
     >>> conditional_rank(jnp.array([2.5]), zeros[:1], jnp.arange(4.0), zeros, neighbours=4).tolist()
     [0.75]
     """
-    order = jnp.argsort(jnp.asarray(known_given))
-    ordered = jnp.asarray(known_given)[order]
-    values = jnp.asarray(known_score)[order]
-    neighbours = min(neighbours, values.shape[0])
-    first_equal = jnp.searchsorted(ordered, given, side="left")
-    past_equal = jnp.searchsorted(ordered, given, side="right")
+    value, known_value = as_orders(score, known_score)
+    beside, known_beside = as_orders(given, known_given)
+    check_items(score=value, given=beside)
+    check_items(known_score=known_value, known_given=known_beside)
+    if neighbours < 1:
+        raise ValueError(f"neighbours must be at least 1, got {neighbours}")
+    known = known_value.shape[0]
+    if not known:
+        return jnp.full(value.shape, jnp.nan, jnp.float32)
+    order = jnp.argsort(known_beside)
+    ordered = known_beside[order]
+    values = known_value[order]
+    neighbours = min(neighbours, known)
+    first_equal = jnp.searchsorted(ordered, beside, side="left")
+    past_equal = jnp.searchsorted(ordered, beside, side="right")
     middle = (first_equal + past_equal) // 2
-    first = jnp.clip(middle - neighbours // 2, 0, values.shape[0] - neighbours)
+    first = jnp.clip(middle - neighbours // 2, 0, known - neighbours)
     alike = values[first[:, None] + jnp.arange(neighbours)[None]]
-    score = jnp.asarray(score)[:, None]
-    return jnp.mean(jnp.where(alike < score, 1.0, jnp.where(alike == score, 0.5, 0.0)), axis=1)
+    of_item = value[:, None]
+    below = jnp.where(alike < of_item, 1.0, jnp.where(alike == of_item, 0.5, 0.0))
+    broken = jnp.any(jnp.isnan(known_value)) | jnp.any(jnp.isnan(known_beside))
+    return nan_where(jnp.isnan(value) | jnp.isnan(beside) | broken, jnp.mean(below, axis=1))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_floats
 from ferjax.density._gaussians import eigh
 
 __all__ = ["Spectrum", "band_energies", "fit_spectrum"]
@@ -39,11 +40,9 @@ def fit_spectrum(patches: ArrayLike, *, bands: int = 16) -> Spectrum:
     >>> fit_spectrum(jnp.eye(9)[None], bands=3).bands.sum(0).tolist()
     [1.0, 1.0, 1.0]
     """
-    patches = jnp.asarray(patches, jnp.float32)
-    if patches.ndim != 3:
-        raise ValueError(f"patches must be [item, patch, width], got shape {patches.shape}")
-    width = patches.shape[-1]
-    rows = patches.reshape(-1, width)
+    pieces = _as_patches(patches)
+    width = pieces.shape[-1]
+    rows = pieces.reshape(-1, width)
     mean = jnp.mean(rows, axis=0)
     variances, directions = eigh((rows - mean[None]).T @ (rows - mean[None]) / len(rows))
     variances = variances[::-1]
@@ -53,7 +52,7 @@ def fit_spectrum(patches: ArrayLike, *, bands: int = 16) -> Spectrum:
     edges[0] = 0
     direction = np.arange(width)[:, None]
     inside = (direction >= edges[None, :-1]) & (direction < edges[None, 1:])
-    return Spectrum(mean, whiten, jnp.asarray(inside / inside.sum(0, keepdims=True), jnp.float32))
+    return Spectrum(mean, whiten, jnp.asarray(inside / inside.sum(0, keepdims=True), rows.dtype))
 
 
 def band_energies(spectrum: Spectrum, patches: ArrayLike) -> jax.Array:
@@ -68,12 +67,23 @@ def band_energies(spectrum: Spectrum, patches: ArrayLike) -> jax.Array:
       patches: ``[item, patch, width]``.
 
     Returns:
-      float32 ``[item, band]``, natural logarithms of energies relative to the known pictures'.
+      float32 ``[item, band]``, natural logarithms of energies relative to the known pictures'; NaN
+      for a picture with a NaN, or without patches.
+
+    Raises:
+      ValueError: if ``patches`` is not ``[item, patch, width]``.
 
     >>> s = Spectrum(jnp.zeros(2), jnp.eye(2), jnp.eye(2))
     >>> energies = band_energies(s, jnp.array([[[1.0, 10.0], [1.0, 10.0]]]))
     >>> [round(float(energy), 2) for energy in energies[0]]
     [0.0, 4.61]
     """
-    whitened = (jnp.asarray(patches, jnp.float32) - spectrum.mean[None, None]) @ spectrum.whiten
+    whitened = (_as_patches(patches) - spectrum.mean[None, None]) @ spectrum.whiten
     return jnp.log(jnp.mean(whitened**2 @ spectrum.bands, axis=-2) + 1e-6)
+
+
+def _as_patches(patches: ArrayLike) -> jax.Array:
+    (values,) = as_floats(patches)
+    if values.ndim != 3:
+        raise ValueError(f"patches must be [item, patch, width], got shape {values.shape}")
+    return values

@@ -9,11 +9,19 @@ import numpy as np
 from ferjax import bootstrap, metrics
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import by_label, interval
-from ferjax.evaluation.results import Quality, ReliabilityBin, Selective, SelectiveRow
+from ferjax.evaluation.results import (
+    Misclassification,
+    Quality,
+    ReliabilityBin,
+    Selective,
+    SelectiveRow,
+)
 
 __all__ = ["COVERAGES", "quality", "selective"]
 
 COVERAGES = (0.7, 0.8, 0.9)
+RISK = 0.05
+"""Mean loss at which coverage is reported."""
 _CURVE_POINTS = 60
 
 
@@ -31,6 +39,11 @@ def _quality(
             "kl": metrics.kl(mean, q, w),
             "ece": metrics.ece(mean, labels, w),
             "ece_equal_mass": metrics.ece(mean, labels, w, equal_mass=True),
+            "l2_ece": metrics.l2_ece(mean, labels, w),
+            "mce": metrics.mce(mean, labels, w),
+            "classwise_ece": metrics.classwise_ece(mean, labels, w),
+            "label_nll": metrics.label_nll(mean, labels, w),
+            "label_brier": metrics.label_brier(mean, labels, w),
         }
 
     accuracy = jax.vmap(metrics.accuracy, (0, None))(log_probs, labels)
@@ -66,20 +79,20 @@ def quality(conditions: Conditions) -> Quality:
 
 @jax.jit
 def _selective(scores: jax.Array, losses: jax.Array, weights: jax.Array) -> Any:
-    """Samples of AURC, excess AURC, AUGRC and the accuracy at each coverage, ``[score, 1 +
-    resample, loss, ...]``; and curves ``[score, loss, point]``."""
-    ideal = bootstrap.resampled(
-        lambda w: jax.vmap(lambda loss: metrics.ideal_aurc(loss, w))(losses), weights
-    )
+    """Samples of the areas by name, and of the accuracy at each coverage, ``[score, 1 + resample,
+    loss, ...]``; coverages, and curves ``[score, loss, point]`` over them."""
 
     def accuracy(score: jax.Array, loss: jax.Array, w: jax.Array, at: jax.Array) -> jax.Array:
         risk = jax.vmap(lambda c: metrics.risk_at_coverage(score, loss, w, coverage=c))
         return 1 - risk(at)
 
     def of_one(score: jax.Array) -> Any:
-        def statistics(w: jax.Array, loss: jax.Array) -> tuple[jax.Array, ...]:
+        def statistics(w: jax.Array, loss: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
             kept = accuracy(score, loss, w, jnp.array(COVERAGES))
-            return metrics.aurc(score, loss, w), metrics.augrc(score, loss, w), kept
+            areas = (metrics.aurc, metrics.excess_aurc, metrics.augrc, metrics.excess_augrc)
+            found = {area.__name__: area(score, loss, w) for area in areas}
+            covered = metrics.coverage_at_risk(score, loss, w, risk=RISK)
+            return {**found, "coverage_at_risk": covered}, kept
 
         return bootstrap.resampled(
             lambda w: jax.vmap(lambda loss: statistics(w, loss))(losses), weights
@@ -91,9 +104,27 @@ def _selective(scores: jax.Array, losses: jax.Array, weights: jax.Array) -> Any:
     def curves_of(score: jax.Array) -> jax.Array:
         return jax.vmap(lambda loss: accuracy(score, loss, everyone, coverage))(losses)
 
-    aurc, augrc, kept = jax.lax.map(of_one, scores)
-    curves = jax.vmap(curves_of)(scores)
-    return aurc, aurc - ideal[None], augrc, kept, coverage, curves
+    areas, kept = jax.lax.map(of_one, scores)
+    return areas, kept, coverage, jax.vmap(curves_of)(scores)
+
+
+@jax.jit
+def _misclassified(
+    scores: jax.Array, wrong: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Samples ``[score, 1 + resample]`` of AUROC, AUPR of errors and AUPR of successes."""
+
+    def of_one(score: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return bootstrap.resampled(
+            lambda w: (
+                metrics.misclassification_auroc(score, wrong, w),
+                metrics.misclassification_aupr(score, wrong, w),
+                metrics.misclassification_aupr(score, wrong, w, successes=True),
+            ),
+            weights,
+        )
+
+    return jax.lax.map(of_one, scores)
 
 
 def selective(conditions: Conditions) -> Selective:
@@ -106,11 +137,11 @@ def selective(conditions: Conditions) -> Selective:
     losses = np.stack([~test.correct, 1 - test.vote_share]).astype(np.float32)
     names = list(test.scores)
     stacked = np.stack([np.asarray(test.scores[name], np.float32) for name in names])
+    told = jax.device_get(_misclassified(stacked, ~test.correct, conditions.weights))
     found = jax.device_get(_selective(stacked, losses, conditions.weights))
-    aurc, excess, augrc, kept, coverage, curves = found
+    areas, kept, coverage, curves = found
     kinds = ("label", "votes")
     coverages = [str(c) for c in COVERAGES]
-    areas = {"aurc": aurc, "excess_aurc": excess, "augrc": augrc}
     areas = {n: by_label(np.moveaxis(of, 1, 0), names, kinds) for n, of in areas.items()}
     accuracy = by_label(np.moveaxis(kept, 1, 0), names, kinds, coverages)
     return Selective(
@@ -123,6 +154,10 @@ def selective(conditions: Conditions) -> Selective:
                 for kind in kinds
             }
             for name in names
+        },
+        misclassification={
+            name: Misclassification(*(interval(of[i]) for of in told))
+            for i, name in enumerate(names)
         },
         coverage=tuple(map(float, coverage)),
         curves={

@@ -44,6 +44,11 @@ class Quality:
     kl: Interval
     ece: Interval
     ece_equal_mass: Interval
+    l2_ece: Interval
+    mce: Interval
+    classwise_ece: Interval
+    label_nll: Interval
+    label_brier: Interval
     reliability: tuple[ReliabilityBin, ...]
 
     @property
@@ -54,12 +59,24 @@ class Quality:
 
 @dataclasses.dataclass(frozen=True)
 class SelectiveRow:
-    """What leaving out the most uncertain items gains; ``accuracy`` by coverage."""
+    """What leaving out the most uncertain items gains; ``accuracy`` by coverage, and the coverage
+    at which the mean loss is still 5 %."""
 
     aurc: Interval
     excess_aurc: Interval
     augrc: Interval
+    excess_augrc: Interval
+    coverage_at_risk: Interval
     accuracy: Mapping[str, Interval]
+
+
+@dataclasses.dataclass(frozen=True)
+class Misclassification:
+    """How well a score tells wrong predictions from right ones."""
+
+    auroc: Interval
+    aupr_errors: Interval
+    aupr_successes: Interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +84,7 @@ class Selective:
     """Selective prediction: score -> ``label`` or ``votes`` -> row; curves over ``coverage``."""
 
     scores: Mapping[str, Mapping[str, SelectiveRow]]
+    misclassification: Mapping[str, Misclassification]
     coverage: tuple[float, ...]
     curves: Mapping[str, Mapping[str, tuple[float, ...]]]
 

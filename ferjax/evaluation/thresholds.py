@@ -7,13 +7,11 @@ References:
   arXiv 2606.22725; :mod:`ferjax.conformal`.
 """
 
-import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from ferjax import conformal, routing
 from ferjax.evaluation.conditions import Condition, Conditions
@@ -107,18 +105,10 @@ def choose_thresholds(
     return Thresholds(valid.items, false_rejection, defer_share, routers)
 
 
-@functools.partial(jax.jit, static_argnames=("delta", "first"))
-def _learn_then_test(
-    errors: ArrayLike, accepted: ArrayLike, levels: ArrayLike, *, delta: float, first: int
-) -> jax.Array:
+@jax.jit
+def _certified(p_values: jax.Array, delta: jax.Array, first: jax.Array) -> jax.Array:
     """Which thresholds are certified at each error level, bool ``[level, T]``."""
-
-    def at(max_error: jax.Array) -> jax.Array:
-        return conformal.learn_then_test(
-            errors, accepted, max_error=max_error, delta=delta, first=first
-        )
-
-    return jax.vmap(at)(jnp.asarray(levels))
+    return jax.vmap(lambda p: conformal.fixed_sequence(p, delta, first=first))(p_values)
 
 
 def certified_defer_threshold(
@@ -157,8 +147,9 @@ def certified_defer_threshold(
     accepted = inside.sum(0)
     errors = (inside & wrong[prove][:, None]).sum(0)
     tried = np.array([accept_error, *(percent / 100 for percent in range(1, 100))])
-    delta = 1 - confidence
-    proven = np.asarray(_learn_then_test(errors, accepted, tried, delta=delta, first=first))
+    # Exact p-values, for every level the walk of its own.
+    p_values = conformal.binomial_tail(errors[None], accepted[None], tried[:, None])
+    proven = np.asarray(_certified(p_values, np.float32(1 - confidence), first))
     if not proven[0].any():
         promised = tried[1:][proven[1:].any(1)]
         best = f"; the best that can is {100 * promised.min():.0f} %" if len(promised) else ""

@@ -27,7 +27,15 @@ from ferjax.metrics._prediction_quality import (
     nll,
     vote_accuracy,
 )
-from ferjax.metrics._ranking import aupr, auroc, auroc_between, fpr_at_tpr, spearman
+from ferjax.metrics._ranking import (
+    aupr,
+    auroc,
+    auroc_between,
+    fpr_at_tpr,
+    misclassification_aupr,
+    misclassification_auroc,
+    spearman,
+)
 from ferjax.metrics._selective import (
     augrc,
     aurc,
@@ -61,6 +69,8 @@ __all__ = [
     "label_brier",
     "label_nll",
     "mce",
+    "misclassification_aupr",
+    "misclassification_auroc",
     "nll",
     "noise_ceiling",
     "reliability_bins",

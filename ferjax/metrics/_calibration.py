@@ -67,8 +67,10 @@ def reliability_bins(
         confidence, (confidence, correct), as_weights(weights, confidence), bins, equal_mass
     )
     total = jnp.sum(mass)
-    held = jnp.where(mass > 0, mass, jnp.nan)
-    return Bins(mass / jnp.where(total > 0, total, jnp.nan), sums[0] / held, sums[1] / held)
+    some = mass > 0
+    held = jnp.where(some, mass, 1)
+    share = nan_where(~(total > 0), mass / jnp.where(total > 0, total, 1))
+    return Bins(share, nan_where(~some, sums[0] / held), nan_where(~some, sums[1] / held))
 
 
 def _by_bin(
@@ -125,7 +127,8 @@ def _gaps_of(
     over = nan_where(undefined, confidence - correct)
     mass, (difference,) = _by_bin(confidence, (over,), w, bins, equal_mass)
     total = jnp.sum(mass)
-    share = mass / jnp.where(total > 0, total, jnp.nan)
+    unusable |= ~(total > 0)
+    share = mass / jnp.where(total > 0, total, 1)
     gap = jnp.abs(difference) / jnp.where(mass > 0, mass, 1)
     return nan_where(unusable, share), nan_where(unusable, gap)
 

@@ -80,7 +80,7 @@ def noise_ceiling(
         uniform = jnp.where(slot_class < votes.shape[-1], uniform, jnp.inf)
         first = jnp.argsort(jnp.argsort(uniform, -1), -1) < total // 2
         chosen = jax.nn.one_hot(slot_class, votes.shape[-1], dtype=jnp.int32)
-        half = jnp.sum(chosen * first[..., None], 1)
+        half = jnp.sum(jnp.where(first[..., None], chosen, 0), 1)
         return jnp.stack([level(half), level(votes - half)])
 
     def correlation(halves: jax.Array) -> jax.Array:

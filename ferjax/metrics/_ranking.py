@@ -10,11 +10,19 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.arrays import as_orders, as_weights, descending, nan_where
+from ferjax.arrays import as_floats, as_orders, as_weights, descending, nan_where
 from ferjax.metrics._items import paired, with_labels
 from ferjax.metrics._weighted_ranks import below_and_up_to, running_sum, ties, weighted_mean
 
-__all__ = ["aupr", "auroc", "auroc_between", "fpr_at_tpr", "spearman"]
+__all__ = [
+    "aupr",
+    "auroc",
+    "auroc_between",
+    "fpr_at_tpr",
+    "misclassification_aupr",
+    "misclassification_auroc",
+    "spearman",
+]
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -117,6 +125,69 @@ def aupr(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None)
     _, hits = below_and_up_to(tied, positives)
     _, called = below_and_up_to(tied, w)
     return nan_where(undefined, weighted_mean(hits / jnp.maximum(called, 1e-30), positives))
+
+
+def misclassification_auroc(
+    uncertainty: ArrayLike, wrong: ArrayLike, weights: ArrayLike | None = None
+) -> jax.Array:
+    """How well an uncertainty tells wrong predictions from right ones: the AUROC of errors.
+
+    Args:
+      uncertainty: ``[item]``; higher should mean wrong.
+      wrong: ``[item]`` bool or 0/1.
+      weights: ``[item]`` >= 0, or None for one each.
+
+    Returns:
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or if all predictions
+      that have weight are wrong, or none is.
+
+    Raises:
+      ValueError: if the arrays are not ``[item]`` of one length.
+
+    References:
+      Hendrycks & Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution Examples,
+      2017, https://arxiv.org/abs/1610.02136.
+
+    >>> float(misclassification_auroc(jnp.array([0.1, 0.4, 0.3]), jnp.array([False, True, False])))
+    1.0
+    """
+    return auroc(uncertainty, wrong, weights)
+
+
+def misclassification_aupr(
+    uncertainty: ArrayLike,
+    wrong: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    successes: bool = False,
+) -> jax.Array:
+    """The area under the precision-recall curve of errors, or of successes.
+
+    Args:
+      uncertainty: ``[item]``; higher should mean wrong.
+      wrong: ``[item]`` bool or 0/1.
+      weights: ``[item]`` >= 0, or None for one each.
+      successes: right predictions are what is to be found, by low uncertainty (static).
+
+    Returns:
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or without errors
+      (successes) that have weight.
+
+    Raises:
+      ValueError: if the arrays are not ``[item]`` of one length.
+
+    References:
+      Hendrycks & Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution Examples,
+      2017, https://arxiv.org/abs/1610.02136.
+
+    >>> float(misclassification_aupr(jnp.array([0.1, 0.4]), jnp.array([0, 1]), successes=True))
+    1.0
+    """
+    if not successes:
+        return aupr(uncertainty, wrong, weights)
+    (order,) = as_orders(uncertainty)
+    (errors,) = as_floats(wrong)
+    return aupr(descending(order), 1 - errors, weights)
 
 
 def fpr_at_tpr(

@@ -1,5 +1,8 @@
 """Routing curves: what a reject score keeps in distribution while it rejects out of distribution.
 
+Only the order of scores counts, and :mod:`ferjax.arrays` says how it is kept. A NaN score is of no
+order: curves that hold one are NaN, however a router would treat the item.
+
 Reference: https://arxiv.org/abs/2606.22725, 2026 (matched comparison).
 """
 
@@ -8,6 +11,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
+
+from ferjax.arrays import as_floats, as_orders, as_weights, nan_where
 
 __all__ = [
     "Curve",
@@ -47,19 +52,21 @@ def outside_bins(inside: ArrayLike, outside: ArrayLike) -> jax.Array:
 
     Args:
       inside: ``[n]`` in-distribution scores.
-      outside: ``[m]`` out-of-distribution scores; NaN counts as the largest.
+      outside: ``[m]`` out-of-distribution scores.
 
     Returns:
-      int32 ``[m]`` in 0..2n: odd bins are ties, even bins lie between.
+      int32 ``[m]`` in 0..2n: odd bins are ties, even bins lie between. A NaN score has no position;
+      it gets that of the largest, and its curve must be made NaN.
 
     >>> outside = jnp.array([0.0, 0.1, 0.15, 0.3])
     >>> outside_bins(jnp.array([0.2, 0.1]), outside).tolist()
     [0, 1, 2, 4]
     """
-    ordered = jnp.sort(jnp.asarray(inside))
-    below = jnp.searchsorted(ordered, outside, side="left")
-    up_to = jnp.searchsorted(ordered, outside, side="right")
-    return 2 * below + (up_to > below)
+    kept, others = as_orders(inside, outside)
+    ordered = jnp.sort(kept)
+    below = jnp.searchsorted(ordered, others, side="left")
+    up_to = jnp.searchsorted(ordered, others, side="right")
+    return 2 * below + (up_to > below).astype(below.dtype)
 
 
 def curve_of(
@@ -76,24 +83,32 @@ def curve_of(
       inside_weights: ``[n]`` >= 0, or None for one each.
 
     Returns:
-      :class:`Curve` of ``2n + 2`` points, float32; see :func:`routing_curve`.
+      :class:`Curve` of ``2n + 2`` points, float32; see :func:`routing_curve`. NaN for a NaN score or
+      an impossible weight, or where a side has no weight.
+
+    Raises:
+      ValueError: if the scores are not ``[n]`` or the mass is not ``[2n + 1]``.
 
     >>> curve_of(jnp.array([0.1]), jnp.array([0, 0, 2])).rejection.tolist()
     [1.0, 1.0, 1.0, 0.0]
     """
-    inside = jnp.asarray(inside)
-    outside_mass = jnp.asarray(outside_mass, jnp.float32)
-    weights = _weights_or_ones(inside_weights, inside)
-    order = jnp.argsort(inside)
-    bins = outside_bins(inside, inside[order])  # equal scores share the bin of the first of them
-    mass = jnp.zeros(outside_mass.shape).at[bins].add(weights[order])
+    (kept,) = as_orders(inside)
+    (mass_outside,) = as_floats(outside_mass)
+    weights = as_weights(inside_weights, mass_outside[: kept.shape[0]])
+    order = jnp.argsort(kept)
+    bins = outside_bins(kept, kept[order])  # equal scores share the bin of the first of them
+    mass = jnp.zeros_like(mass_outside).at[bins].add(weights[order])
 
     def passing(mass: jax.Array) -> jax.Array:
-        running = jnp.concatenate([jnp.zeros(1), jnp.cumsum(mass)])
+        running = jnp.concatenate([jnp.zeros_like(mass[:1]), jnp.cumsum(mass)])
+        total = jnp.where(running[-1] > 0, running[-1], jnp.nan)  # no items: nothing is defined
         # Divided by multiplying, the end may come out below 1: a compiler may do that.
-        return jnp.where(running == running[-1], 1.0, running / running[-1])
+        return jnp.where(running == total, 1, running / total)
 
-    return Curve(1.0 - passing(outside_mass), passing(mass))
+    undefined = jnp.any(jnp.isnan(kept))
+    return Curve(
+        nan_where(undefined, 1 - passing(mass_outside)), nan_where(undefined, passing(mass))
+    )
 
 
 def routing_curve(
@@ -114,8 +129,8 @@ def routing_curve(
       outside_weights: ``[m]`` >= 0, or None for one each.
 
     Returns:
-      :class:`Curve` of ``2n + 2`` points, float32. A NaN score counts as the largest; ``retention``
-      is NaN without ``inside`` items, ``rejection`` without ``outside`` ones.
+      :class:`Curve` of ``2n + 2`` points, float32, NaN for a NaN score or an impossible weight;
+      ``retention`` is NaN without ``inside`` items, ``rejection`` without ``outside`` ones.
 
     Raises:
       ValueError: if scores are not ``[n]`` and ``[m]``.
@@ -127,17 +142,13 @@ def routing_curve(
     >>> curve.retention.tolist()
     [0.0, 0.0, 1.0, 1.0]
     """
-    inside = jnp.asarray(inside)
-    outside = jnp.asarray(outside)
-    if inside.ndim != 1 or outside.ndim != 1:
-        raise ValueError(f"expected scores [n] and [m], got {inside.shape} and {outside.shape}")
-    weights = _weights_or_ones(outside_weights, outside)
-    mass = jnp.zeros(2 * inside.shape[0] + 1).at[outside_bins(inside, outside)].add(weights)
-    return curve_of(inside, mass, inside_weights)
-
-
-def _weights_or_ones(weights: ArrayLike | None, like: jax.Array) -> jax.Array:
-    return jnp.ones(like.shape) if weights is None else jnp.asarray(weights, jnp.float32)
+    kept, others = as_orders(inside, outside)
+    if kept.ndim != 1 or others.ndim != 1:
+        raise ValueError(f"expected scores [n] and [m], got {kept.shape} and {others.shape}")
+    weights = as_weights(outside_weights, others)
+    weights = nan_where(jnp.any(jnp.isnan(others)), weights)
+    mass = jnp.zeros(2 * kept.shape[0] + 1, weights.dtype)
+    return curve_of(kept, mass.at[outside_bins(kept, others)].add(weights), inside_weights)
 
 
 def matched(curve: Curve, rejections: ArrayLike) -> Matched:
@@ -157,10 +168,10 @@ def matched(curve: Curve, rejections: ArrayLike) -> Matched:
     """
     # interp wants ascending x; at equal rejection the largest retention is the one a router would
     # choose.
-    kept = _interp_upper(
-        jnp.asarray(rejections, jnp.float32), curve.rejection[::-1], curve.retention[::-1]
-    )
-    return Matched(-jnp.trapezoid(curve.retention, curve.rejection), kept)
+    rejection, retention, at = as_floats(curve.rejection, curve.retention, rejections)
+    kept = _interp_upper(at, rejection[::-1], retention[::-1])
+    kept = nan_where(jnp.any(jnp.isnan(rejection)) | jnp.any(jnp.isnan(retention)), kept)
+    return Matched(-jnp.trapezoid(retention, rejection), kept)
 
 
 def routing_auc(inside: ArrayLike, outside: ArrayLike) -> jax.Array:
@@ -171,8 +182,8 @@ def routing_auc(inside: ArrayLike, outside: ArrayLike) -> jax.Array:
       outside: ``[m]`` reject scores of out-of-distribution items.
 
     Returns:
-      float32 scalar in [0, 1]; a random router has 0.5. A NaN score counts as the largest; NaN if
-      either side is empty.
+      float32 scalar in [0, 1]; a random router has 0.5. NaN for a NaN score, or if either side
+      is empty.
 
     Raises:
       ValueError: if scores are not ``[n]`` and ``[m]``.
@@ -196,7 +207,8 @@ def retention_at(inside: ArrayLike, outside: ArrayLike, rejection: ArrayLike) ->
       rejection: scalar, matched out-of-distribution rejection rate in [0, 1].
 
     Returns:
-      float32 scalar in [0, 1]. A NaN score counts as the largest; NaN if either side is empty.
+      float32 scalar in [0, 1]; NaN for a NaN score, a rejection outside [0, 1], or if either side
+      is empty.
 
     Raises:
       ValueError: if scores are not ``[n]`` and ``[m]``.
@@ -205,7 +217,9 @@ def retention_at(inside: ArrayLike, outside: ArrayLike, rejection: ArrayLike) ->
     >>> round(float(kept), 4)
     0.6667
     """
-    return matched(routing_curve(inside, outside), jnp.asarray(rejection)[None]).retention[0]
+    (at,) = as_floats(rejection)
+    kept = matched(routing_curve(inside, outside), at[None]).retention[0]
+    return nan_where(~((at >= 0) & (at <= 1)), kept)
 
 
 def _interp_upper(x: jax.Array, xs: jax.Array, ys: jax.Array) -> jax.Array:

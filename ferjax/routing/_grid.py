@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_orders, descending
+
 __all__ = ["Cell", "Grid", "best_cell", "grid", "pareto_front"]
 
 
@@ -154,8 +156,8 @@ def best_cell(objective: ArrayLike, allowed: ArrayLike) -> Cell:
     """The allowed cell where the objective is largest; the first of equals.
 
     Args:
-      objective: ``[T_d, T_r]``, e.g. accepted clean items; at least one cell. A NaN of an allowed
-        cell counts as the largest.
+      objective: ``[T_d, T_r]``, e.g. accepted clean items; at least one cell. A NaN cell is not
+        allowed.
       allowed: bool ``[T_d, T_r]``, e.g. ``reject <= 5 %`` and ``errors <= 10 % of accept``.
 
     Returns:
@@ -170,12 +172,19 @@ def best_cell(objective: ArrayLike, allowed: ArrayLike) -> Cell:
     """
     objective = jnp.asarray(objective)
     allowed = jnp.asarray(allowed)
+    if objective.size == 0:
+        raise ValueError(f"objective must have at least one cell, got {objective.shape}")
     if objective.ndim != 2 or objective.shape != allowed.shape:
         raise ValueError(
             "objective and allowed must be [T_d, T_r] alike, "
             f"got {objective.shape} and {allowed.shape}"
         )
-    best = jnp.argmax(jnp.where(allowed, objective.astype(jnp.float32), -jnp.inf))
+    allowed = allowed.astype(bool) & ~jnp.isnan(objective)
+    (values,) = as_orders(objective)
+    floating = jnp.issubdtype(values.dtype, jnp.floating)
+    lowest = -jnp.inf if floating else jnp.iinfo(values.dtype).min
+    largest = jnp.max(jnp.where(allowed, values, lowest))
+    best = jnp.argmax(allowed & (values == largest))
     row, column = jnp.unravel_index(best, objective.shape)
     return Cell(row, column, jnp.any(allowed))
 
@@ -187,11 +196,11 @@ def pareto_front(gain: ArrayLike, cost: ArrayLike) -> jax.Array:
 
     Args:
       gain: any shape, to be large.
-      cost: same shape, finite, to be small.
+      cost: same shape, to be small.
 
     Returns:
-      bool, same shape; equals on the front are all on it. A NaN cell is never on it; a NaN cost
-      also hides the cells of less gain.
+      bool, same shape; equals on the front are all on it. A cell with a NaN is never on it, and
+      hides no other.
 
     Raises:
       ValueError: if the shapes differ.
@@ -199,19 +208,23 @@ def pareto_front(gain: ArrayLike, cost: ArrayLike) -> jax.Array:
     >>> pareto_front(jnp.array([1, 2, 3, 3]), jnp.array([0.1, 0.3, 0.2, 0.2])).tolist()
     [True, False, True, True]
     """
-    gain = jnp.asarray(gain)
-    cost = jnp.asarray(cost, jnp.float32)
-    if gain.shape != cost.shape:
-        raise ValueError(f"gain and cost must be of one shape, got {gain.shape} and {cost.shape}")
-    g = gain.reshape(-1)
-    c = cost.reshape(-1)
-    order = jnp.lexsort((c, -g))  # most gain first, cheapest first among equals
+    (gains,) = as_orders(gain)
+    (costs,) = as_orders(cost)
+    if gains.shape != costs.shape:
+        raise ValueError(f"gain and cost must be of one shape, got {gains.shape} and {costs.shape}")
+    if gains.size == 0:
+        return jnp.zeros(gains.shape, bool)
+    shape = gains.shape
+    g = descending(gains.reshape(-1))
+    c = costs.reshape(-1)
+    broken = jnp.isnan(g) | jnp.isnan(c)
+    order = jnp.lexsort((c, g, broken))  # most gain first, cheapest first among equals
     g = g[order]
     c = c[order]
     cheapest = jax.lax.cummin(c)
-    new_gain = jnp.concatenate([jnp.ones(1, bool), g[1:] < g[:-1]])
+    new_gain = jnp.concatenate([jnp.ones(1, bool), g[1:] != g[:-1]])
     # Equal gain: only the cheapest of them, that is, as cheap as the first of its run.
     run_start = jax.lax.cummax(jnp.where(new_gain, jnp.arange(g.shape[0]), 0))
-    before = jnp.where(run_start > 0, cheapest[run_start - 1], jnp.inf)
-    on_front = (c == c[run_start]) & (c < before)
-    return jnp.zeros(g.shape, bool).at[order].set(on_front).reshape(gain.shape)
+    cheaper = (run_start == 0) | (c < cheapest[jnp.maximum(run_start - 1, 0)])
+    on_front = (c == c[run_start]) & cheaper & ~broken[order]
+    return jnp.zeros(g.shape, bool).at[order].set(on_front).reshape(shape)

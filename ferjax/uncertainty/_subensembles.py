@@ -73,7 +73,8 @@ def decompose_subsets(
         raise ValueError(
             f"masks must be [subset, member] (.., {log_probs.shape[0]}), got {masks.shape}"
         )
-    shares = masks / jnp.sum(masks, -1, keepdims=True, dtype=jnp.float32)
+    held = masks.astype(log_probs.dtype)
+    shares = held / jnp.sum(held, -1, keepdims=True)
     exact = jax.lax.Precision.HIGHEST
     if log_concentration is None:
         ambiguous = entropy(log_probs)

@@ -19,6 +19,11 @@ _FIGURES = {
     "jensen_shannon": "Jensen–Shannon divergence from the votes (nats)",
     "ece": "ECE, 15 bins of equal width",
     "ece_equal_mass": "ECE, 15 bins of equal mass",
+    "l2_ece": "root mean squared calibration error, 15 bins of equal width",
+    "mce": "largest gap of any of these bins (MCE)",
+    "classwise_ece": "class-wise ECE, 15 bins of equal width",
+    "label_nll": "NLL of the most voted label (nats)",
+    "label_brier": "Brier score against the most voted label",
 }
 
 
@@ -50,12 +55,16 @@ def selective(e: Evaluation, figures: Mapping[str, str]) -> Section:
     scores = e.selective.scores
     coverages = list(next(iter(scores.values()))["label"].accuracy)
     head = ["leave out by", *(f"accuracy at {percent(float(c))}" for c in coverages)]
-    head += ["AURC", "E-AURC", "AUGRC"]
+    head += ["AURC", "E-AURC", "AUGRC", "E-AUGRC", "coverage at 5 % loss"]
 
     def rows(kind: str) -> list[tuple]:
         found = [(name, of[kind]) for name, of in scores.items()]
         return [
-            (label(n), *(r.accuracy[c] for c in coverages), r.aurc, r.excess_aurc, r.augrc)
+            (
+                label(n),
+                *(r.accuracy[c] for c in coverages),
+                *(r.aurc, r.excess_aurc, r.augrc, r.excess_augrc, r.coverage_at_risk),
+            )
             for n, r in found
         ]
 
@@ -64,14 +73,23 @@ def selective(e: Evaluation, figures: Mapping[str, str]) -> Section:
         "Selective prediction: what leaving items out gains",
         html.paragraph(
             "Accuracy of the items kept when the most uncertain are left out. AURC: mean risk over "
-            "all coverages; E-AURC: what it lies above the best possible order; AUGRC: the mean "
-            "share of items that are kept and wrong. Lower is better for all three."
+            "all coverages; AUGRC: the mean share of items that are kept and wrong; with E: what it "
+            "lies above the best possible order. Lower is better for these four. Coverage: the "
+            "largest share kept with a mean loss of at most 5 %."
         ),
         html.table(head, rows("label"), caption="against the most voted label"),
         html.table(
             head,
             rows("votes"),
             caption="against people: the share of voters who chose the predicted class",
+        ),
+        html.table(
+            ("score", "AUROC", "AUPR of errors", "AUPR of successes"),
+            [
+                (label(n), of.auroc, of.aupr_errors, of.aupr_successes)
+                for n, of in e.selective.misclassification.items()
+            ],
+            caption="telling wrong predictions from right ones",
         ),
         html.figure(figures.get("selective"), "Accuracy against coverage for every score"),
     )
