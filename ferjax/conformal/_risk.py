@@ -35,7 +35,7 @@ def _on_host(function: Callable[..., np.ndarray], *arrays: ArrayLike) -> jax.Arr
         found = function(*np.broadcast_arrays(*(np.asarray(of, np.float64) for of in arrays)))
         return jnp.asarray(found, result)
     shape = np.broadcast_shapes(*(np.shape(of) for of in arrays))
-    traced = [of for of in arrays if is_traced(of)]
+    traced = [jnp.asarray(of) for of in arrays if is_traced(of)]
 
     def call(*values: np.ndarray) -> np.ndarray:
         rest = iter(values)

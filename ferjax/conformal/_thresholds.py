@@ -39,7 +39,7 @@ def conformal_rank(items: int, false_rejection: float) -> int:
     return math.ceil((items + 1) * (1 - false_rejection) - 1e-9 * (items + 1))
 
 
-def conformal_threshold(scores: ArrayLike, false_rejection: float) -> jax.Array:
+def conformal_threshold(scores: ArrayLike, false_rejection: ArrayLike) -> jax.Array | np.ndarray:
     """The split-conformal threshold: a fresh item exceeds it with probability at most α.
 
     Ties only make it safer.
@@ -70,9 +70,9 @@ def conformal_threshold(scores: ArrayLike, false_rejection: float) -> jax.Array:
     if not is_traced(false_rejection):
         rank = conformal_rank(n, float(np.asarray(false_rejection)))
         return _sorted(scores)[rank - 1] if rank <= n else _infinite(scores)
-    rank = n - _above(jnp.asarray(n), false_rejection)
+    place = n - 1 - _above(jnp.asarray(n), false_rejection)
     ordered = jnp.asarray(_sorted(scores))
-    return jnp.where(rank <= n, ordered[jnp.clip(rank - 1, 0, n - 1)], jnp.inf)
+    return jnp.where(place < n, ordered[jnp.clip(place, 0, n - 1)], jnp.inf)
 
 
 def _above(count: jax.Array, false_rejection: ArrayLike) -> jax.Array:
@@ -83,8 +83,8 @@ def _above(count: jax.Array, false_rejection: ArrayLike) -> jax.Array:
 
 
 def group_conformal_thresholds(
-    scores: ArrayLike, groups: ArrayLike, num_groups: int, false_rejection: float
-) -> jax.Array:
+    scores: ArrayLike, groups: ArrayLike, num_groups: int, false_rejection: ArrayLike
+) -> jax.Array | np.ndarray:
     """A split-conformal threshold for each group, so that each has the promise for itself.
 
     Where the group of a fresh item is known (its predicted class), use its group's. Where it is not
@@ -157,7 +157,7 @@ def _of_groups(
     return found if values.dtype == np.float64 else jnp.asarray(found)
 
 
-def quantile_threshold(scores: ArrayLike, share: float) -> jax.Array:
+def quantile_threshold(scores: ArrayLike, share: ArrayLike) -> jax.Array | np.ndarray:
     """The threshold that at most ``share`` of these scores exceed, as closely as ties allow.
 
     Args:
@@ -197,12 +197,12 @@ def check_share(name: str, share: ArrayLike) -> None:
 
 def _check_scores(scores: ArrayLike) -> jax.Array | np.ndarray:
     """Scores as they are, those that JAX would narrow on the host."""
-    if not is_traced(scores) and not isinstance(scores, jax.Array):
-        scores = np.asarray(scores)
-    if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"scores must be [item] and not empty, got shape {scores.shape}")
-    as_floats(scores[:1])
-    return scores
+    on_device = isinstance(scores, jax.Array)
+    given: jax.Array | np.ndarray = jnp.asarray(scores) if on_device else np.asarray(scores)
+    if given.ndim != 1 or given.size == 0:
+        raise ValueError(f"scores must be [item] and not empty, got shape {given.shape}")
+    as_floats(given[:1])
+    return given
 
 
 def _as_host_floats(scores: np.ndarray) -> np.ndarray:
@@ -219,8 +219,8 @@ def _infinite(scores: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
 def _sorted(scores: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """Scores in ascending order, NaN last, as floats that are never below them."""
     if isinstance(scores, np.ndarray):
-        ordered = np.sort(_as_host_floats(scores))
-        return ordered if ordered.dtype == np.float64 else jnp.asarray(ordered)
+        on_host = np.sort(_as_host_floats(scores))
+        return on_host if on_host.dtype == np.float64 else jnp.asarray(on_host)
     ordered = jnp.sort(scores)
     (floats,) = as_floats(ordered)
     if jnp.issubdtype(ordered.dtype, jnp.integer):

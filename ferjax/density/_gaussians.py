@@ -83,8 +83,8 @@ def fit_gaussian(
       shrinkage: share of the mean variance that is added to every direction's.
 
     Returns:
-      :class:`Gaussian`, float32; all NaN for a NaN feature, a weight that is negative or not finite,
-      or if no item has weight.
+      :class:`Gaussian`, float32; all NaN for a NaN feature, an impossible weight, or if no item has
+      weight.
 
     Raises:
       ValueError: if ``features`` is not ``[item, width]``, or weights are not ``[item]``.

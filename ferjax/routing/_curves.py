@@ -83,7 +83,7 @@ def curve_of(
       inside_weights: ``[n]`` >= 0, or None for one each.
 
     Returns:
-      :class:`Curve` of ``2n + 2`` points, float32; see :func:`routing_curve`. NaN for a NaN score or
+      :class:`Curve` of ``2n + 2`` points, float32; see :func:`routing_curve`. NaN for a NaN score,
       an impossible weight, or where a side has no weight.
 
     Raises:

@@ -73,8 +73,8 @@ def selective(e: Evaluation, figures: Mapping[str, str]) -> Section:
         "Selective prediction: what leaving items out gains",
         html.paragraph(
             "Accuracy of the items kept when the most uncertain are left out. AURC: mean risk over "
-            "all coverages; AUGRC: the mean share of items that are kept and wrong; with E: what it "
-            "lies above the best possible order. Lower is better for these four. Coverage: the "
+            "all coverages; AUGRC: the mean share of items kept and wrong; with E: what it lies "
+            "above the best possible order. Lower is better for these four. Coverage: the "
             "largest share kept with a mean loss of at most 5 %."
         ),
         html.table(head, rows("label"), caption="against the most voted label"),
