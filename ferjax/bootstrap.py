@@ -18,10 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_floats, nan_where
+
 __all__ = [
     "Estimate",
     "difference",
     "estimate",
+    "p_value",
     "percentile_interval",
     "resample_weights",
     "resampled",
@@ -89,6 +92,38 @@ def percentile_interval(samples: ArrayLike, level: float = 0.95) -> tuple[jax.Ar
     tail = (1 - level) / 2
     low, high = jnp.nanquantile(jnp.asarray(samples), jnp.array([tail, 1 - tail]), axis=0)
     return low, high
+
+
+def p_value(samples: ArrayLike, null: ArrayLike = 0.0) -> jax.Array:
+    """The two-sided bootstrap p-value of a statistic against a value, beside its interval.
+
+    The smallest level at which the percentile interval would not hold the value: twice the share of
+    resamples on the lesser side of it, those that equal it counting for both, and the observed
+    statistic counting as one more. Of a difference on paired weights it asks whether two differ.
+
+    Args:
+      samples: ``[resample, ...]``, at least one resample; undefined (NaN) ones are left out.
+      null: the value, scalar or ``[...]``.
+
+    Returns:
+      ``[...]`` in (0, 1], at least ``2 / (R + 1)``; NaN where every resample is.
+
+    References:
+      Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 4.2,
+      https://doi.org/10.1017/CBO9780511802843.
+
+    >>> round(float(p_value(jnp.array([0.1, 0.2, 0.3, -0.1]))), 2)
+    0.8
+    """
+    (samples, null) = as_floats(samples, null)
+    count = jnp.sum(~jnp.isnan(samples), axis=0)
+    null = jnp.broadcast_to(null, samples.shape[1:])[None]
+    below = jnp.sum(samples <= null, axis=0)
+    above = jnp.sum(samples >= null, axis=0)
+    share = (1 + jnp.minimum(below, above)).astype(samples.dtype) / (1 + count).astype(
+        samples.dtype
+    )
+    return nan_where(count == 0, jnp.minimum(2 * share, 1))
 
 
 def resampled(statistic: Callable[[jax.Array], Any], weights: ArrayLike, *, batch: int = 64) -> Any:

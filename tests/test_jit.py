@@ -30,6 +30,7 @@ FEATURES = floats(ITEMS, 2)
 UNIT = density.Gaussian(jnp.zeros(2), jnp.eye(2), jnp.zeros(()))
 SHARED = density.SharedGaussians(floats(3, 2), UNIT, UNIT)
 CLASSES = density.ClassGaussians(jax.tree.map(lambda leaf: leaf[None], UNIT), jnp.zeros(1))
+VIM = density.Vim(jnp.zeros(2), jnp.eye(2)[:, :1], jnp.ones(()))
 SPECTRUM = density.Spectrum(jnp.zeros(2), jnp.eye(2), jnp.eye(2))
 POSTERIOR = posterior.DisagreementPosterior(X, Y, X, Y)
 CURVE = routing.Curve(np.float32([1, 0.5, 0]), np.float32([0, 0.9, 1]))
@@ -45,6 +46,7 @@ def total(w):
 CALLS = {
     "bootstrap.difference": ((WEIGHTS,), {"first": total, "second": jnp.sum}),
     "bootstrap.estimate": ((WEIGHTS,), {"statistic": total}),
+    "bootstrap.p_value": ((floats(9, 2),), {}),
     "bootstrap.percentile_interval": ((floats(9, 2),), {}),
     "bootstrap.resample_weights": ((KEY,), {"items": ITEMS, "resamples": 3}),
     "bootstrap.resampled": ((WEIGHTS,), {"statistic": total}),
@@ -70,6 +72,15 @@ CALLS = {
     "density.fit_class_gaussians": ((FEATURES, Q), {}),
     "density.fit_gaussian": ((FEATURES, X), {}),
     "density.fit_shared_gaussians": ((FEATURES, Q), {}),
+    "density.fit_kl_matching": ((LOG_PROBS[0],), {}),
+    "density.fit_vim": (
+        (floats(ITEMS, 4), floats(ITEMS, 3), floats(4, 3), floats(3)),
+        {"dimensions": 2},
+    ),
+    "density.gen": ((LOG_PROBS[0],), {"top": 2}),
+    "density.kl_matching": ((LOG_PROBS[1, :3], LOG_PROBS[0]), {}),
+    "density.max_logit": ((Q,), {}),
+    "density.vim": ((VIM, FEATURES, Q), {}),
     "density.fit_spectrum": ((floats(ITEMS, 4, 2),), {"bands": 2}),
     "density.mahalanobis": ((UNIT, FEATURES), {}),
     "density.nearest_neighbour": ((FEATURES, floats(4, 2)), {"k": 2}),
@@ -119,6 +130,7 @@ CALLS = {
     "routing.routing_curve": ((X, Y, WEIGHTS[0], WEIGHTS[0]), {}),
     "uncertainty.aleatoric_contributions": ((LOG_PROBS,), {"member_axis": 0}),
     "uncertainty.correct_small_ensemble": ((X,), {"members": 4}),
+    "uncertainty.credal_width": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
     "uncertainty.decompose": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
     "uncertainty.decompose_subsets": ((LOG_PROBS, MASKS), {}),
     "uncertainty.decompose_variance": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
@@ -127,6 +139,8 @@ CALLS = {
     "uncertainty.expected_pairwise_kl": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
     "uncertainty.jackknife": ((LOG_PROBS,), {"axis": -1}),
     "uncertainty.jackknife_estimate": ((X, floats(4, ITEMS)), {}),
+    "uncertainty.label_disagreement": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
+    "uncertainty.variation_ratio": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
     "uncertainty.least_confidence": ((LOG_PROBS,), {"axis": -1}),
     "uncertainty.mean_log_probs": ((LOG_PROBS,), {"member_axis": 0}),
 }

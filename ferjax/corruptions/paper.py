@@ -94,13 +94,18 @@ def bright(key: jax.Array, image: jax.Array, severity: ArrayLike) -> jax.Array:
 
 
 def pixelate(key: jax.Array, image: jax.Array, severity: ArrayLike) -> jax.Array:
-    """Bilinear down to a share of the side, nearest neighbour up again."""
+    """Bilinear down to a share of the side, nearest neighbour up again.
+
+    The neighbour is the one of PyTorch's ``interpolate(mode="nearest")``, as in the released code:
+    pixel ``i`` shows ``floor(i * small / side)``, not the one that covers its centre.
+    """
     del key
     share = by_severity(PIXELATE_SHARE, severity)
 
     def matrix(side: int) -> jax.Array:
         small = jnp.maximum(min(PIXELATE_SMALLEST, side), jnp.floor(share * side + 1e-4))
-        block = jnp.floor((jnp.arange(side) + 0.5) * small / side)  # the pixel that covers this one
+        # A half keeps whole quotients from being rounded down; it moves no other.
+        block = jnp.floor((jnp.arange(side) * small + 0.5) / side)
         return linear_matrix((block + 0.5) * side / small - 0.5, side)
 
     return rows_and_columns(matrix(image.shape[0]), matrix(image.shape[1]), image)

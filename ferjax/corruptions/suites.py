@@ -20,6 +20,7 @@ __all__ = [
     "IMAGENET_C",
     "IMAGENET_C_EXTRA",
     "PAPER",
+    "REVISION",
     "Corruption",
     "corrupt",
 ]
@@ -31,6 +32,8 @@ Corruption = Callable[[jax.Array, jax.Array, ArrayLike], jax.Array]
 1 or 3. ``severity`` is 1..5 and may be traced, so that one compiled program serves all five.
 """
 
+REVISION = 2
+"""Raised whenever a corruption makes other pictures: kept predictions are then made anew."""
 BASE = ("gnoise", "blur", "occlude", "bright", "pixelate")
 """The paper's five base corruptions."""
 

@@ -28,6 +28,15 @@ from ferjax.density._gaussians import (
     mahalanobis,
     relative_mahalanobis,
 )
+from ferjax.density._logits import (
+    Vim,
+    fit_kl_matching,
+    fit_vim,
+    gen,
+    kl_matching,
+    max_logit,
+    vim,
+)
 from ferjax.density._ranks import conditional_rank, nearest_neighbour, typicality
 from ferjax.density._spectrum import Spectrum, band_energies, fit_spectrum
 
@@ -36,16 +45,23 @@ __all__ = [
     "Gaussian",
     "SharedGaussians",
     "Spectrum",
+    "Vim",
     "band_energies",
     "class_density",
     "class_mahalanobis",
     "conditional_rank",
     "fit_class_gaussians",
     "fit_gaussian",
+    "fit_kl_matching",
     "fit_shared_gaussians",
     "fit_spectrum",
+    "fit_vim",
+    "gen",
+    "kl_matching",
     "mahalanobis",
+    "max_logit",
     "nearest_neighbour",
     "relative_mahalanobis",
     "typicality",
+    "vim",
 ]

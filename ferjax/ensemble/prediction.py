@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.corruptions import tolerances
-from ferjax.corruptions.suites import CORRUPTIONS, corrupt
+from ferjax.corruptions.suites import CORRUPTIONS, REVISION, corrupt
 from ferjax.ensemble import densities, parallel
 from ferjax.ensemble.conditions import plan
 from ferjax.ensemble.densities import Densities, Head
@@ -311,6 +311,7 @@ def _forget_others(trained: Trained, folder: Path) -> None:
         "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy],
         "seeds": config.train.seeds,
         "noise_seed": config.evaluate.seed,
+        "corruptions": REVISION,
         "density_faces": config.evaluate.density_faces,
         "tolerances": config.evaluate.tolerances,
         "tolerance_faces": config.evaluate.tolerance_faces,

@@ -12,6 +12,7 @@ All functions are pure, un-jitted and differentiable; ``0 log 0`` is exactly 0 i
 gradient. A NaN of one member makes its item NaN and no other. Without items, results are empty.
 """
 
+from ferjax.uncertainty._credal import credal_width
 from ferjax.uncertainty._decomposition import (
     Decomposition,
     aleatoric_contributions,
@@ -21,6 +22,7 @@ from ferjax.uncertainty._decomposition import (
     expected_pairwise_kl,
 )
 from ferjax.uncertainty._entropy import entropy, least_confidence, mean_log_probs
+from ferjax.uncertainty._predicted_labels import label_disagreement, variation_ratio
 from ferjax.uncertainty._subensembles import (
     Jackknife,
     correct_small_ensemble,
@@ -34,6 +36,7 @@ __all__ = [
     "Jackknife",
     "aleatoric_contributions",
     "correct_small_ensemble",
+    "credal_width",
     "decompose",
     "decompose_subsets",
     "decompose_variance",
@@ -42,6 +45,8 @@ __all__ = [
     "expected_pairwise_kl",
     "jackknife",
     "jackknife_estimate",
+    "label_disagreement",
     "least_confidence",
     "mean_log_probs",
+    "variation_ratio",
 ]

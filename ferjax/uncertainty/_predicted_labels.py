@@ -45,9 +45,7 @@ def variation_ratio(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -
     return nan_where(undefined, 1 - jnp.max(counts, axis=-1) / jnp.sum(counts, axis=-1))
 
 
-def label_disagreement(
-    log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1
-) -> jax.Array:
+def label_disagreement(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) -> jax.Array:
     """The share of pairs of members that predict different classes.
 
     Args:

@@ -84,10 +84,22 @@ def test_pixelate_shrinks_bilinearly_and_enlarges_as_blocks(apply, rng, severity
     images = rng.random((3, SIDE, SIDE, 3)).astype(np.float32)
     small = int(constant * SIDE + 1e-9)
     shrunk = np.asarray(jax.image.resize(images, (3, small, small, 3), "linear", antialias=False))
-    block = np.floor((np.arange(SIDE) + 0.5) * small / SIDE).astype(int)
+    block = np.arange(SIDE) * small // SIDE
     corrupted = apply("pixelate", images, severity)
     np.testing.assert_allclose(corrupted, shrunk[:, block][:, :, block], atol=1e-4)
     assert len(np.unique(corrupted[0, 0, :, 0].round(5))) == small
+
+
+@pytest.mark.parity
+@published("pixelate")
+def test_pixelate_is_the_released_codes(apply, rng, severity, constant):
+    torch = pytest.importorskip("torch")
+    images = rng.random((3, SIDE, SIDE, 3)).astype(np.float32)
+    small = int(constant * SIDE + 1e-9)
+    resize = torch.nn.functional.interpolate
+    shrunk = resize(torch.from_numpy(images).movedim(-1, 1), (small, small), mode="bilinear")
+    expected = resize(shrunk, (SIDE, SIDE), mode="nearest").movedim(1, -1)
+    np.testing.assert_allclose(apply("pixelate", images, severity), expected, atol=1e-4)
 
 
 def test_pixelate_leaves_eight_pixels(quick_jit):
