@@ -69,7 +69,8 @@ def _incomplete_beta(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``I_{1-y}(a, b)`` for ``a, b > 0`` and ``0 < y < 1``."""
     # The continued fraction converges fast on one side of the mean; the other is what it lacks.
     swap = (1 - y) * (a + b + 2) > a + 1
-    first, second = np.where(swap, b, a), np.where(swap, a, b)
+    first = np.where(swap, b, a)
+    second = np.where(swap, a, b)
     x = np.where(swap, y, 1 - y)
     rest = np.where(swap, 1 - y, y)
     tail = np.exp(_log_front(first, second, x, rest)) * _fraction(first, second, x)
@@ -124,7 +125,9 @@ def _fraction(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
     step = 0
     while active.size:
         step += 1
-        p, q, z = a[active], b[active], x[active]
+        p = a[active]
+        q = b[active]
+        z = x[active]
         even = step * (q - step) * z / ((p + 2 * step - 1) * (p + 2 * step))
         odd = -(p + step) * (p + q + step) * z / ((p + 2 * step) * (p + 2 * step + 1))
         for numerator in (even, odd):
