@@ -15,7 +15,8 @@ from ferjax.evaluation import readers
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.evaluate import evaluate
 from ferjax.evaluation.results import Evaluation
-from ferjax.events import Message, OnEvent, silent
+from ferjax.events import Event, Message, OnEvent, silent
+from ferjax.files import read_arrays
 from ferjax.predictions import Predictions
 from ferjax.report.conclusions import Conclusion, conclude
 from ferjax.report.write import write
@@ -70,6 +71,7 @@ def evaluate_run(
     """
     # Scores from elsewhere are evaluated by this module too, where no training code can be loaded.
     from ferjax.ensemble import prediction
+    from ferjax.ensemble.conditions import refuse_reserved
     from ferjax.ensemble.trained import load_run
     from ferjax.faces import dataset as datasets
     from ferjax.faces import image_folders
@@ -86,11 +88,8 @@ def evaluate_run(
     trained = trained._replace(config=config)
     dataset = datasets.load(data)
     own = ("valid", "test", *dataset.ood)
-    taken = [name for name in ood or {} if name in own]
-    if taken:
-        raise ValueError(
-            f"--ood {taken[0]}=...: that name is taken; this run's own sets are {', '.join(own)}"
-        )
+    for name in ood or {}:
+        refuse_reserved(name, own)
     sets = {}
     for name, path in (ood or {}).items():
         sets[name] = image_folders.read_set(path, trained.spec.classes, trained.spec.side)
@@ -104,11 +103,12 @@ def evaluate_run(
     images = {name: dataset[name].images for name in own if name in predictions}
     if sets:  # its densities were fitted just now
         trained = trained._replace(densities=load_run(run).densities)
+    (folder / "ood").mkdir(exist_ok=True)
     for number, (name, found) in enumerate(sets.items(), 1):
         predictions[name] = prediction.predict_set(
             trained, name, found.images, found.votes, FIRST_OOD_ID * number, on_event
         )
-        predictions[name].save(folder / f"{name}.npz")
+        predictions[name].save(folder / "ood" / f"{name}.npz")
         images[name] = found.images
     about = {
         "run": run.resolve().name,
@@ -152,10 +152,17 @@ def evaluate_predictions(
       ValueError: naming the file, if anything does not fit together.
     """
     settings = _replaced(EvaluateConfig(), resamples=resamples, seed=seed)
+    notes: list[str] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Message):
+            notes.append(event.text)
+        on_event(event)
+
     paths = [Path(path) for path in predictions]
-    loaded = readers.load(paths, votes)
+    loaded = readers.load(paths, votes, tell)
     test = loaded.predictions["test"]
-    if test.votes is None:
+    if test.votes is None and test.vote_shares is None:
         raise ValueError(
             "the predictions of the test items bring no votes: give --votes FILE, or an array "
             "votes in their .npz"
@@ -169,7 +176,7 @@ def evaluate_predictions(
         images=shown,
         about={
             "run": ", ".join(path.resolve().name for path in paths[:3]),
-            "data": _file_facts(loaded),
+            "data": {**_file_facts(loaded), "read as": "; ".join(notes)},
         },
         on_event=on_event,
     )
@@ -221,12 +228,15 @@ def _tell_unreadable(name: str, found: Any, on_event: OnEvent) -> None:
 
 
 def _read_images(path: Path, items: int) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as file:
-        if "images" not in file.files or len(file["images"]) != items:
-            raise ValueError(
-                f"{path}: expected an array images with {items} pictures of the test items"
-            )
-        return file["images"]
+    images = read_arrays(path).get("images")
+    if images is None or images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise ValueError(f"{path}: expected an array images, uint8 [item, H, W] or [item, H, W, 3]")
+    if len(images) != items or (images.ndim == 4 and images.shape[3] != 3):
+        raise ValueError(
+            f"{path}: expected an array images with {items} pictures of the test items, got "
+            f"{images.shape}"
+        )
+    return images
 
 
 def _file_facts(loaded: readers.Loaded) -> dict[str, str]:

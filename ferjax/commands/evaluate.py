@@ -138,4 +138,9 @@ class Evaluate:
     def _ood(self) -> dict[str, Path]:
         from ferjax.faces.image_folders import parse
 
-        return dict(parse(text) for text in self.ood)
+        sets: dict[str, Path] = {}
+        for name, path in map(parse, self.ood):
+            if name in sets:
+                raise ValueError(f"--ood {name}=... is given twice: {sets[name]} and {path}")
+            sets[name] = path
+        return sets

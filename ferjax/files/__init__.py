@@ -7,13 +7,11 @@ against the file before anything is allocated. Nothing is ever unpickled.
 
 from ferjax.files._arrays import OpenArray, open_array, read_arrays
 from ferjax.files._json import finite, parse_json, read_json
-from ferjax.files._locking import Lock
 from ferjax.files._reading import printable, read_text, require_file
 from ferjax.files._tables import Row, cell, read_table
 from ferjax.files._writing import require_writable, write_atomically
 
 __all__ = [
-    "Lock",
     "OpenArray",
     "Row",
     "cell",

@@ -23,6 +23,7 @@ SMALL = 2**28
 EXPANSION = 100
 """Times its size that a larger one may expand to."""
 MOST_ARRAYS = 4096
+_BLOCK = 2**24
 
 _MAGIC = b"\x93NUMPY"
 
@@ -109,10 +110,12 @@ def _named(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: not enough memory to read it") from None
     except zipfile.BadZipFile as error:
         raise ValueError(
-            f"{path}: neither .npz nor .npy, or damaged: {_first_line(error)}"
+            f"{path}: neither .npz nor .npy, or damaged (not one of numpy's files)"
         ) from error
     except Exception as error:
-        raise ValueError(f"{path}: damaged, or no file of arrays: {_first_line(error)}") from error
+        raise ValueError(
+            f"{path}: neither .npz nor .npy, or damaged ({_first_line(error)})"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -161,9 +164,14 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
 
 def _whole(file: IO[bytes], size: int, name: str = "") -> np.ndarray:
     shape, dtype, fortran = _any_header(file, size, name)
-    data = file.read(math.prod(shape) * dtype.itemsize)
-    # A copy: what frombuffer gives cannot be written to.
-    array = np.frombuffer(bytearray(data), dtype)
+    data = memoryview(bytearray(math.prod(shape) * dtype.itemsize))
+    filled = 0
+    while filled < len(data):
+        read = file.readinto(data[filled : filled + _BLOCK])  # type: ignore[attr-defined]
+        if not read:
+            raise ValueError(f"ends within array {name}" if name else "ends within the array")
+        filled += read
+    array = np.frombuffer(data, dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 
 
@@ -189,7 +197,9 @@ def _any_header(
         raise ValueError(f"arrays of version {version[0]}.{version[1]} are not read")
     called = f"array {name}" if name else "the array"
     if dtype.hasobject:
-        raise ValueError(f"{called} holds Python objects, a pickle, which is never opened")
+        raise ValueError(
+            f"{called} holds Python objects, a pickle; not one of numpy's files without"
+        )
     claimed = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or claimed != size - file.tell():
         raise ValueError(
