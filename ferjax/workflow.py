@@ -43,6 +43,7 @@ def evaluate_run(
     *,
     out: Path | None = None,
     ood: Mapping[str, Path] | None = None,
+    folder_classes: Mapping[str, str] | None = None,
     resamples: int | None = None,
     seed: int | None = None,
     corruptions: tuple[str, ...] | None = None,
@@ -57,6 +58,8 @@ def evaluate_run(
       run: folder of the run; it keeps the predictions, and the report unless ``out`` is given.
       out: folder of the report.
       ood: name -> folder of pictures or ``.npz``: out-of-distribution sets, or labelled ones.
+      folder_classes: name of a folder in these sets -> the class of its pictures, or "" to leave
+        them out; for folders that are not named after a class.
       resamples: bootstrap resamples; those of the run's configuration unless given.
       seed: of corruptions and bootstrap, likewise.
       corruptions: of the test faces, likewise.
@@ -71,7 +74,7 @@ def evaluate_run(
     """
     # Scores from elsewhere are evaluated by this module too, where no training code can be loaded.
     from ferjax.ensemble import prediction
-    from ferjax.ensemble.conditions import refuse_reserved
+    from ferjax.ensemble.conditions import refuse_reserved, require_known
     from ferjax.ensemble.trained import load_run
     from ferjax.faces import dataset as datasets
     from ferjax.faces import image_folders
@@ -81,6 +84,7 @@ def evaluate_run(
     settings = _replaced(
         trained.config.evaluate, resamples=resamples, corruptions=corruptions, seed=seed
     )
+    require_known(settings)
     data = trained.config.data
     if data_path is not None:
         data = dataclasses.replace(data, path=data_path)
@@ -92,7 +96,11 @@ def evaluate_run(
         refuse_reserved(name, own)
     sets = {}
     for name, path in (ood or {}).items():
-        sets[name] = image_folders.read_set(path, trained.spec.classes, trained.spec.side)
+        sets[name] = image_folders.read_set(
+            path, trained.spec.classes, trained.spec.side, folder_classes
+        )
+        for note in sets[name].notes:
+            on_event(Message(f"{name}: {note}"))
         _tell_unreadable(name, sets[name], on_event)
     folder = run / "predictions"
     predicted = prediction.predict_conditions(trained, dataset, folder, on_event)

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ferjax.config import EvaluateConfig
+from ferjax.config import EvaluateConfig, nearest
 from ferjax.corruptions.suites import CORRUPTIONS
 from ferjax.faces.dataset import Dataset
 
-__all__ = ["Condition", "plan", "refuse_reserved"]
+__all__ = ["Condition", "plan", "refuse_reserved", "require_known"]
 
 _SPLITS = ("train", "training", "valid", "val", "validation", "test")
 
@@ -48,6 +48,17 @@ def plan(config: EvaluateConfig, dataset: Dataset) -> list[Condition]:
         *(Condition("test", c, s) for c in config.corruptions for s in config.severities),
         *(Condition("valid", c, s) for c in config.fit_corruptions for s in config.fit_severities),
     ]
+
+
+def require_known(config: EvaluateConfig) -> None:
+    """Refuses corruptions that do not exist, before anything is predicted.
+
+    Raises:
+      ValueError: naming the first, and the nearest that does.
+    """
+    for name in (*config.corruptions, *config.fit_corruptions):
+        if name not in CORRUPTIONS:
+            raise ValueError(f"unknown corruption {name!r}; {nearest(name, CORRUPTIONS)}")
 
 
 def refuse_reserved(name: str, own: Iterable[str]) -> None:
