@@ -74,10 +74,11 @@ def read_set(
     """Reads a set of pictures as the ensemble sees faces: gray, the central square, resized.
 
     A folder is searched below, hidden folders apart. If the pictures lie in folders named after
-    classes (``happiness``, or a synonym such as ``happy``), at any depth, the set is labelled. An
-    ``.npz`` holds ``images`` uint8 ``[face, H, W]`` or ``[face, H, W, 3]``, and may hold ``labels [face]`` (class numbers), or
-    ``votes [face, class]`` with or without ``abstentions [face, kind]``; for FER+'s classes
-    ``votes`` may be the ten published columns.
+    classes (``happiness``, or a synonym such as ``happy``), at any depth, the set is labelled.
+
+    An ``.npz`` holds ``images`` uint8 ``[face, H, W]`` or ``[face, H, W, 3]``, and may hold
+    ``labels [face]`` (class numbers), or ``votes [face, class]`` with or without ``abstentions
+    [face, kind]``; for FER+'s classes ``votes`` may be the ten published columns.
 
     Args:
       path: the folder or ``.npz``.

@@ -35,7 +35,8 @@ def require_file(path: str | os.PathLike, what: str = "file") -> Path:
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"no {what} at {path}") from None
+        said = f"no such file: {path}" if what == "file" else f"no {what} at {path}"
+        raise FileNotFoundError(said) from None
     except ValueError as error:  # a NUL in the name
         raise ValueError(f"{str(path)!r}: {error}") from None
     if stat.S_ISDIR(mode):

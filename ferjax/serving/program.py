@@ -51,6 +51,7 @@ class InferenceProgram(NamedTuple):
       side: side of the pictures, pixels.
       provenance: where it comes from; empty for a run.
       caution: what must be said before it decides; empty for a sound model.
+      digest: of everything it consists of, hexadecimal; another program has another.
     """
 
     forward: Callable[[np.ndarray], RouterOutput]
@@ -59,6 +60,7 @@ class InferenceProgram(NamedTuple):
     side: int
     provenance: Mapping[str, Any] = {}
     caution: str = ""
+    digest: str = ""
 
 
 def load_thresholds(folder: str | Path) -> tuple[dict[str, RouterRule], str]:
