@@ -73,7 +73,7 @@ def evaluate_run(
       ValueError: if a name of ``ood`` is taken, or anything does not fit; before long work starts.
     """
     # Scores from elsewhere are evaluated by this module too, where no training code can be loaded.
-    from ferjax.ensemble import prediction
+    from ferjax.ensemble import densities, prediction
     from ferjax.ensemble.conditions import refuse_reserved, require_known
     from ferjax.ensemble.trained import load_run
     from ferjax.faces import dataset as datasets
@@ -110,13 +110,12 @@ def evaluate_run(
         predictions["test"] = dataclasses.replace(predictions["test"], groups=groups)
     images = {name: dataset[name].images for name in own if name in predictions}
     if sets:  # its densities were fitted just now
-        trained = trained._replace(densities=load_run(run).densities)
-    (folder / "ood").mkdir(exist_ok=True)
+        trained = trained._replace(densities=densities.load(run, trained.digest))
     for number, (name, found) in enumerate(sets.items(), 1):
         predictions[name] = prediction.predict_set(
             trained, name, found.images, found.votes, FIRST_OOD_ID * number, on_event
         )
-        predictions[name].save(folder / "ood" / f"{name}.npz")
+        predictions[name].save(folder / f"{name}.npz")
         images[name] = found.images
     about = {
         "run": run.resolve().name,
@@ -130,6 +129,7 @@ def evaluate_run(
         classes=trained.spec.classes,
         images=images if show_examples else None,
         about=about,
+        of={"members": trained.digest, "densities": densities.digest(run)},
         on_event=on_event,
     )
 
@@ -203,6 +203,7 @@ def _evaluate(
     classes: tuple[str, ...] | None,
     images: Mapping[str, np.ndarray] | None,
     about: Mapping[str, Any],
+    of: Mapping[str, str | None] | None = None,
     on_event: OnEvent,
 ) -> Evaluated:
     """Scores, evaluates and writes; the last steps of either way."""
@@ -217,7 +218,7 @@ def _evaluate(
         defer_share=settings.defer_share,
     )
     on_event(Message("drawing and writing the report"))
-    files = write(found, conditions, out, images=images, about=about)
+    files = write(found, conditions, out, images=images, about=about, of=of)
     return Evaluated(found, conclude(found), files)
 
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from ferjax.config import Config, TrainConfig
-from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel
+from ferjax.ensemble import checkpoint, cost, inputs, integrity, members, multihost, parallel
 from ferjax.ensemble.checkpoint import Checkpoints
 from ferjax.ensemble.ending import noted
 from ferjax.ensemble.folder import RunFolder
@@ -142,6 +142,8 @@ def train(
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
             first, state = _saved(run, programs.like, on_event) if resume else (0, None)
+            if first:
+                integrity.require_same(run, first, config, dataset.spec)
             for text in _plan(config, layout, steps, first, before):
                 on_event(Message(text))
             data = _data(config, layout, dataset, frozen, on_event)
@@ -163,7 +165,8 @@ def train(
                     LogLine(line, config.train.seeds, config.train.epochs)
                 ),
             )
-            checkpoints = Checkpoints(run.checkpoints, config.train.keep_checkpoints)
+            about = integrity.describe(run, config, dataset.spec)
+            checkpoints = Checkpoints(run.checkpoints, config.train.keep_checkpoints, about)
             try:
                 checkpoints.discard_after(first)
                 log.rewind(first)

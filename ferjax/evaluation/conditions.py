@@ -40,12 +40,10 @@ class People:
     """``[item]`` bool, lower third."""
 
     @classmethod
-    def of(cls, p: Predictions) -> "People | None":
-        """Derives everything from the votes, or shares of votes, of predictions; None: neither."""
-        if p.votes is None and p.vote_shares is None:
-            return None
-        counts = None if p.votes is None else votes_of.check(p.votes)
-        q = np.asarray(p.vote_shares) if counts is None else votes_of.distribution(counts)
+    def of(cls, counts: np.ndarray | None, shares: np.ndarray | None = None) -> "People":
+        """Derives everything from vote counts ``[item, class]``, or from their shares alone."""
+        counts = None if counts is None else votes_of.check(counts)
+        q = np.asarray(shares) if counts is None else votes_of.distribution(counts)
         ambiguous, clear = votes_of.ambiguity(q)
         return cls(
             counts,
@@ -119,6 +117,14 @@ class Condition:
         if self.people is None:
             raise ValueError(f"condition {self.name} has no votes")
         return self.people
+
+
+def _voted(p: Predictions) -> bool:
+    return p.votes is not None or p.vote_shares is not None
+
+
+def _people(p: Predictions) -> People | None:
+    return People.of(p.votes, p.vote_shares) if _voted(p) else None
 
 
 _LATER = ("epistemic_given_aleatoric", "l_uar", "l_uar_density", "random")
@@ -213,11 +219,11 @@ class Conditions:
         """
         test = _check(predictions)
         names = class_names(test.log_probs.shape[2], classes or test.classes)
-        people = People.of(test)
+        people = _people(test)
         scored = []
         for p in predictions.values():
             copy = p.split == "test"
-            own = people if copy else People.of(p)
+            own = people if copy else _people(p)
             scored.append(_scored(p, own))
         valid = next((c for c in scored if _clean(c, "valid")), None)
         fitting = [c for c in scored if c.predictions.split == "valid" and c.corruption is not None]
@@ -297,16 +303,15 @@ def _check(predictions: Mapping[str, Predictions]) -> Predictions:
     for split, found in by_role.items():
         if len(found) > 1:
             raise ValueError(f"conditions {', '.join(found)} are all the clean {split} split")
-    if not by_role["test"] or People.of(predictions[by_role["test"][0]]) is None:
+    if not by_role["test"] or not _voted(predictions[by_role["test"][0]]):
         raise ValueError(
             f"evaluation needs condition 'test' with votes; got {', '.join(predictions) or 'none'}"
         )
     test = predictions[by_role["test"][0]]
     if len(test.ids) < 2:
         raise ValueError(f"evaluation needs at least 2 test items, got {len(test.ids)}")
-    people = People.of(test)
-    assert people is not None
-    empty = np.flatnonzero(people.q.sum(1) == 0)
+    votes = np.ones((1, 1)) if test.votes is None else test.votes
+    empty = np.flatnonzero(votes.sum(1) == 0)
     if len(empty):
         raise ValueError(
             f"test item {empty[0]} (id {test.ids[empty[0]]}) has no vote; leave out items that "

@@ -6,6 +6,7 @@ against the file before anything is allocated. Nothing is ever unpickled.
 """
 
 from ferjax.files._arrays import OpenArray, open_array, read_arrays
+from ferjax.files._digests import digest_arrays, digest_json
 from ferjax.files._json import finite, parse_json, read_json
 from ferjax.files._reading import printable, read_text, require_file
 from ferjax.files._tables import Row, cell, read_table
@@ -15,6 +16,8 @@ __all__ = [
     "OpenArray",
     "Row",
     "cell",
+    "digest_arrays",
+    "digest_json",
     "finite",
     "open_array",
     "parse_json",

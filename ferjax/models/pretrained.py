@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,18 @@ from safetensors.flax import load_file
 from safetensors.numpy import save
 
 from ferjax.config import ModelConfig
-from ferjax.files import write_atomically
+from ferjax.files import digest_arrays, require_file, write_atomically
 from ferjax.models import state_dicts
 
-__all__ = ["load_pretrained", "load_tree", "read_state", "save_tree", "write_hugging_face"]
+__all__ = [
+    "load_pretrained",
+    "load_tree",
+    "read_state",
+    "save_tree",
+    "tree_digest",
+    "tree_facts",
+    "write_hugging_face",
+]
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -194,14 +202,20 @@ def write_hugging_face(
     return folder / "model.safetensors"
 
 
-def save_tree(tree: Any, path: str | os.PathLike) -> None:
-    """Writes a parameter tree under its own names (``block_0/mlp/up/kernel``), in one piece."""
-    write_atomically(
-        path,
-        save(
-            {name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(tree, sep="/").items()}
-        ),
-    )
+def save_tree(tree: Any, path: str | os.PathLike, about: Mapping[str, str] | None = None) -> None:
+    """Writes a parameter tree under its own names (``block_0/mlp/up/kernel``), in one piece.
+
+    Args:
+      tree: nested dictionaries of arrays.
+      path: the file.
+      about: further facts, kept in the file's metadata beside the digest of the tree.
+    """
+    arrays = {n: np.ascontiguousarray(leaf) for n, leaf in flatten_dict(tree, sep="/").items()}
+    metadata = {**(about or {}), _DIGEST: digest_arrays(arrays)}
+    write_atomically(path, save(arrays, metadata=metadata))
+
+
+_DIGEST = "digest"
 
 
 def load_tree(path: str | os.PathLike) -> Any:
@@ -209,8 +223,33 @@ def load_tree(path: str | os.PathLike) -> Any:
 
     Raises:
       FileNotFoundError: if there is no such file.
+      ValueError: if it is not a safetensors file, or its content is not what was written.
+    """
+    path = require_file(path, "weights")
+    arrays = _read_safetensors(path)
+    expected = tree_facts(path).get(_DIGEST)
+    if expected is not None and digest_arrays(arrays) != expected:
+        raise ValueError(f"{path}: damaged or changed: its digest is not that of its content")
+    return unflatten_dict(arrays, sep="/")
+
+
+def tree_facts(path: str | os.PathLike) -> dict[str, str]:
+    """The metadata of a safetensors file; none where it has none.
+
+    Raises:
       ValueError: if it is not a safetensors file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no weights at {path}")
-    return unflatten_dict(_read_safetensors(Path(path)), sep="/")
+    try:
+        with safetensors.safe_open(os.fspath(path), framework="np") as file:
+            return dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a safetensors file, or a truncated one: {error}") from error
+
+
+def tree_digest(path: str | os.PathLike) -> str:
+    """The digest of what a file of :func:`save_tree` holds, computed from its content.
+
+    Raises:
+      ValueError: if it is not a safetensors file.
+    """
+    return digest_arrays(_read_safetensors(Path(path)))

@@ -23,10 +23,10 @@ from jax.extend.core import jaxpr_as_fun
 from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.events import OnEvent, silent
 from ferjax.faces.image_files import from_array
-from ferjax.files import write_atomically
+from ferjax.files import read_json, require_writable, write_atomically
 from ferjax.routing import RouterRule
 from ferjax.serving import archive, live
-from ferjax.serving.program import InferenceProgram, as_rules, load_thresholds, require_scores
+from ferjax.serving.program import InferenceProgram, as_rules, read_thresholds, require_scores
 
 __all__ = ["PLATFORMS", "export", "parity"]
 
@@ -69,14 +69,20 @@ def export(
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; give the name of a file")
     run = None if isinstance(source, Trained) else Path(source)
+    require_writable(out)
+    chosen = None
     caution = ""
     if thresholds is not None:
         rules = as_rules(thresholds)
     elif run is not None:
-        rules, caution = load_thresholds(run)
+        chosen = read_thresholds(run)
+        rules = chosen.rules
+        caution = chosen.caution
     else:
         raise ValueError("give thresholds with an opened run; a run folder brings its own")
     trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
+    if run is not None and chosen is not None:
+        live.require_chosen_for(run, chosen, trained, on_event)
     weights, program = _lower(trained, rules, platforms)
     about = {
         "format": archive.FORMAT,
@@ -139,7 +145,9 @@ def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -
     evaluated = None if run is None else run / "evaluation.json"
     figures = {}
     if evaluated is not None and evaluated.is_file():
-        figures = json.loads(evaluated.read_text()).get("quality", {})
+        values = read_json(evaluated, "evaluation")
+        found = values.get("quality") if isinstance(values, dict) else None
+        figures = found if isinstance(found, dict) else {}
     return {
         "run": None if run is None else run.resolve().name,
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
