@@ -5,7 +5,7 @@ whatever the file holds, and takes no more memory than it says: claims of a head
 against the file before anything is allocated. Nothing is ever unpickled.
 """
 
-from ferjax.files._arrays import OpenArray, open_array, read_arrays
+from ferjax.files._arrays import OpenArray, open_array, read_array, read_arrays
 from ferjax.files._digests import digest_arrays, digest_json
 from ferjax.files._json import finite, parse_json, read_json
 from ferjax.files._reading import printable, read_text, require_file
@@ -22,6 +22,7 @@ __all__ = [
     "open_array",
     "parse_json",
     "printable",
+    "read_array",
     "read_arrays",
     "read_json",
     "read_table",

@@ -5,6 +5,7 @@ file may hold a hundred times its size, and at least :data:`SMALL`.
 """
 
 import contextlib
+import io
 import math
 import os
 import zipfile
@@ -16,7 +17,7 @@ import numpy as np
 
 from ferjax.files._reading import require_file
 
-__all__ = ["OpenArray", "open_array", "read_arrays"]
+__all__ = ["OpenArray", "open_array", "read_array", "read_arrays"]
 
 SMALL = 2**28
 """Bytes that a file may always expand to."""
@@ -49,6 +50,16 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
             return {"": _whole(file, path.stat().st_size)}
         with _zip(file) as archive:
             return {name: _member(archive, info) for name, info in _arrays_in(archive).items()}
+
+
+def read_array(data: bytes) -> np.ndarray:
+    """The array of the bytes of an ``.npy`` file.
+
+    Raises:
+      ValueError: if they are none, hold Python objects, or claim more than they hold.
+    """
+    file = io.BytesIO(data)
+    return _whole(file, len(data))
 
 
 class OpenArray:

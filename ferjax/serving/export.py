@@ -25,8 +25,8 @@ from ferjax.events import OnEvent, silent
 from ferjax.faces.image_files import from_array
 from ferjax.files import read_json, require_writable, write_atomically
 from ferjax.routing import RouterRule
-from ferjax.serving import archive, live
-from ferjax.serving.program import InferenceProgram, as_rules, read_thresholds, require_scores
+from ferjax.serving import archive, live, verification
+from ferjax.serving.program import InferenceProgram, RouterOutput, as_rules, read_thresholds
 
 __all__ = ["PLATFORMS", "export", "parity"]
 
@@ -95,8 +95,11 @@ def export(
     # The check reads back the very bytes that will be on disk.
     draft = archive.read(io.BytesIO(archive.pack(about, program, weights)), str(out))
     tolerance = TOLERANCE[trained.config.model.dtype]
-    about["parity"] = parity(live.from_trained(trained, rules), draft, tolerance)
-    write_atomically(out, archive.pack(about, program, weights))
+    images = _random_pictures(trained.spec.side)
+    said = jax.device_get(live.from_trained(trained, rules).forward(images))
+    about["parity"] = _checked(said, draft, images, rules, tolerance)
+    check = verification.stored(images, said)
+    write_atomically(out, archive.pack(about, program, weights, check))
     return about
 
 
@@ -183,38 +186,22 @@ def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float)
         on a threshold, or a router reads a score that the ensemble does not have.
     """
     images = _random_pictures(live.side)
-    ours, theirs = jax.device_get((live.forward(images), exported.forward(images)))
-    largest = {"probs": float(np.max(np.abs(ours.probs - theirs.probs)))}
-    for name, score in ours.scores.items():
-        difference = np.abs(score - theirs.scores[name]) / np.maximum(1.0, np.abs(score))
-        largest[name] = float(np.max(difference))
-    worst = max(largest, key=lambda name: np.nan_to_num(largest[name], nan=np.inf))
-    if not largest[worst] <= tolerance:
-        raise ValueError(
-            f"the exported program differs from the run by {largest[worst]:.3g} in {worst}, more "
-            f"than {tolerance}; nothing was written"
-        )
-    for name, rule in live.rules.items():
-        require_scores(ours, name, rule)
-        near = np.zeros(len(images), bool)
-        for score, above in ((rule.defer, rule.defer_above), (rule.reject, rule.reject_above)):
-            threshold = float(np.asarray(above))
-            if np.isfinite(threshold):
-                allowed = tolerance * max(1.0, abs(threshold))
-                near |= np.abs(ours.scores[score] - threshold) <= allowed
-        otherwise = (ours.action[name] != theirs.action[name]) & ~near
-        if otherwise.any():
-            raise ValueError(
-                f"the exported program routes {otherwise.sum()} of {len(images)} pictures "
-                f"otherwise than the run under {name!r}; nothing was written"
-            )
-    return {
-        "pictures": len(images),
-        "platform": jax.default_backend(),
-        "tolerance": tolerance,
-        "largest_difference": largest[worst],
-        "in": worst,
-    }
+    ours = jax.device_get(live.forward(images))
+    return _checked(ours, exported, images, live.rules, tolerance)
+
+
+def _checked(
+    ours: RouterOutput,
+    exported: InferenceProgram,
+    images: np.ndarray,
+    rules: Mapping[str, RouterRule],
+    tolerance: float,
+) -> dict[str, Any]:
+    theirs = jax.device_get(exported.forward(images))
+    try:
+        return verification.compare(ours, theirs, rules, tolerance)
+    except ValueError as error:
+        raise ValueError(f"{error}; nothing was written") from error
 
 
 def _random_pictures(side: int) -> np.ndarray:
