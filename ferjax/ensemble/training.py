@@ -48,14 +48,14 @@ class Run(NamedTuple):
     figures: dict
 
 
-def starting_point(config: Config) -> tuple[Any, Any]:
+def starting_point(config: Config, on_event: OnEvent = silent) -> tuple[Any, Any]:
     """The frozen trunk, and the parameters that members start from.
 
     The first is None where every block is trained, the second where all begin at random.
     """
     trunk = vit.trunk_model(config.model)
     if config.model.pretrained:
-        whole = load_pretrained(config.model.pretrained, config.model)
+        whole = load_pretrained(config.model.pretrained, config.model, on_event)
         frozen, trained = vit.split(whole, config.model)
         return (None if trunk is None else frozen), trained
     return (None if trunk is None else trunk.init(jax.random.key(config.train.seeds[0]))), None
@@ -132,7 +132,7 @@ def train(
     faces = len(dataset["train"].ids)
     steps = steps_per_epoch(config.train, faces)
     layout = lay_out(config, replicas)
-    frozen, start = starting_point(config)
+    frozen, start = starting_point(config, on_event)
     programs = compile_programs(config, len(dataset.spec.classes), layout, faces, start)
     needed = checkpoint.size(programs.like) * (config.train.keep_checkpoints + 1)
     before = _epochs(run) if resume else None
