@@ -279,7 +279,8 @@ def _numbers(path: Path, rows: Sequence[Row], columns: Sequence[int]) -> np.ndar
         try:
             values[number] = [float(row.fields[c]) for c in columns]
         except ValueError as error:
-            raise ValueError(f"{path}, line {row.line}: not a row of votes: {error}") from error
+            said = str(error)[:100]
+            raise ValueError(f"{path}, line {row.line}: not a row of votes: {said}") from error
     return values
 
 
