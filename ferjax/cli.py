@@ -6,8 +6,10 @@ Everything a command does can be done from Python in as many lines.
 import contextlib
 import difflib
 import importlib
+import os
 import platform
 import sys
+import threading
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -178,6 +180,8 @@ def main(argv: list[str] | None = None) -> None:
     except (ValueError, OSError, MemoryError) as error:
         discard_if_broken(sys.stdout)
         _tell(Text.assemble(("error:", "bold red"), f" {_message(error)}"))
+        if any(thread.name == "limited" for thread in threading.enumerate()):
+            os._exit(2)  # compiled code that never ends would be waited for
         sys.exit(2)
     except RuntimeError as error:
         if not _out_of_memory(error):

@@ -7,7 +7,7 @@ otherwise every other column is a class. What was taken for what is said in :att
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +147,14 @@ def _order(own: Sequence[str], names: Sequence[str], where: str) -> list[int]:
     absent = [name for name in names if _folded(name) not in at]
     if absent or len(own) != len(names):
         raise ValueError(
-            f"{where}: its classes are {', '.join(own)}, those of the predictions "
-            f"{', '.join(names)}"
+            f"{where}: its classes are {_listed(own)}, those of the predictions {_listed(names)}"
         )
     return [at[_folded(name)] for name in names]
+
+
+def _listed(names: Iterable[str], longest: int = 500) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _folded(name: str) -> str:
@@ -168,12 +172,12 @@ def _of_table(
     if all(_is_number(name) for name in header):
         raise ValueError(
             f"{path}, line 1: a header is needed, the names of the classes; got numbers "
-            f"({', '.join(header[:4])}, …)"
+            f"({_listed(header[:4])}, …)"
         )
     lower = [_folded(name) for name in header]
     twice = sorted({name for name in lower if name and lower.count(name) > 1})
     if twice:
-        raise ValueError(f"{path}, line 1: column {twice[0]!r} is there twice")
+        raise ValueError(f"{path}, line 1: column {twice[0][:100]!r} is there twice")
     for row in rows:
         if len(row.fields) != len(header):
             raise ValueError(
@@ -232,7 +236,7 @@ def _class_columns(
         if absent:
             raise ValueError(
                 f"{path}, line 1: no column {', '.join(absent)}; its columns are "
-                f"{', '.join(header)}, the classes of the predictions {', '.join(names)}"
+                f"{_listed(header)}, the classes of the predictions {_listed(names)}"
             )
         columns = [at[_folded(name)] for name in names]
         spare = [header[c] for c in others if c not in columns]
@@ -241,7 +245,7 @@ def _class_columns(
         return columns
     if len(others) != classes:
         raise ValueError(
-            f"{path}: {len(others)} class columns ({', '.join(header[c] for c in others)}), "
+            f"{path}: {len(others)} class columns ({_listed(header[c] for c in others)}), "
             f"predictions have {classes} classes"
         )
     notes.append(
@@ -263,7 +267,7 @@ def _of_the_test_split(
     test = [row for row in rows if _folded(row.fields[column]) in _TEST]
     if not test:
         raise ValueError(
-            f"{path}: column {lower[column]} holds {', '.join(sorted(found)[:5])}; expected "
+            f"{path}: column {lower[column]} holds {_listed(sorted(found)[:5])}; expected "
             "PrivateTest or test among them, the test rows"
         )
     notes.append(
@@ -294,7 +298,7 @@ def _refuse_totals(
     total = (values == sums - values).all(0) & (values > 0).any(0)
     if total.any():
         name = header[columns[int(np.argmax(total))]]
-        raise ValueError(f"{path}: column {name!r} is the sum of the others, so it is no class")
+        raise ValueError(f"{path}: column {name[:100]!r} is the sum of the others: no class")
 
 
 def _ids(
@@ -325,7 +329,7 @@ def _ids(
     for text, row in zip(texts_of, rows):
         if text in seen:
             raise ValueError(
-                f"{path}, line {row.line}: id {text!r} is there twice, first in line {seen[text]}"
+                f"{path}, line {row.line}: id {text[:100]!r} is there twice, first in {seen[text]}"
             )
         seen[text] = row.line
     try:

@@ -40,7 +40,7 @@ def require_file(path: str | os.PathLike, what: str = "file") -> Path:
     except ValueError as error:  # a NUL in the name
         raise ValueError(f"{str(path)!r}: {error}") from None
     if stat.S_ISDIR(mode):
-        raise ValueError(f"{path}: a folder, expected a {what}")
+        raise ValueError(f"{path}: a folder, not a regular file; expected a {what}")
     if not stat.S_ISREG(mode):
         raise ValueError(f"{path}: not a regular file, expected a {what}")
     return path
@@ -82,22 +82,21 @@ def read_text(path: str | os.PathLike, what: str = "file", largest: int = LARGES
     return text
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, surrogates: bool = False) -> str:
     """Text that cannot steer a terminal: control and direction characters as ``\\x1b``.
 
-    Line breaks and tabs stay; half surrogates, which no output takes, are escaped too.
+    Line breaks and tabs stay; half surrogates, which no terminal takes, are escaped too, unless
+    ``surrogates`` keeps them: they stand for the bytes of a file's name.
 
     >>> printable("a\\x1b[2Jb")
     'a\\\\x1b[2Jb'
     """
     if text.isprintable():
         return text
-    return "".join(c if c in "\n\t" or _harmless(c) else _escaped(c) for c in text)
-
-
-def _harmless(character: str) -> bool:
     # Cc: control; Cf: directions and marks; Cs: half surrogates; Zl, Zp: line separators.
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    escaped = {"Cc", "Cf", "Zl", "Zp"} | (set() if surrogates else {"Cs"})
+    harmful = (unicodedata.category(c) in escaped and c not in "\n\t" for c in text)
+    return "".join(_escaped(c) if bad else c for c, bad in zip(text, harmful))
 
 
 def _escaped(character: str) -> str:

@@ -69,5 +69,5 @@ def cell(text: str) -> str:
     >>> cell("=1+1"), cell("fear")
     ("'=1+1", 'fear')
     """
-    text = printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    text = printable(text, surrogates=True).replace("\n", "\\n").replace("\t", "\\t")
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

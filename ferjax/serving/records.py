@@ -75,14 +75,15 @@ class Jsonl:
     becomes ``passthrough_NAME``.
 
     Args:
-      router: what the lines call the router that wrote them.
+      router: what the lines call the router that wrote them; nothing if it is empty.
     """
 
     header = b""
 
     def __init__(self, router: str = ""):
         self._router = router
-        self.start = json.dumps({"router": router, "path": ""}).encode()[: -len('"}')]
+        self._named = {"router": router} if router else {}
+        self.start = json.dumps({**self._named, "path": ""}).encode()[: -len('"}')]
 
     def encode(self, record: Record) -> bytes:
         own = {k: v for k, v in record.items() if k != "passthrough"}
@@ -90,7 +91,7 @@ class Jsonl:
             f"passthrough_{k}" if k in RESERVED or k in own else k: v
             for k, v in record["passthrough"].items()
         }
-        line = {"router": self._router, "path": own.pop("path"), **theirs, **own}
+        line = {**self._named, "path": own.pop("path"), **theirs, **own}
         return json.dumps(finite(line), allow_nan=False).encode() + b"\n"
 
     def decode(self, line: bytes) -> Record:
@@ -103,7 +104,7 @@ class Jsonl:
 
 def _require_written(record: Record, router: str) -> None:
     """Refuses a line that this router has not written, or that says neither action nor error."""
-    if record.get("router") != router:
+    if record.get("router", "") != router:
         written = record.get("router")
         said = "it names no router" if written is None else f"it is of router {str(written)[:60]!r}"
         raise ValueError(f"{said}, this one is {router!r}")
@@ -126,7 +127,7 @@ class Csv:
         self._router = router
         self._probs = {f"p_{name}": name for name in classes}
         self._columns = (
-            "router",
+            *(("router",) if router else ()),
             "path",
             "index",
             "face",
@@ -144,14 +145,14 @@ class Csv:
             "passthrough",
         )
         self.header = self._row(self._columns)
-        self.start = self._row([router, ""])[:-1]
+        self.start = self._row([router, ""])[:-1] if router else b""
 
     @staticmethod
     def _row(cells: Iterable[Any]) -> bytes:
         text = io.StringIO()
         shown = (cell(value) if isinstance(value, str) else value for value in cells)
         csv.writer(text, lineterminator="").writerow(shown)
-        return text.getvalue().encode() + b"\n"
+        return text.getvalue().encode(errors="surrogateescape") + b"\n"
 
     def encode(self, record: Record) -> bytes:
         probs = record.get("probs", {})
@@ -177,7 +178,7 @@ class Csv:
         }
         for name in {"index", "face", "faces"} & set(record):
             record[name] = None if record[name] == "none" else int(record[name])
-        _require_written({"router": "", **record}, self._router)
+        _require_written(record, self._router)
         return record
 
 

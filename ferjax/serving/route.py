@@ -80,7 +80,9 @@ def check_request(
     for file in (out, contact_sheet):
         for read in (*paths, *reads):
             if file is not None and str(read) != sources.STREAM and _same(file, Path(read)):
-                raise ValueError(f"cannot write {file}: it is read")
+                raise ValueError(
+                    f"cannot write {file}: it is read, and is no line that this command writes"
+                )
 
 
 def is_stream(path: Path) -> bool:

@@ -64,9 +64,9 @@ def _of_file(path: str, passthrough: Mapping[str, Any] | None = None) -> Iterato
     yield Item(path, load, passthrough=passthrough or {})
 
 
-_ROWS = PixelBudget()
+_ROWS = PixelBudget(2 * LARGEST)
 """Of rows of arrays that wait to be decoded; apart from picture files, so that neither waits for
-the other."""
+the other, and for two of the largest, so that one can be read while somebody holds another."""
 
 
 def _of_npz(path: str, passthrough: Mapping[str, Any]) -> Iterator[Item]:
