@@ -13,6 +13,7 @@ a checkpoint                the configuration, the description of the data and t
 Files of earlier versions say nothing of the kind and are opened as they are.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,11 @@ def require_same(run: RunFolder, step: int, config: Config, spec: DataSpec) -> N
     if told is None:
         return
     where = f"the checkpoint of step {step} was written with"
-    changed = changed_settings(Config.from_json(told["config"]), config)
+    was = Config.from_json(told["config"])
+    if config.train.epochs > was.train.epochs:  # a run may become longer
+        longer = dataclasses.replace(was.train, epochs=config.train.epochs)
+        was = dataclasses.replace(was, train=longer)
+    changed = changed_settings(was, config)
     if changed:
         raise ValueError(f"{run.path / 'config.json'}: {where} another one: {'; '.join(changed)}")
     if told["data"] != spec.to_json():

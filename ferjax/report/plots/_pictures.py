@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferjax.report.plots._figure import Figure
+from ferjax.report.plots._figure import Figure, save
 
 __all__ = ["corruption_sheet"]
 
