@@ -3,10 +3,13 @@
 Everything a command does can be done from Python in as many lines.
 """
 
+import contextlib
 import difflib
 import importlib
+import os
 import platform
 import sys
+import threading
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -14,7 +17,7 @@ from rich.text import Text
 
 import ferjax
 from ferjax.commands.cache import NO_CACHE, use_compilation_cache
-from ferjax.commands.console import err
+from ferjax.commands.console import discard, discard_if_broken, err
 from ferjax.commands.parsing import parse
 
 __all__ = ["COMMANDS", "main"]
@@ -123,36 +126,68 @@ def _version() -> str:
     return f"ferjax {ferjax.__version__} (jax {version('jax')}, Python {platform.python_version()})"
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     """An error in words; the system's own without their numbers."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory{f': {error}' if str(error) else ''}"
+    if isinstance(error, OSError) and error.strerror:
+        what = "cannot read or write" if error.filename is None else error.filename
+        return f"{what}: {error.strerror}"
     return str(error)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether it is XLA's error for memory that a device does not have."""
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _tell(text: Text | str) -> None:
+    # Where nobody can be told, the status still says it.
+    with contextlib.suppress(OSError, ValueError):
+        err.print(text)
+
+
+def _command(words: list[str]) -> int:
+    """Runs the command that words name, and returns its status."""
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(_version())
+        return 0
+    name, rest = _find(words)
+    module, _, class_name = COMMANDS[name].at.partition(":")
+    command = getattr(importlib.import_module(f"ferjax.commands.{module}"), class_name)
+    return parse(command, rest, f"ferjax {name}").run()
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs a command line and exits.
 
-    The status is 0, 2 for wrong input, 3 if some pictures failed, 75 when preempted, 130 when
-    interrupted.
+    The status is 0, 2 for wrong input or what cannot be written, 3 if some pictures failed, 75 when
+    preempted, 130 when interrupted.
     """
     words = use_compilation_cache(sys.argv[1:] if argv is None else argv)
     try:
-        if not words or words[0] in ("-h", "--help"):
-            print(_help())
-            sys.exit(0 if words else 2)
-        if words[0] == "--version":
-            print(_version())
-            sys.exit(0)
-        name, rest = _find(words)
-        module, _, class_name = COMMANDS[name].at.partition(":")
-        command = getattr(importlib.import_module(f"ferjax.commands.{module}"), class_name)
-        sys.exit(parse(command, rest, f"ferjax {name}").run())
+        try:
+            status = _command(words)
+        finally:
+            sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+        sys.exit(status)
     except BrokenPipeError:
+        discard(sys.stdout)
         sys.exit(1)
-    except (ValueError, OSError) as error:
-        err.print(Text.assemble(("error:", "bold red"), f" {_message(error)}"))
+    except (ValueError, OSError, MemoryError) as error:
+        discard_if_broken(sys.stdout)
+        _tell(Text.assemble(("error:", "bold red"), f" {_message(error)}"))
+        if any(thread.name == "limited" for thread in threading.enumerate()):
+            os._exit(2)  # compiled code that never ends would be waited for
+        sys.exit(2)
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        _tell(Text.assemble(("error:", "bold red"), f" not enough memory: {error}"))
         sys.exit(2)
     except KeyboardInterrupt:
-        err.print("interrupted")
+        _tell("interrupted")
         sys.exit(130)

@@ -3,19 +3,38 @@
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 __all__ = ["FolderLock"]
 
 _NAME = ".lock"
+_TRIES = 5
+_PAUSE = 0.05
+"""Seconds between tries: who only looks whether a lock is held has it for a moment."""
 
 
 class FolderLock:
-    """The kernel's lock on a file in a folder, naming the process that holds it."""
+    """The kernel's lock on a file in a folder, naming the process that holds it.
 
-    def __init__(self, folder: Path):
+    Args:
+      folder: where the lock's file is while it is held.
+      name: of that file.
+      what: what it protects, for messages; the folder by default.
+    """
+
+    def __init__(self, folder: Path, name: str = _NAME, what: object = None):
         self.folder = folder
+        self._path = folder / name
+        self._what = folder if what is None else what
         self._lock: int | None = None
+
+    def __enter__(self) -> "FolderLock":
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def take(self) -> None:
         """Takes the lock; the folder must exist.
@@ -23,16 +42,22 @@ class FolderLock:
         Raises:
           FileExistsError: if a live process has it, naming the process.
         """
-        path = self.folder / _NAME
+        path = self._path
+        failed = 0
         while self._lock is None:
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                failed += 1
+                if failed < _TRIES:
+                    os.close(lock)
+                    time.sleep(_PAUSE)
+                    continue
                 owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
                 os.close(lock)
                 raise FileExistsError(
-                    f"{self.folder} is in use by {owner}; let it finish or stop it first"
+                    f"{self._what} is in use by {owner}; let it finish or stop it first"
                 ) from None
             except OSError:
                 pass  # a file system without locks: nothing is known of others
@@ -52,7 +77,7 @@ class FolderLock:
     def held(self) -> bool:
         """Whether some live process has it."""
         try:
-            with open(self.folder / _NAME) as lock:
+            with open(self._path) as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -71,6 +96,6 @@ class FolderLock:
     def release(self) -> None:
         """Gives the folder back; nothing happens if it was not taken."""
         if self._lock is not None:
-            (self.folder / _NAME).unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None

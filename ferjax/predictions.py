@@ -3,7 +3,30 @@
 A ``.npz`` file, one per condition (a clean split, one corruption of it at one severity, another set
 of items), readable with numpy alone and writable from any framework:
 
-=====================  =====================  =============================================
+=====================  =====================  ====================================================
+name                   shape, dtype           meaning
+=====================  =====================  ====================================================
+``log_probs``          [member, item, class]  float32 natural-log probabilities, normalised over
+                                              classes
+``log_concentration``  [member, item] (opt.)  float32 ``log sum_c α_c`` of each member's Dirichlet,
+                                              see :mod:`ferjax.dirichlet`; inf: no concentration
+``ids``                [item] int64 or text   the same item has the same id in every condition
+``votes``              [item, class] (opt.)   whole counts of people who chose each class
+``vote_shares``        [item, class] (opt.)   shares of the votes, where counts are not known
+``abstentions``        [item, kind] (opt.)    whole counts of people who could not judge, by reason
+``truth``              [item, class] (opt.)   the true p(y | item), where the data are drawn
+``meta``               JSON text              ``condition``, ``split``, ``classes`` (names),
+                                              ``corruption``/``severity`` where it is one, and
+                                              ``tolerance`` where a harmless change was made
+``classes``            [class] text (opt.)    names of the classes, where ``meta`` does not say
+``features_*``         [..., item, width]     optional features for density scores, by name
+``scores_*``           [item]                 optional further scores; larger must mean more
+                                              uncertain
+``groups``             [item] (optional)      whole numbers; equal ones are views of one thing
+                                              (identical pictures, frames of a video), resampled
+                                              together
+=====================  =====================  ====================================================
+
 ``split`` is ``test`` or ``valid`` for that split, clean or corrupted, and ``ood`` for any other set
 of items. Files of version 0.1.0, which name it by the condition (``valid``, ``valid_blur_3``) and
 keep two columns of abstentions behind the votes, are read too.
@@ -19,7 +42,8 @@ from typing import Any
 
 import numpy as np
 
-from ferjax.files import read_arrays, write_atomically
+from ferjax import votes as votes_of
+from ferjax.files import parse_json, read_arrays, write_atomically
 
 __all__ = ["SPLITS", "Predictions"]
 
@@ -54,21 +78,35 @@ class Predictions:
     log_concentration: np.ndarray | None = None
     tolerance: str | None = None
     """The harmless change that was made to the items; None: none."""
+    vote_shares: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.log_probs.ndim != 3:
             raise ValueError(
                 f"log_probs must be [member, item, class], got shape {self.log_probs.shape}"
             )
+        if self.log_probs.dtype.kind != "f":
+            raise ValueError(f"log_probs must be floating point, got {self.log_probs.dtype}")
         _, items, classes = self.log_probs.shape
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
+        if self.corruption is None and self.severity is not None:
+            raise ValueError(f"severity {self.severity} of no corruption")
+        if self.severity is not None and not _is_severity(self.severity):
+            raise ValueError(f"severity must be 1 to 5, got {self.severity!r}")
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"a class name occurs twice in {', '.join(self.classes)}")
         if self.classes is not None and len(self.classes) != classes:
             raise ValueError(
                 f"{len(self.classes)} class names ({', '.join(self.classes)}) for log_probs of "
                 f"{classes} classes"
             )
-        widths = {"votes": classes, "truth": classes, "abstentions": None}
+        widths = {
+            "votes": classes,
+            "vote_shares": classes,
+            "truth": classes,
+            "abstentions": None,
+        }
         for name, width in widths.items():
             value = getattr(self, name)
             if value is None:
@@ -95,6 +133,7 @@ class Predictions:
                 raise ValueError(f"{name} must be [item] ({items},), got {value.shape}")
         if self.log_concentration is not None:
             self._check_concentration(self.log_concentration)
+        self._check_kinds()
         sums = np.exp(self.log_probs.astype(np.float64)).sum(-1)
         bad = ~(np.abs(sums - 1) < 1e-3)
         if bad.any():
@@ -119,6 +158,63 @@ class Predictions:
                 f"{log_concentration[member, item]}, expected the logarithm of a positive number"
             )
 
+    def _check_kinds(self) -> None:
+        """Refuses arrays of the wrong kind of number, ids that repeat, and no distributions."""
+        kinds = {"votes": "biuf", "abstentions": "biuf", "vote_shares": "f", "truth": "f"}
+        given: dict[str, tuple[np.ndarray | None, str]] = {
+            **{name: (getattr(self, name), kind) for name, kind in kinds.items()},
+            "ids": (self.ids, "iuUS"),
+            "groups": (self.groups, "iuUS"),
+            **{f"scores {name!r}": (of, "iuf") for name, of in self.scores.items()},
+            **{f"features {name!r}": (of, "iuf") for name, of in self.features.items()},
+        }
+        for name, (value, kind) in given.items():
+            if value is not None and value.dtype.kind not in kind:
+                expected = "numbers or texts" if "U" in kind else "numbers"
+                raise ValueError(f"{name} must be {expected}, got {value.dtype}")
+        for name, value in (("votes", self.votes), ("abstentions", self.abstentions)):
+            if value is not None and value.shape[1] > 1:
+                try:
+                    votes_of.check(value)
+                except ValueError as error:
+                    raise ValueError(str(error).replace("votes", name, 1)) from error
+        ids, often = np.unique(self.ids, return_counts=True)
+        if len(ids) < len(self.ids):
+            raise ValueError(f"id {ids[often > 1][0]!s} is there {often.max()} times")
+        for name in ("truth", "vote_shares"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            bad = ~((value >= 0).all(1) & (np.abs(value.sum(1) - 1) < 1e-2))
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise ValueError(
+                    f"{name} of item {row} is no distribution: it sums to {value[row].sum():.4g}"
+                )
+
+    def with_classes(self, classes: tuple[str, ...]) -> "Predictions":
+        """The same predictions with their classes in another order.
+
+        Args:
+          classes: the names of :attr:`classes`, whatever the case of letters, in any order.
+
+        Raises:
+          ValueError: if they name other classes, or these predictions name none.
+        """
+        own = {name.strip().casefold(): i for i, name in enumerate(self.classes or ())}
+        wanted = [name.strip().casefold() for name in classes]
+        if sorted(own) != sorted(wanted):
+            raise ValueError(
+                f"its classes are {', '.join(self.classes or ('not named',))}, expected "
+                f"{', '.join(classes)}"
+            )
+        order = [own[name] for name in wanted]
+        per_class = ("log_probs", "votes", "vote_shares", "truth")
+        moved = {n: getattr(self, n) for n in per_class if getattr(self, n) is not None}
+        return dataclasses.replace(
+            self, classes=classes, **{name: of[..., order] for name, of in moved.items()}
+        )
+
     def save(self, path: str | os.PathLike) -> None:
         """Writes the file in one piece; a kill leaves the old file or none.
 
@@ -131,12 +227,12 @@ class Predictions:
         named = ("condition", "split", "corruption", "severity", "classes", "tolerance")
         arrays: dict[str, Any] = {
             "log_probs": self.log_probs.astype(np.float32),
-            "ids": self.ids.astype(np.int64),
+            "ids": self.ids.astype(np.int64) if self.ids.dtype.kind in "iu" else self.ids,
             "meta": np.array(json.dumps({name: getattr(self, name) for name in named})),
             **{f"features_{name}": value for name, value in self.features.items()},
             **{f"scores_{name}": value for name, value in self.scores.items()},
         }
-        for name in ("votes", "abstentions", "truth", "groups"):
+        for name in ("votes", "vote_shares", "abstentions", "truth", "groups"):
             if getattr(self, name) is not None:
                 arrays[name] = getattr(self, name)
         if self.log_concentration is not None:
@@ -197,11 +293,11 @@ class Predictions:
         log_probs = arrays.get("log_probs")
         if log_probs is None:
             raise ValueError(f"no array log_probs; found {', '.join(arrays) or 'nothing'}")
-        meta = _checked_meta(json.loads(str(arrays.get("meta", "{}"))))
+        meta = _read_meta(arrays.get("meta"))
         ids = arrays.get("ids")
         condition = meta.get("condition") or default_condition
         corruption = meta.get("corruption")
-        classes = meta.get("classes")
+        classes = meta.get("classes") or _named_classes(arrays.get("classes"))
         votes = arrays.get("votes")
         abstentions = arrays.get("abstentions")
         if votes is not None and abstentions is None and _has_abstentions(votes, log_probs):
@@ -231,19 +327,49 @@ class Predictions:
             classes=None if classes is None else tuple(classes),
             log_concentration=arrays.get("log_concentration"),
             tolerance=meta.get("tolerance"),
+            vote_shares=arrays.get("vote_shares"),
         )
+
+
+SEVERITIES = range(1, 6)
+"""How strong a corruption may be."""
+
+
+def _is_severity(value: Any) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and value in SEVERITIES
+
+
+def _named_classes(names: np.ndarray | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise ValueError(f"classes must be [class] names, got {names.dtype} {names.shape}")
+    return tuple(names.tolist())
+
+
+def _read_meta(meta: np.ndarray | None) -> dict[str, Any]:
+    """What the JSON text of a file says, once it says it in the right types."""
+    if meta is None:
+        return {}
+    if meta.ndim or meta.dtype.kind != "U":
+        raise ValueError(f"meta must be one JSON text, got {meta.dtype} {meta.shape}")
+    try:
+        return _checked_meta(parse_json(str(meta)))
+    except ValueError as error:
+        raise ValueError(f"meta: {error}") from error
 
 
 def _checked_meta(meta: Any) -> dict[str, Any]:
     if not isinstance(meta, dict):
-        raise ValueError(f"meta must be a JSON object, got {meta!r}")
+        raise ValueError(f"it must be a JSON object, got {meta!r}")
     for name in ("condition", "split", "corruption", "tolerance"):
         if not isinstance(meta.get(name), str | None):
-            raise ValueError(f"meta: {name} must be text, got {meta[name]!r}")
+            raise ValueError(f"{name} must be text, got {meta[name]!r}")
     classes = meta.get("classes")
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if classes is not None and not named:
-        raise ValueError(f"meta: classes must be a list of names, got {classes!r}")
+        raise ValueError(f"classes must be a list of names, got {classes!r}")
     return meta
 
 

@@ -23,6 +23,10 @@ __all__ = [
 ]
 
 
+MOST = 10**6
+"""The largest count: nobody asks more people about one item, and sums stay exact everywhere."""
+
+
 class Ambiguity(NamedTuple):
     """Items that people disagree about, and items they agree about."""
 
@@ -52,12 +56,14 @@ def check(counts: ArrayLike) -> np.ndarray:
         raise ValueError(f"votes must be [item, class] of at least 2 classes, got {counts.shape}")
     if counts.dtype.kind not in "biuf":
         raise ValueError(f"votes must be numbers, got {counts.dtype}")
-    largest = np.iinfo(np.int64).max // 2
-    whole = (counts >= 0) & (counts < largest) & (counts == np.round(counts))
+    whole = (counts >= 0) & (counts <= MOST) & (counts == np.round(counts))
     bad = ~np.all(whole, axis=1)
     if bad.any():
         row = int(np.argmax(bad))
-        raise ValueError(f"votes row {row}: expected whole counts >= 0, got {counts[row].tolist()}")
+        most = f" (at most {MOST:,})" if counts[row].max() > MOST else ""
+        raise ValueError(
+            f"votes row {row}: expected whole counts >= 0, got {counts[row].tolist()}{most}"
+        )
     return counts.astype(np.int64)
 
 

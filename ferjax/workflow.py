@@ -15,7 +15,8 @@ from ferjax.evaluation import readers
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.evaluate import evaluate
 from ferjax.evaluation.results import Evaluation
-from ferjax.events import Message, OnEvent, silent
+from ferjax.events import Event, Message, OnEvent, silent
+from ferjax.files import read_arrays
 from ferjax.predictions import Predictions
 from ferjax.report.conclusions import Conclusion, conclude
 from ferjax.report.write import write
@@ -42,6 +43,7 @@ def evaluate_run(
     *,
     out: Path | None = None,
     ood: Mapping[str, Path] | None = None,
+    folder_classes: Mapping[str, str] | None = None,
     resamples: int | None = None,
     seed: int | None = None,
     corruptions: tuple[str, ...] | None = None,
@@ -56,6 +58,8 @@ def evaluate_run(
       run: folder of the run; it keeps the predictions, and the report unless ``out`` is given.
       out: folder of the report.
       ood: name -> folder of pictures or ``.npz``: out-of-distribution sets, or labelled ones.
+      folder_classes: name of a folder in these sets -> the class of its pictures, or "" to leave
+        them out; for folders that are not named after a class.
       resamples: bootstrap resamples; those of the run's configuration unless given.
       seed: of corruptions and bootstrap, likewise.
       corruptions: of the test faces, likewise.
@@ -69,7 +73,8 @@ def evaluate_run(
       ValueError: if a name of ``ood`` is taken, or anything does not fit; before long work starts.
     """
     # Scores from elsewhere are evaluated by this module too, where no training code can be loaded.
-    from ferjax.ensemble import prediction
+    from ferjax.ensemble import densities, prediction
+    from ferjax.ensemble.conditions import refuse_reserved, require_known
     from ferjax.ensemble.trained import load_run
     from ferjax.faces import dataset as datasets
     from ferjax.faces import image_folders
@@ -79,6 +84,7 @@ def evaluate_run(
     settings = _replaced(
         trained.config.evaluate, resamples=resamples, corruptions=corruptions, seed=seed
     )
+    require_known(settings)
     data = trained.config.data
     if data_path is not None:
         data = dataclasses.replace(data, path=data_path)
@@ -86,14 +92,15 @@ def evaluate_run(
     trained = trained._replace(config=config)
     dataset = datasets.load(data)
     own = ("valid", "test", *dataset.ood)
-    taken = [name for name in ood or {} if name in own]
-    if taken:
-        raise ValueError(
-            f"--ood {taken[0]}=...: that name is taken; this run's own sets are {', '.join(own)}"
-        )
+    for name in ood or {}:
+        refuse_reserved(name, own)
     sets = {}
     for name, path in (ood or {}).items():
-        sets[name] = image_folders.read_set(path, trained.spec.classes, trained.spec.side)
+        sets[name] = image_folders.read_set(
+            path, trained.spec.classes, trained.spec.side, folder_classes
+        )
+        for note in sets[name].notes:
+            on_event(Message(f"{name}: {note}"))
         _tell_unreadable(name, sets[name], on_event)
     folder = run / "predictions"
     predicted = prediction.predict_conditions(trained, dataset, folder, on_event)
@@ -103,7 +110,7 @@ def evaluate_run(
         predictions["test"] = dataclasses.replace(predictions["test"], groups=groups)
     images = {name: dataset[name].images for name in own if name in predictions}
     if sets:  # its densities were fitted just now
-        trained = trained._replace(densities=load_run(run).densities)
+        trained = trained._replace(densities=densities.load(run, trained.digest))
     for number, (name, found) in enumerate(sets.items(), 1):
         predictions[name] = prediction.predict_set(
             trained, name, found.images, found.votes, FIRST_OOD_ID * number, on_event
@@ -122,6 +129,7 @@ def evaluate_run(
         classes=trained.spec.classes,
         images=images if show_examples else None,
         about=about,
+        of={"members": trained.digest, "densities": densities.digest(run)},
         on_event=on_event,
     )
 
@@ -152,10 +160,17 @@ def evaluate_predictions(
       ValueError: naming the file, if anything does not fit together.
     """
     settings = _replaced(EvaluateConfig(), resamples=resamples, seed=seed)
+    notes: list[str] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Message):
+            notes.append(event.text)
+        on_event(event)
+
     paths = [Path(path) for path in predictions]
-    loaded = readers.load(paths, votes)
+    loaded = readers.load(paths, votes, tell)
     test = loaded.predictions["test"]
-    if test.votes is None:
+    if test.votes is None and test.vote_shares is None:
         raise ValueError(
             "the predictions of the test items bring no votes: give --votes FILE, or an array "
             "votes in their .npz"
@@ -169,7 +184,7 @@ def evaluate_predictions(
         images=shown,
         about={
             "run": ", ".join(path.resolve().name for path in paths[:3]),
-            "data": _file_facts(loaded),
+            "data": {**_file_facts(loaded), "read as": "; ".join(notes)},
         },
         on_event=on_event,
     )
@@ -188,6 +203,7 @@ def _evaluate(
     classes: tuple[str, ...] | None,
     images: Mapping[str, np.ndarray] | None,
     about: Mapping[str, Any],
+    of: Mapping[str, str | None] | None = None,
     on_event: OnEvent,
 ) -> Evaluated:
     """Scores, evaluates and writes; the last steps of either way."""
@@ -202,7 +218,7 @@ def _evaluate(
         defer_share=settings.defer_share,
     )
     on_event(Message("drawing and writing the report"))
-    files = write(found, conditions, out, images=images, about=about)
+    files = write(found, conditions, out, images=images, about=about, of=of)
     return Evaluated(found, conclude(found), files)
 
 
@@ -221,12 +237,15 @@ def _tell_unreadable(name: str, found: Any, on_event: OnEvent) -> None:
 
 
 def _read_images(path: Path, items: int) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as file:
-        if "images" not in file.files or len(file["images"]) != items:
-            raise ValueError(
-                f"{path}: expected an array images with {items} pictures of the test items"
-            )
-        return file["images"]
+    images = read_arrays(path).get("images")
+    if images is None or images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise ValueError(f"{path}: expected an array images, uint8 [item, H, W] or [item, H, W, 3]")
+    if len(images) != items or (images.ndim == 4 and images.shape[3] != 3):
+        raise ValueError(
+            f"{path}: expected an array images with {items} pictures of the test items, got "
+            f"{images.shape}"
+        )
+    return images
 
 
 def _file_facts(loaded: readers.Loaded) -> dict[str, str]:

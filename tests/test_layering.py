@@ -35,7 +35,7 @@ ROOMS = {
 APPLICATION = ("__init__.py", "__main__.py", "cli.py", "workflow.py")
 PLAIN = (
     "events.py",
-    "files.py",
+    "files/",
     "interruption.py",
     "judgments.py",
     "locking.py",

@@ -6,7 +6,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from ferjax.commands.arguments import File, NewFile, OptionalFolder
-from ferjax.commands.console import out
+from ferjax.commands.console import err, out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Data:
             with progress("reading pixels") as advance:
                 pixels = ferplus_files.read_pixels(self.fer2013, lambda _: advance(share))
             rows = ferplus_files.pair(pixels, rows, self.fer2013, self.votes)
+            if not pixels.split[0]:
+                err.print(
+                    f"{self.fer2013} has no column Usage; the splits are those of {self.votes}, "
+                    "row by row"
+                )
         _print_counts(dataset.count(rows.by_split()))
         if self.out is not None:
             with progress("writing the data set") as advance:

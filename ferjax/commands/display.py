@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console as RichConsole
 from rich.console import RenderableType
 from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
+from ferjax.commands.console import SafeConsole
 from ferjax.config import Config
 from ferjax.events import Event, LogLine, Message, Progress
 
@@ -36,8 +36,7 @@ _SECONDS_BETWEEN_LINES = 20.0
 
 _BARS = "▁▂▃▄▅▆▇█"
 
-# Names of files and messages hold square brackets, which are not meant as markup.
-_stderr = RichConsole(stderr=True, markup=False)
+_stderr = SafeConsole(stderr=True, markup=False)
 
 
 class _Bar(RichProgress):

@@ -51,6 +51,11 @@ class Evaluate:
         tuple[str, ...], arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint="")
     ] = ()
     """Other sets of pictures, NAME=FOLDER or NAME=FILE.npz (with a run)."""
+    folder_classes: Annotated[
+        tuple[str, ...], arg(metavar="FOLDER=CLASS|FOLDER=...", help_behavior_hint="")
+    ] = ()
+    """What folders in these sets hold that are not named after a class: FOLDER=CLASS, or FOLDER= to
+    leave their pictures out."""
     resamples: OptionalNumber = None
     """Bootstrap resamples; the run's evaluate.resamples, or 2000, unless given."""
     seed: OptionalNumber = None
@@ -101,6 +106,7 @@ class Evaluate:
                     self.run_folder,
                     out=self.out,
                     ood=self._ood(),
+                    folder_classes=self._folder_classes(),
                     corruptions=self.corruptions,
                     data_path=self.data_path,
                     resample_groups=self.resample_groups,
@@ -128,7 +134,7 @@ class Evaluate:
             return
         if self.out is None:
             raise ValueError("--predictions needs --out FOLDER for the report")
-        for name in ("ood", "corruptions", "data_path", "resample_groups"):
+        for name in ("ood", "folder_classes", "corruptions", "data_path", "resample_groups"):
             if getattr(self, name):
                 raise ValueError(
                     f"--{name.replace('_', '-')} needs a run; here every condition is a file of "
@@ -138,4 +144,16 @@ class Evaluate:
     def _ood(self) -> dict[str, Path]:
         from ferjax.faces.image_folders import parse
 
-        return dict(parse(text) for text in self.ood)
+        sets: dict[str, Path] = {}
+        for name, path in map(parse, self.ood):
+            if name in sets:
+                raise ValueError(f"--ood {name}=... is given twice: {sets[name]} and {path}")
+            sets[name] = path
+        return sets
+
+    def _folder_classes(self) -> dict[str, str]:
+        given = [text.partition("=") for text in self.folder_classes]
+        for folder, equals, _ in given:
+            if not folder or not equals:
+                raise ValueError(f"--folder-classes takes FOLDER=CLASS or FOLDER=, got {folder!r}")
+        return {folder: name for folder, _, name in given}

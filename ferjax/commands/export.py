@@ -20,13 +20,18 @@ class Export:
 
     The file holds preprocessing, all members, the decomposition and the routers as StableHLO for
     any batch size, with thresholds, class names and provenance. The exported program is compared
-    with the run on sample pictures before anything is written; a difference is an error.
+    with the run on sample pictures before anything is written; a difference is an error. It keeps
+    the pictures and what the run said of them:
+
+        ferjax export --verify faces.ferjax       compares them again, from the file alone
     """
 
     run_folder: Run
-    """An evaluated run (it brings the thresholds)."""
-    file: Annotated[Path, arg(name="out", metavar="FILE")]
+    """An evaluated run (it brings the thresholds); with --verify, an exported file."""
+    file: Annotated[Path | None, arg(name="out", metavar="FILE", help_behavior_hint="")] = None
     """The file to write."""
+    verify: bool = False
+    """Write nothing: repeat the comparison that an exported file keeps, and check its digest."""
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda")
     """Where it shall run."""
 
@@ -34,6 +39,10 @@ class Export:
         from ferjax.commands.display import Console
         from ferjax.serving.export import export
 
+        if self.verify:
+            return self._verify()
+        if self.file is None:
+            raise ValueError("where to? give --out FILE, or --verify for a file that is there")
         with Console() as on_event:
             about = export(self.run_folder, self.file, platforms=self.platforms, on_event=on_event)
         parity = about["parity"]
@@ -44,5 +53,23 @@ class Export:
             f"{', '.join(made['platforms'])}, routers {', '.join(about['routers'])}\n"
             f"compared with the run on {parity['pictures']} pictures: largest difference "
             f"{parity['largest_difference']:.2g} ({parity['in']})",
+        )
+        return 0
+
+    def _verify(self) -> int:
+        from ferjax.serving.verification import verify
+
+        if self.file is not None:
+            raise ValueError("--verify writes nothing: leave out --out")
+        if self.run_folder.is_dir():
+            raise ValueError(
+                f"{self.run_folder} is a folder; --verify takes a file of `ferjax export`"
+            )
+        found = verify(self.run_folder)
+        out.print(
+            f"{self.run_folder} says what its run said on {found['pictures']} pictures: largest "
+            f"difference {found['largest_difference']:.2g} ({found['in']}), at most "
+            f"{found['tolerance']:g} allowed; digest {found['digest']}\n"
+            f"next: ferjax route {self.run_folder} photos/"
         )
         return 0

@@ -66,7 +66,7 @@ class Route:
         from ferjax.serving.router import OLD_ROUTERS, Router
 
         # What is wrong with the request should not wait for the model to load.
-        check_request(self.paths, self.out, self.contact_sheet)
+        check_request(self.paths, self.out, self.contact_sheet, reads=(self.run_or_file,))
         find = haar_finder() if self.faces else None
         name = None if self.router is None else OLD_ROUTERS.get(self.router, self.router)
         if name != self.router:
@@ -135,7 +135,7 @@ def _progress(paths: tuple[str, ...]) -> Iterator[Callable[[int], None]]:
         if sources.STREAM not in paths:
 
             def count() -> None:
-                bar.update(task, total=sum(1 for _ in sources.items(paths)))
+                bar.update(task, total=sources.count(paths))
 
             threading.Thread(target=count, daemon=True).start()
         yield lambda done: bar.update(task, completed=done)

@@ -20,7 +20,10 @@ class WeightsInfo:
         from ferjax.models import pretrained, state_dicts
 
         state = pretrained.read_state(self.source)
-        found = state_dicts.describe(state)
+        try:
+            found = state_dicts.describe(state)
+        except ValueError as error:
+            raise ValueError(f"{self.source}: {error}") from error
         dtypes = ", ".join(sorted({str(v.dtype) for v in state.values()}))
         head = (
             "no classification head"
@@ -32,7 +35,8 @@ class WeightsInfo:
             f"{len(state)} tensors ({dtypes})\n"
             f"dim {found.dim}, {found.depth} blocks, {found.mlp} MLP, patch {found.patch_size}, "
             f"{found.registers} registers, positions {found.grid} x {found.grid} "
-            f"({found.grid * found.patch_size} px), resized by the rule {found.rule!r}\n{head}",
+            f"({found.grid * found.patch_size} px), resized by the rule {found.rule!r}\n{head}"
+            + (f"\nleft out: {', '.join(found.left_out)}" if found.left_out else ""),
         )
         return 0
 

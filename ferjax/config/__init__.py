@@ -4,6 +4,7 @@ This package imports nothing but the standard library, so that reading or checki
 never starts JAX.
 """
 
+from ferjax.config._checks import nearest, require_seed
 from ferjax.config._collect import GOEMOTIONS, VAD, CollectConfig, load_collect_config
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
@@ -31,4 +32,6 @@ __all__ = [
     "dinov2",
     "load_collect_config",
     "load_config",
+    "nearest",
+    "require_seed",
 ]

@@ -3,10 +3,13 @@
 import dataclasses
 import difflib
 import inspect
+import math
+import numbers
 from collections.abc import Iterable
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-__all__ = ["build", "nearest", "require", "require_known_choices"]
+__all__ = ["build", "nearest", "require", "require_known_choices", "require_seed"]
 
 _OLD_KEYS = {"evaluate.familiar_faces": "density_faces"}
 """Keys that version 0.1.0 wrote under another name."""
@@ -18,15 +21,74 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+LARGEST = 10**9
+"""No whole number of a configuration is larger, seeds apart: sizes beyond are typing errors."""
+
+
 def require_known_choices(part: Any, prefix: str) -> None:
-    """Holds every ``Literal`` field to its choices; Python itself does not."""
+    """Holds every field to its type, and every ``Literal`` one to its choices; Python does not.
+
+    Whole numbers given as floats (``3.0``) and lists for tuples become what the field asks for.
+
+    Raises:
+      ValueError: naming the field, what was expected and what came.
+    """
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
-        choices = get_args(field.type)
-        require(
-            get_origin(field.type) is not Literal or value in choices,
-            f"{prefix}.{field.name} must be one of {', '.join(map(str, choices))}; got {value!r}",
-        )
+        kept = _as_type(value, field.type, f"{prefix}.{field.name}")
+        if kept is not value:
+            object.__setattr__(part, field.name, kept)
+
+
+_WORDS = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false"}
+
+
+def _as_type(value: Any, kind: Any, name: str) -> Any:
+    """The value as that type, or a ValueError."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        choices = get_args(kind)
+        known = isinstance(value, str | int | float | bool | None) and value in choices
+        require(known, f"{name} must be one of {', '.join(map(str, choices))}; got {_short(value)}")
+        return value
+    if origin in (Union, UnionType):
+        inner = [of for of in get_args(kind) if of is not type(None)]
+        return value if value is None or len(inner) > 1 else _as_type(value, inner[0], name)
+    if origin is tuple:
+        sequence = isinstance(value, list | tuple)
+        require(sequence, f"{name} must be a list, got {_short(value)}")
+        return tuple(_as_type(one, get_args(kind)[0], name) for one in value)
+    if kind not in _WORDS:
+        return value
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if kind is int and number and value == value // 1:
+        whole = int(value)
+        top = 2**64 if name.endswith(("seed", "seeds")) else LARGEST
+        require(abs(whole) <= top, f"{name} must be at most {top}, got {_short(whole)}")
+        return value if type(value) is int else whole
+    if kind is float and number and math.isfinite(value):
+        return value if isinstance(value, int | float) else float(value)
+    of_kind = kind in (str, bool) and isinstance(value, kind)
+    require(of_kind, f"{name} must be {_WORDS[kind]}, got {_short(value)}")
+    return value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def require_seed(seed: Any, name: str) -> None:
+    """Refuses what no random key can be made from.
+
+    Raises:
+      ValueError: unless it is a whole number in 0..2**32 - 1.
+    """
+    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    require(
+        whole and 0 <= seed < 2**32,
+        f"{name} must be a whole number in 0..2**32-1, got {_short(seed)}",
+    )
 
 
 def build(cls: type, values: Any, prefix: str = "") -> Any:

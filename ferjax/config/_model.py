@@ -8,6 +8,10 @@ from ferjax.config._checks import require, require_known_choices
 __all__ = ["DINOV2_SIZES", "ModelConfig", "dinov2"]
 
 
+_LARGEST = {"image_size": 8192, "dim": 65_536, "depth": 1024, "registers": 1024}
+"""Sizes beyond these are typing errors, and would only be noticed when memory runs out."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """A DINOv2-style Vision Transformer; the defaults are a tiny one for 48-pixel faces."""
@@ -70,6 +74,11 @@ class ModelConfig:
             require(
                 getattr(self, name) >= 1,
                 f"model.{name} must be at least 1, got {getattr(self, name)}",
+            )
+        for name, most in _LARGEST.items():
+            require(
+                getattr(self, name) <= most,
+                f"model.{name} must be at most {most:,}, got {getattr(self, name)}",
             )
         require(self.registers >= 0, f"model.registers must be 0 or more, got {self.registers}")
         require(

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import runpy
+import traceback
 from pathlib import Path
 from typing import Any, Literal
 
-from ferjax.config._checks import build, nearest, require, require_known_choices
+from ferjax.config._checks import build, nearest, require, require_known_choices, require_seed
 from ferjax.config._model import ModelConfig
 from ferjax.config._shipped import find_config
+from ferjax.files import parse_json, read_json, require_file
 
 __all__ = [
     "BASE_CORRUPTIONS",
@@ -73,9 +75,11 @@ class DataConfig:
             "data.path is empty: give the folder that `ferjax data ferplus --out FOLDER` wrote",
         )
         require(
-            self.synthetic_faces >= 50,
-            f"data.synthetic_faces must be at least 50, got {self.synthetic_faces}",
+            50 <= self.synthetic_faces <= 10**6,
+            f"data.synthetic_faces must be at least 50 and at most 1,000,000, "
+            f"got {self.synthetic_faces}",
         )
+        require_seed(self.seed, "data.seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,6 +214,12 @@ class EvaluateConfig:
     """The defer threshold defers this share of the valid faces."""
 
     def __post_init__(self) -> None:
+        require_known_choices(self, "evaluate")
+        require_seed(self.seed, "evaluate.seed")
+        for name in ("corruptions", "severities", "fit_corruptions", "fit_severities"):
+            of = getattr(self, name)
+            twice = sorted({str(one) for one in of if of.count(one) > 1})
+            require(not twice, f"evaluate.{name} holds {', '.join(twice)} more than once")
         for name in ("severities", "fit_severities"):
             require(
                 all(1 <= s <= 5 for s in getattr(self, name)),
@@ -231,9 +241,13 @@ class EvaluateConfig:
             f"evaluate.density_faces must be at least 20, got {self.density_faces}",
         )
         require(
-            self.batch_size >= 1, f"evaluate.batch_size must be at least 1, got {self.batch_size}"
+            1 <= self.batch_size <= 2**16,
+            f"evaluate.batch_size must be at least 1 and at most 65,536, got {self.batch_size}",
         )
-        require(self.resamples >= 2, f"evaluate.resamples must be at least 2, got {self.resamples}")
+        require(
+            2 <= self.resamples <= 10**6,
+            f"evaluate.resamples must be at least 2 and at most 1,000,000, got {self.resamples}",
+        )
         for name in ("false_rejection", "defer_share"):
             require(
                 0 < getattr(self, name) < 1,
@@ -274,8 +288,8 @@ class Config:
         ValueError: unknown key train.epohcs; did you mean train.epochs?
         """
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
+            values = parse_json(text)
+        except ValueError as error:
             raise ValueError(f"not a JSON configuration: {error}") from error
         return build(cls, values)
 
@@ -291,30 +305,47 @@ def load_config(path: str | Path) -> Config:
       FileNotFoundError: if there is no such file.
       ValueError: if the file does not build a valid :class:`Config`; the message names the file.
     """
-    path = find_config(path)
+    path = require_file(find_config(path), "configuration file")
+    if path.suffix == ".json":
+        values = read_json(path, "configuration file")
+        try:
+            return build(Config, values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    config = _run_python(path).get("config")
+    if not isinstance(config, Config):
+        raise ValueError(
+            f"{path}: must define `config = Config(...)`, found {type(config).__name__}"
+        )
+    return config
+
+
+def _run_python(path: Path) -> dict[str, Any]:
+    """What a Python file defines; whatever it raises is a ValueError that names file and line."""
     try:
-        if path.suffix == ".json":
-            return Config.from_json(path.read_text())
-        config = runpy.run_path(str(path)).get("config")
-    except (ImportError, NameError, AttributeError, SyntaxError) as error:
-        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        said = error.msg if isinstance(error, SyntaxError) else error
-        raise ValueError(f"{path}{where}: {type(error).__name__}: {said}") from error
-    except TypeError as error:
+        return runpy.run_path(str(path))
+    except SyntaxError as error:
+        said = f"SyntaxError: {error.msg}"
+        line = error.lineno if error.filename == str(path) else None
+        cause: BaseException = error
+    except (Exception, SystemExit) as error:
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        line = _last_line_in(path, error)
+        cause = error
+    if isinstance(cause, TypeError) and "unexpected keyword argument" in said:
         # A wrong keyword in a Python config arrives as the dataclass's TypeError.
         known = [
             f.name
             for c in (DataConfig, ModelConfig, TrainConfig, EvaluateConfig, Config)
             for f in dataclasses.fields(c)
         ]
-        key = str(error).split("'")[1] if "unexpected keyword argument" in str(error) else ""
-        raise ValueError(
-            f"{path}: {error}" + (f"; {nearest(key, known)}" if key else "")
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    if not isinstance(config, Config):
-        raise ValueError(
-            f"{path}: must define `config = Config(...)`, found {type(config).__name__}"
-        )
-    return config
+        said = f"{cause}; {nearest(said.split(chr(39))[1], known)}"
+    where = "" if line is None else f", line {line}"
+    raise ValueError(f"{path}{where}: {said}") from cause
+
+
+def _last_line_in(path: Path, error: BaseException) -> int | None:
+    """The line of a file from which an error came."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return lines[-1] if lines else None

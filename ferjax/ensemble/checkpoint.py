@@ -17,8 +17,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ferjax.events import Message, OnEvent, silent
+from ferjax.files import read_json
 
-__all__ = ["Checkpoints", "checksums", "holds", "read", "size", "steps", "without_keys"]
+__all__ = ["Checkpoints", "about", "checksums", "holds", "read", "size", "steps", "without_keys"]
 
 Tree = Any
 _ITEM = "default"
@@ -64,11 +65,13 @@ def checksums(parts: dict[str, Tree]) -> dict[str, jax.Array]:
 class Checkpoints:
     """Writes the checkpoints of one run, by step.
 
-    With several processes all of them call, and each writes what it holds.
+    With several processes all of them call, and each writes what it holds. ``about`` are JSON
+    values kept beside the arrays of each, see :func:`about`.
     """
 
-    def __init__(self, folder: Path, keep: int = 2):
+    def __init__(self, folder: Path, keep: int = 2, about: Mapping[str, Any] | None = None):
         self.folder = folder.absolute()
+        self._about = None if about is None else dict(about)
         self._manager = ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
@@ -90,7 +93,9 @@ class Checkpoints:
         parts = state._asdict()
         stored = without_keys({**parts, _SUMS: checksums(parts)})
         with _in_words(self.folder):
-            self._manager.save(step, args=ocp.args.PyTreeSave(stored), force=True)
+            self._manager.save(
+                step, args=ocp.args.PyTreeSave(stored), force=True, custom_metadata=self._about
+            )
 
     def wait(self) -> None:
         """Waits until everything started is on disk; raises OSError if it cannot be."""
@@ -151,6 +156,26 @@ def steps(folder: Path) -> list[int]:
         if folder.is_dir()
         else []
     )
+
+
+def about(folder: Path, step: int) -> dict[str, Any] | None:
+    """What the checkpoint of a step says about itself; None for one of an earlier version.
+
+    Raises:
+      ValueError: if that is damaged.
+    """
+    path = folder / str(step) / "_CHECKPOINT_METADATA"
+    try:
+        told = read_json(path, "description of a checkpoint").get("custom_metadata")
+    except FileNotFoundError:
+        return None
+    except AttributeError as error:
+        raise ValueError(f"{path}: damaged") from error
+    if not told:
+        return None
+    if not isinstance(told, dict) or set(told) < {"config", "data", "shared"}:
+        raise ValueError(f"{path}: damaged")
+    return told
 
 
 def _structure(item: Path) -> dict[str, Any]:

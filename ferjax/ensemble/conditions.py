@@ -1,11 +1,16 @@
 """The conditions an evaluation predicts: clean splits, tolerances, corruptions, other sets."""
 
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from ferjax.config import EvaluateConfig
+from ferjax.config import EvaluateConfig, nearest
+from ferjax.corruptions.suites import CORRUPTIONS
 from ferjax.faces.dataset import Dataset
 
-__all__ = ["Condition", "plan"]
+__all__ = ["Condition", "plan", "refuse_reserved", "require_known"]
+
+_SPLITS = ("train", "training", "valid", "val", "validation", "test")
 
 
 class Condition(NamedTuple):
@@ -43,3 +48,43 @@ def plan(config: EvaluateConfig, dataset: Dataset) -> list[Condition]:
         *(Condition("test", c, s) for c in config.corruptions for s in config.severities),
         *(Condition("valid", c, s) for c in config.fit_corruptions for s in config.fit_severities),
     ]
+
+
+def require_known(config: EvaluateConfig) -> None:
+    """Refuses corruptions that do not exist, before anything is predicted.
+
+    Raises:
+      ValueError: naming the first, and the nearest that does.
+    """
+    for name in (*config.corruptions, *config.fit_corruptions):
+        if name not in CORRUPTIONS:
+            raise ValueError(f"unknown corruption {name!r}; {nearest(name, CORRUPTIONS)}")
+
+
+def refuse_reserved(name: str, own: Iterable[str]) -> None:
+    """Refuses a name for another set of pictures that means something else in an evaluation.
+
+    Args:
+      name: of the set.
+      own: names of the run's own splits and sets.
+
+    Raises:
+      ValueError: if it is one of those, or like a split's or a corruption's.
+
+    >>> refuse_reserved("cats", ("valid", "test"))
+    """
+    if name in own:
+        raise ValueError(
+            f"--ood {name}=...: that name is taken; this run's own sets are {', '.join(own)}"
+        )
+    stem, _, number = name.rpartition("_")
+    of_split = name.partition("_")[0] in _SPLITS
+    if of_split or name in CORRUPTIONS or (number.isdecimal() and stem in CORRUPTIONS):
+        raise ValueError(
+            f"--ood {name}=...: that name means a split or a corruption of one; choose another"
+        )
+    if re.fullmatch(r".+_[1-5]", name):
+        raise ValueError(
+            f"--ood {name}=...: a name that ends in a severity, _1 to _5, means a corruption of "
+            "the test items; choose another"
+        )

@@ -18,17 +18,19 @@ import numpy as np
 from ferjax import density
 from ferjax.ensemble.forward import Features, ForwardOutputs
 from ferjax.faces.images import patches, to_stored_size
-from ferjax.models.pretrained import load_tree, save_tree
+from ferjax.models.pretrained import load_tree, save_tree, tree_digest, tree_facts
 
 __all__ = [
     "FILE",
     "Densities",
     "Head",
+    "digest",
     "finish",
     "fit",
     "fit_head",
     "load",
     "partial_scores",
+    "path_of",
     "save",
 ]
 
@@ -192,8 +194,14 @@ def finish(parts: Mapping[str, jax.Array], densities: Densities | None) -> dict[
     }
 
 
-def save(densities: Densities, folder: Path) -> None:
-    """Writes :data:`FILE` into a run folder, in one piece."""
+def save(densities: Densities, folder: Path, of: str = "") -> None:
+    """Writes :data:`FILE` into a run folder, in one piece.
+
+    Args:
+      densities: of the run.
+      folder: the run.
+      of: digest of the members they were fitted with, see :mod:`ferjax.ensemble.integrity`.
+    """
 
     def tree(part: Any) -> Any:
         fields = part._asdict() if hasattr(part, "_asdict") else part
@@ -201,26 +209,51 @@ def save(densities: Densities, folder: Path) -> None:
             return np.asarray(part)
         return {name: tree(value) for name, value in fields.items()}
 
-    save_tree(tree(densities), folder / FILE)
+    save_tree(tree(densities), folder / FILE, {_OF: of} if of else None)
 
 
-def load(folder: Path) -> Densities | None:
-    """Reads a run's densities; None if none were fitted."""
-    file = next((folder / name for name in (FILE, OLD_FILE) if (folder / name).is_file()), None)
+_OF = "members"
+
+
+def load(folder: Path, of: str = "") -> Densities | None:
+    """Reads a run's densities; None if none were fitted, or to other members than ``of``.
+
+    Args:
+      folder: the run.
+      of: digest of its members; not compared if empty, or where the file does not say.
+
+    Raises:
+      ValueError: naming the file, if it is damaged.
+    """
+    file = path_of(folder)
     if file is None:
         return None
     tree = load_tree(file)
+    if of and tree_facts(file).get(_OF, of) != of:
+        return None
 
     def gaussians(name: str) -> dict[str, density.Gaussian]:
         return {block: density.Gaussian(**leaves) for block, leaves in tree.get(name, {}).items()}
 
-    return jax.tree.map(
-        jnp.asarray,
-        Densities(
+    try:
+        found = Densities(
             density.Spectrum(**tree["spectrum"]),
             density.Gaussian(**tree["texture"]),
             gaussians("trunk"),
             gaussians("own"),
             density.Gaussian(**tree["joint"]),
-        ),
-    )
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file}: holds no densities ({error})") from error
+    return jax.tree.map(jnp.asarray, found)
+
+
+def digest(folder: Path) -> str | None:
+    """The digest of a run's densities, computed from their content; None if none were fitted."""
+    file = path_of(folder)
+    return None if file is None else tree_digest(file)
+
+
+def path_of(folder: Path) -> Path | None:
+    """The file of a run's densities, if there is one."""
+    return next((folder / name for name in (FILE, OLD_FILE) if (folder / name).is_file()), None)

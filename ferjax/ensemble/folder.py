@@ -22,7 +22,7 @@ from pathlib import Path
 from ferjax.config import Config, load_config
 from ferjax.faces import ferplus
 from ferjax.faces.dataset import DataSpec
-from ferjax.files import write_atomically
+from ferjax.files import read_json, write_atomically
 from ferjax.locking import FolderLock
 
 __all__ = ["RunFolder", "changed_settings"]
@@ -95,7 +95,7 @@ class RunFolder:
         if not path.is_file():
             return ferplus.SPEC
         try:
-            return DataSpec.from_json(json.loads(path.read_text()))
+            return DataSpec.from_json(read_json(path, "description of data"))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: not a description of data: {error}") from error
 

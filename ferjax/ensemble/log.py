@@ -21,19 +21,24 @@ import numpy as np
 from ferjax import metrics, uncertainty
 from ferjax.ensemble import parallel, tensorboard
 from ferjax.ensemble.members import StepReport
-from ferjax.files import write_atomically
+from ferjax.files import parse_json, write_atomically
 
 __all__ = ["Log", "interval_figures", "read_log", "valid_figures"]
 
 
 def read_log(path: Path) -> list[dict]:
-    """The lines of a log, up to the first that is torn; none if there is no log yet."""
+    """The lines of a log, up to the first that is torn or none; none if there is no log yet."""
     lines: list[dict] = []
-    for text in path.read_text().splitlines() if path.is_file() else ():
+    if not path.is_file():
+        return lines
+    for text in path.read_text(errors="replace").splitlines():
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
+            line = parse_json(text)
+        except ValueError:
             break
+        if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+            break
+        lines.append(line)
     return lines
 
 

@@ -247,7 +247,7 @@ def predict_conditions(
     head = None
     if missing:
         fitted, head = fit_densities(trained, dataset["train"], on_event)
-        densities.save(fitted, folder.parent)
+        densities.save(fitted, folder.parent, trained.digest)
         trained = trained._replace(densities=fitted)
     compiled: dict[str | None, Callable] = {}
     for number, condition in enumerate(conditions):
@@ -307,6 +307,7 @@ def _forget_others(trained: Trained, folder: Path) -> None:
     data = dataclasses.asdict(config.data)
     del data["path"]
     made_by = {
+        "members": trained.digest,
         "method": config.train.method,
         "valid_accuracy": [round(float(a), 6) for a in trained.best_accuracy],
         "seeds": config.train.seeds,

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.config import Config
-from ferjax.ensemble import checkpoint, members, training
+from ferjax.ensemble import checkpoint, integrity, members, training
 from ferjax.ensemble.folder import RunFolder, changed_settings
 from ferjax.ensemble.log import read_log
 from ferjax.ensemble.programs import stacked_state
@@ -65,6 +65,7 @@ def open_run_members(path: Path, on_event: OnEvent = silent) -> RunMembers:
     step, state = checkpoint.read(
         folder.checkpoints, len(config.train.seeds), like=like, on_event=on_event
     )
+    integrity.require_same(folder, step, config, spec)
     return RunMembers(folder, config, spec, step, state, read_log(folder.log))
 
 
@@ -82,7 +83,8 @@ def _write(out: Path, run: RunMembers) -> Path:
         scratch.log.write_text("".join(json.dumps(line) + "\n" for line in run.lines))
         if run.folder.trunk.is_file():
             shutil.copyfile(run.folder.trunk, scratch.trunk)
-        checkpoints = checkpoint.Checkpoints(scratch.checkpoints)
+        about = integrity.describe(scratch, run.config, run.spec)
+        checkpoints = checkpoint.Checkpoints(scratch.checkpoints, about=about)
         checkpoints.save(run.step, run.state)
         checkpoints.close()
         scratch.path.rename(out)

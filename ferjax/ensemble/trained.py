@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.config import Config
-from ferjax.ensemble import checkpoint, densities
+from ferjax.ensemble import checkpoint, densities, integrity
 from ferjax.ensemble.densities import Densities
 from ferjax.ensemble.folder import RunFolder
 from ferjax.events import Message, OnEvent, silent
@@ -34,6 +34,8 @@ class Trained(NamedTuple):
     """On valid, ``[M]``."""
     densities: Densities | None = None
     """Fitted to clean training faces; None before the first evaluation."""
+    digest: str = ""
+    """Of the members and what they share, see :mod:`ferjax.ensemble.integrity`."""
 
 
 def load_run(folder: Path, on_event: OnEvent = silent) -> Trained:
@@ -47,7 +49,8 @@ def load_run(folder: Path, on_event: OnEvent = silent) -> Trained:
 
     Raises:
       FileNotFoundError: if the folder is no run, or holds no checkpoint yet.
-      ValueError: if no checkpoint is whole, or every member was frozen.
+      ValueError: if no checkpoint is whole, every member was frozen, or a file of the run is not
+        the one that the checkpoint was written with.
     """
     run = RunFolder(Path(folder))
     config = run.config()
@@ -58,7 +61,9 @@ def load_run(folder: Path, on_event: OnEvent = silent) -> Trained:
         )
     count = len(config.train.seeds)
     parts = ("best_params", "best_accuracy", "status")
-    _, state = checkpoint.read(run.checkpoints, count, parts=parts, on_event=on_event)
+    spec = run.spec()
+    step, state = checkpoint.read(run.checkpoints, count, parts=parts, on_event=on_event)
+    integrity.require_same(run, step, config, spec)
     frozen = state["status"]["frozen"] if "status" in state else np.zeros(count, bool)
     sound = np.flatnonzero(~np.asarray(frozen))
     if not len(sound):
@@ -76,16 +81,20 @@ def load_run(folder: Path, on_event: OnEvent = silent) -> Trained:
         )
         seeds = tuple(config.train.seeds[k] for k in sound)
         config = dataclasses.replace(config, train=dataclasses.replace(config.train, seeds=seeds))
-    fitted = densities.load(run.path)
+    trunk = load_tree(run.trunk) if vit.trunk_model(config.model) else None
+    params = jax.tree.map(lambda leaf: leaf[sound], state["best_params"])
+    digest = integrity.members_digest(params, trunk)
+    fitted = densities.load(run.path, digest)
     if fitted is not None and any(len(leaf) != len(sound) for leaf in jax.tree.leaves(fitted.own)):
         fitted = None  # to other members; the next evaluation fits them anew
     return Trained(
         config=config,
-        spec=run.spec(),
-        params=jax.tree.map(lambda leaf: jnp.asarray(leaf[sound]), state["best_params"]),
-        trunk=load_tree(run.trunk) if vit.trunk_model(config.model) else None,
+        spec=spec,
+        params=jax.tree.map(jnp.asarray, params),
+        trunk=trunk,
         best_accuracy=state["best_accuracy"][sound],
         densities=fitted,
+        digest=digest,
     )
 
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from ferjax.config import Config, TrainConfig
-from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel
+from ferjax.ensemble import checkpoint, cost, inputs, integrity, members, multihost, parallel
 from ferjax.ensemble.checkpoint import Checkpoints
 from ferjax.ensemble.ending import noted
 from ferjax.ensemble.folder import RunFolder
@@ -48,14 +48,14 @@ class Run(NamedTuple):
     figures: dict
 
 
-def starting_point(config: Config) -> tuple[Any, Any]:
+def starting_point(config: Config, on_event: OnEvent = silent) -> tuple[Any, Any]:
     """The frozen trunk, and the parameters that members start from.
 
     The first is None where every block is trained, the second where all begin at random.
     """
     trunk = vit.trunk_model(config.model)
     if config.model.pretrained:
-        whole = load_pretrained(config.model.pretrained, config.model)
+        whole = load_pretrained(config.model.pretrained, config.model, on_event)
         frozen, trained = vit.split(whole, config.model)
         return (None if trunk is None else frozen), trained
     return (None if trunk is None else trunk.init(jax.random.key(config.train.seeds[0]))), None
@@ -132,7 +132,7 @@ def train(
     faces = len(dataset["train"].ids)
     steps = steps_per_epoch(config.train, faces)
     layout = lay_out(config, replicas)
-    frozen, start = starting_point(config)
+    frozen, start = starting_point(config, on_event)
     programs = compile_programs(config, len(dataset.spec.classes), layout, faces, start)
     needed = checkpoint.size(programs.like) * (config.train.keep_checkpoints + 1)
     before = _epochs(run) if resume else None
@@ -142,6 +142,8 @@ def train(
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
             first, state = _saved(run, programs.like, on_event) if resume else (0, None)
+            if first:
+                integrity.require_same(run, first, config, dataset.spec)
             for text in _plan(config, layout, steps, first, before):
                 on_event(Message(text))
             data = _data(config, layout, dataset, frozen, on_event)
@@ -163,7 +165,8 @@ def train(
                     LogLine(line, config.train.seeds, config.train.epochs)
                 ),
             )
-            checkpoints = Checkpoints(run.checkpoints, config.train.keep_checkpoints)
+            about = integrity.describe(run, config, dataset.spec)
+            checkpoints = Checkpoints(run.checkpoints, config.train.keep_checkpoints, about)
             try:
                 checkpoints.discard_after(first)
                 log.rewind(first)

@@ -26,8 +26,8 @@ __all__ = ["Condition", "Conditions", "People", "class_names", "shared_scores"]
 class People:
     """What people said of every item: counts, their distribution, and what follows from it."""
 
-    counts: np.ndarray
-    """``[item, class]`` int64."""
+    counts: np.ndarray | None
+    """``[item, class]`` int64; None where only shares are known."""
     q: np.ndarray
     """``[item, class]`` float64, vote distributions."""
     labels: np.ndarray
@@ -40,12 +40,13 @@ class People:
     """``[item]`` bool, lower third."""
 
     @classmethod
-    def of(cls, counts: np.ndarray) -> "People":
-        """Derives everything from vote counts ``[item, class]``."""
-        q = votes_of.distribution(counts)
+    def of(cls, counts: np.ndarray | None, shares: np.ndarray | None = None) -> "People":
+        """Derives everything from vote counts ``[item, class]``, or from their shares alone."""
+        counts = None if counts is None else votes_of.check(counts)
+        q = np.asarray(shares) if counts is None else votes_of.distribution(counts)
         ambiguous, clear = votes_of.ambiguity(q)
         return cls(
-            votes_of.check(counts),
+            counts,
             q,
             votes_of.hard_labels(q),
             votes_of.disagreement(q),
@@ -56,7 +57,7 @@ class People:
     @functools.cached_property
     def everyone_voted(self) -> bool:
         """Whether every item has at least one vote."""
-        return bool(self.counts.sum(1).all())
+        return bool((self.q.sum(1) > 0).all())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +119,27 @@ class Condition:
         return self.people
 
 
+def _voted(p: Predictions) -> bool:
+    return p.votes is not None or p.vote_shares is not None
+
+
+def _people(p: Predictions) -> People | None:
+    return People.of(p.votes, p.vote_shares) if _voted(p) else None
+
+
+_LATER = ("epistemic_given_aleatoric", "l_uar", "l_uar_density", "random")
+"""Scores that an evaluation computes once every condition is scored."""
+
+
 def _scored(p: Predictions, people: People | None) -> Condition:
     found = jax.device_get(scores_of.score(p.log_probs))
     mean = found.mean_log_probs
+    taken = sorted(set(p.scores) & {*found.scores, *_LATER})
+    if taken:
+        raise ValueError(
+            f"condition {p.condition} carries scores called {', '.join(taken)}, which are computed "
+            "here; rename the arrays"
+        )
     carried = {name: np.asarray(of, np.float32) for name, of in p.scores.items()}
     return Condition(p, mean, mean.argmax(-1), found.features, {**found.scores, **carried}, people)
 
@@ -200,11 +219,11 @@ class Conditions:
         """
         test = _check(predictions)
         names = class_names(test.log_probs.shape[2], classes or test.classes)
-        people = People.of(test.votes)  # type: ignore[arg-type]  # checked above
+        people = _people(test)
         scored = []
         for p in predictions.values():
             copy = p.split == "test"
-            own = people if copy else None if p.votes is None else People.of(p.votes)
+            own = people if copy else _people(p)
             scored.append(_scored(p, own))
         valid = next((c for c in scored if _clean(c, "valid")), None)
         fitting = [c for c in scored if c.predictions.split == "valid" and c.corruption is not None]
@@ -284,21 +303,37 @@ def _check(predictions: Mapping[str, Predictions]) -> Predictions:
     for split, found in by_role.items():
         if len(found) > 1:
             raise ValueError(f"conditions {', '.join(found)} are all the clean {split} split")
-    if not by_role["test"] or predictions[by_role["test"][0]].votes is None:
+    if not by_role["test"] or not _voted(predictions[by_role["test"][0]]):
         raise ValueError(
             f"evaluation needs condition 'test' with votes; got {', '.join(predictions) or 'none'}"
         )
     test = predictions[by_role["test"][0]]
-    assert test.votes is not None
     if len(test.ids) < 2:
         raise ValueError(f"evaluation needs at least 2 test items, got {len(test.ids)}")
-    empty = np.flatnonzero(votes_of.check(test.votes).sum(1) == 0)
+    votes = np.ones((1, 1)) if test.votes is None else test.votes
+    empty = np.flatnonzero(votes.sum(1) == 0)
     if len(empty):
         raise ValueError(
             f"test item {empty[0]} (id {test.ids[empty[0]]}) has no vote; leave out items that "
             f"nobody could judge ({len(empty)} of them), or give them as an out-of-distribution set"
         )
     for name, p in predictions.items():
+        if p.classes is not None and test.classes is not None and p.classes != test.classes:
+            raise ValueError(
+                f"condition {name} has the classes {', '.join(p.classes)}, the test items "
+                f"{', '.join(test.classes)}"
+            )
+        if p.corruption is not None and p.severity is None:
+            raise ValueError(f"condition {name} does not say its severity, 1 to 5")
+        if p.corruption is not None and p.split == "ood":
+            raise ValueError(
+                f"condition {name} is of split ood and corrupted by {p.corruption}; corrupted are "
+                "copies of test or valid items"
+            )
+        if p.corruption is not None and not by_role[p.split]:
+            raise ValueError(
+                f"condition {name} holds corrupted {p.split} items, but there are no clean ones"
+            )
         if p.log_probs.shape[::2] != test.log_probs.shape[::2]:
             raise ValueError(
                 f"condition {name} has {p.log_probs.shape[0]} members and {p.log_probs.shape[2]} "
@@ -307,7 +342,7 @@ def _check(predictions: Mapping[str, Predictions]) -> Predictions:
             )
         if p.split == "test" and not np.array_equal(p.ids, test.ids):
             raise ValueError(
-                f"condition {name} holds other items than the clean test split; ids must agree in "
-                "order"
+                f"condition {name} holds other items than the clean test split "
+                f"({len(p.ids):,} and {len(test.ids):,}); ids must agree in order"
             )
     return test

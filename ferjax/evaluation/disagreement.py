@@ -21,6 +21,8 @@ from ferjax.evaluation.results import (
 __all__ = ["disagreement", "votes_posterior"]
 
 CEILING_SPLITS = 8
+MOST_VOTES = 500
+"""Votes of an item up to which halves are drawn; with more, the ceiling is next to 1."""
 
 
 @jax.jit
@@ -72,14 +74,12 @@ def disagreement(conditions: Conditions) -> Disagreement:
             weights,
         )
     )
-    ceiling = np.asarray(
-        _ceiling(
-            people.counts,
-            conditions.key("half splits"),
-            weights,
-            max_votes=int(people.counts.sum(1).max()),
+    ceiling = np.full(1 + conditions.resamples, np.nan)
+    most = 0 if people.counts is None else int(people.counts.sum(1).max())
+    if 0 < most <= MOST_VOTES:
+        ceiling = np.asarray(
+            _ceiling(people.counts, conditions.key("half splits"), weights, max_votes=most)
         )
-    )
     correlations = {n: spearman(of, people.disagreement, weights) for n, of in scores.items()}
     rows = {}
     for i, (name, rho) in enumerate(correlations.items()):
@@ -109,7 +109,11 @@ def disagreement(conditions: Conditions) -> Disagreement:
         scores=rows,
         rank_correlation=interval(correlation),
         deciles=_deciles(np.asarray(scores["aleatoric"]), people.disagreement),
-        posterior=votes_posterior(people.counts, conditions.key("posterior")),
+        posterior=(
+            None
+            if people.counts is None
+            else votes_posterior(people.counts, conditions.key("posterior"))
+        ),
     )
 
 

@@ -9,12 +9,15 @@ may be:
   ``[item, class + 2]`` (then unknown and NF come last), ``labels [item]`` (class numbers, for sets
   with one label per face), ``groups``, ``truth``, ``features_*``, ``scores_*`` and ``meta``, all as
   :mod:`ferjax.predictions` describes them. ``probabilities`` is another name for ``probs``.
-* ``.npy`` with the bare array; what it holds is recognised by its sums.
+* ``.npy`` with the bare array; what it holds is recognised by its sums, see
+  :mod:`ferjax.evaluation.recognition`; what could be of two kinds is refused.
 
 Which condition: the file's ``meta``, else its name. ``test`` is the clean test split (a single file
 is, whatever its name), ``valid`` (or ``val``) chooses thresholds, ``NAME_3`` is the test items
-under corruption NAME at severity 3, in the same order, and any other name is an out-of-distribution
-set. Ten lines that write one from PyTorch::
+under corruption NAME at severity 3, in the same order, ``valid_NAME_3`` the valid items likewise,
+and any other name is an out-of-distribution set. What each file was taken for is told. Where files
+name their classes (an array ``classes``, or ``meta``) they are paired by name. Ten lines that write
+one from PyTorch::
 
     import numpy as np, torch
 
@@ -27,7 +30,6 @@ set. Ten lines that write one from PyTorch::
         np.savez(path, log_probs=torch.cat(outputs, 1).numpy(), votes=torch.cat(votes).numpy())
 """
 
-import csv
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping
@@ -36,172 +38,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ferjax import votes as votes_of
+from ferjax.evaluation.recognition import KINDS, to_log_probs
+from ferjax.evaluation.vote_files import Votes, read_votes, split_votes
+from ferjax.events import Message, OnEvent, silent
 from ferjax.files import read_arrays
-from ferjax.predictions import Predictions
+from ferjax.predictions import SEVERITIES, Predictions
 
 __all__ = ["Loaded", "Votes", "load", "read_condition", "read_votes", "to_log_probs"]
 
-_KINDS = {"log_probs": "log_probs", "probs": "probs", "probabilities": "probs", "logits": "logits"}
 _VALID_NAMES = ("valid", "val", "validation")
-_NOT_CLASSES = ("usage", "image name", "image", "name", "path", "file", "id", "unknown", "nf")
+_TRAINING_NAMES = ("train", "training")
 
 
-def to_log_probs(values: np.ndarray, kind: str | None = None) -> tuple[np.ndarray, str]:
-    """Turns an array into member log-probabilities.
+class _Read(NamedTuple):
+    """One file: what it holds, and how that was known."""
 
-    Args:
-      values: ``[member, item, class]`` or ``[item, class]``.
-      kind: log_probs, probs or logits; recognised from the sums over classes unless given.
-
-    Returns:
-      float32 log-probabilities ``[member, item, class]``, and the kind.
-
-    Raises:
-      ValueError: if the array is not of that kind, or could be of more than one.
-
-    >>> to_log_probs(np.array([[0.25, 0.75]]))[1]
-    'probs'
-    """
-    values = np.asarray(values)
-    if not np.issubdtype(values.dtype, np.floating):
-        raise ValueError(f"predictions must be floating point, got {values.dtype}")
-    if values.ndim == 2:
-        values = values[None]
-    if values.ndim != 3 or values.shape[-1] < 2 or 0 in values.shape:
-        raise ValueError(
-            "predictions must be [member, item, class] or [item, class] with at least one member, "
-            f"one item and two classes, got {values.shape}"
-        )
-    values = values.astype(np.float64)
-    if np.isnan(values).any():
-        member, item = np.argwhere(np.isnan(values).any(-1))[0]
-        raise ValueError(f"predictions of member {member}, item {item} are not numbers")
-    sums = values.sum(-1)
-    shares = (values >= -1e-6).all() and (np.abs(sums - 1) < 1e-2).all()
-    logs = (values <= 1e-4).all() and (np.abs(np.exp(values).sum(-1) - 1) < 1e-2).all()
-    if kind is None:
-        if not shares and not logs and values.min() >= 0 and values.max() <= 1:
-            raise ValueError(
-                "predictions lie in [0, 1] but do not sum to 1: say what they are, "
-                "np.savez(path, logits=...) or probs=..."
-            )
-        kind = "probs" if shares else "log_probs" if logs else "logits"
-    if kind == "probs" and not shares:
-        worst = np.unravel_index(np.abs(sums - 1).argmax(), sums.shape)
-        raise ValueError(
-            f"probabilities of member {worst[0]}, item {worst[1]} sum to {sums[worst]:.4g} "
-            "(or are negative), expected 1"
-        )
-    if kind == "log_probs" and not logs:
-        raise ValueError(
-            "log-probabilities do not sum to 1 after exp; if they are not normalised, they are "
-            "logits"
-        )
-    if kind == "probs":
-        with np.errstate(divide="ignore"):
-            values = np.log(np.maximum(values, 0))
-    if np.isposinf(values).any() or np.isneginf(values).all(-1).any():
-        raise ValueError("predictions hold infinities that leave no distribution")
-    values = values - values.max(-1, keepdims=True)
-    return (values - np.log(np.exp(values).sum(-1, keepdims=True))).astype(np.float32), kind
-
-
-class Votes(NamedTuple):
-    """Votes from a file: ``counts [item, class]``, ``abstentions [item, 2]`` (unknown, NF) or None,
-    ``ids [item]`` or None, and the names of the classes or None."""
-
-    counts: np.ndarray
-    abstentions: np.ndarray | None
-    ids: np.ndarray | None
-    classes: tuple[str, ...] | None
-
-
-def _split_votes(
-    counts: np.ndarray, classes: int, where: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Votes for the classes, and the two columns of abstentions where there are two more."""
-    if counts.ndim != 2 or counts.shape[1] not in (classes, classes + 2):
-        raise ValueError(
-            f"{where}: votes must be [item, {classes}], one column per class, or "
-            f"[item, {classes + 2}] with unknown and NF; got {counts.shape}"
-        )
-    try:
-        checked = votes_of.check(counts)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    if counts.shape[1] == classes:
-        return checked, None
-    return checked[:, :classes], checked[:, classes:]
-
-
-def read_votes(path: Path, classes: int) -> Votes:
-    """Reads votes: a CSV with a header, ``.npz`` with ``votes`` (and ``ids``), or ``.npy``.
-
-    CSV columns are one per class, in the order of the predictions; ``unknown``, ``NF`` and ``id``
-    may be among them, and FER+'s ``Usage`` and ``Image name`` are passed over.
-
-    Args:
-      path: the file.
-      classes: how many classes the predictions have.
-
-    Raises:
-      FileNotFoundError: if there is none.
-      ValueError: naming file and row, if these are no votes.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no votes at {path}")
-    if path.suffix.lower() == ".csv":
-        return _csv_votes(path, classes)
-    arrays = read_arrays(path)
-    counts = arrays.get("votes", arrays.get(""))
-    if counts is None:
-        raise ValueError(f"{path}: no array votes; found {', '.join(arrays) or 'nothing'}")
-    return Votes(*_split_votes(counts, classes, str(path)), arrays.get("ids"), None)
-
-
-def _csv_votes(path: Path, classes: int) -> Votes:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if len(rows) < 2:
-        raise ValueError(f"{path}: a header and at least one row of votes are needed")
-    if all(_is_number(name) for name in rows[0]):
-        raise ValueError(
-            f"{path}, line 1: a header is needed, the names of the classes; got numbers "
-            f"({', '.join(rows[0][:4])}, …)"
-        )
-    header = [name.strip() for name in rows[0]]
-    lower = [name.lower() for name in header]
-    columns = [c for c, name in enumerate(lower) if name not in _NOT_CLASSES]
-    if len(columns) != classes:
-        raise ValueError(
-            f"{path}: {len(columns)} class columns ({', '.join(header[c] for c in columns)}), "
-            f"predictions have {classes} classes"
-        )
-    wanted = [*columns, *(lower.index(n) if n in lower else None for n in ("unknown", "nf"))]
-    counts = np.zeros((len(rows) - 1, classes + 2))
-    ids = np.zeros(len(counts), np.int64) if "id" in lower else None
-    for number, row in enumerate(rows[1:]):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}, line {number + 2}: {len(row)} columns where the header has {len(header)}"
-            )
-        try:
-            counts[number] = [0 if c is None else float(row[c]) for c in wanted]
-            if ids is not None:
-                ids[number] = int(row[lower.index("id")])
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number + 2}: not a row of votes: {error}") from error
-    names = tuple(header[c] for c in columns)
-    return Votes(*_split_votes(counts, classes, str(path)), ids, names)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    predictions: Predictions
+    kind: str
+    """log_probs, probs or logits."""
+    named: bool
+    """Whether the file says the kind; else its sums did."""
+    role_by: str
+    """What said which condition it is: its meta, or its name."""
+    has_ids: bool
 
 
 def read_condition(path: Path) -> tuple[Predictions, str]:
@@ -211,23 +70,28 @@ def read_condition(path: Path) -> tuple[Predictions, str]:
       FileNotFoundError: if there is none.
       ValueError: naming the file, if it holds no predictions.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no predictions at {path}")
+    read = _read(path)
+    return read.predictions, read.kind
+
+
+def _read(path: Path) -> _Read:
     arrays = read_arrays(path)
-    names = [name for name in arrays if name in _KINDS]
+    names = [name for name in arrays if name in KINDS]
     if "" not in arrays and len(names) != 1:
         raise ValueError(
-            f"{path}: expected one of the arrays {', '.join(_KINDS)}; "
+            f"{path}: expected one of the arrays {', '.join(KINDS)}; "
             f"found {', '.join(arrays) or 'nothing'}"
         )
     try:
         source = names[0] if names else ""
-        log_probs, kind = to_log_probs(arrays[source], _KINDS.get(source))
+        log_probs, kind = to_log_probs(arrays[source], KINDS.get(source))
         given = {**arrays, "log_probs": log_probs, **_votes_of(arrays, *log_probs.shape[1:])}
         p = Predictions.from_arrays(given, default_condition=path.stem)
+        by_meta = "meta" in arrays
+        p = p if by_meta else _by_name(p)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return (p if "meta" in arrays else _by_name(p)), kind
+    return _Read(p, kind, bool(names), "its meta" if by_meta else "its name", "ids" in arrays)
 
 
 def _votes_of(
@@ -236,7 +100,7 @@ def _votes_of(
     """Votes of a file with predictions; a label counts as one vote."""
     votes = arrays.get("votes")
     if votes is not None:
-        counts, abstentions = _split_votes(votes, classes, "array votes")
+        counts, abstentions = split_votes(votes, classes, "array votes")
         return {"votes": counts, "abstentions": arrays.get("abstentions", abstentions)}
     if "labels" not in arrays:
         return {}
@@ -251,28 +115,49 @@ def _votes_of(
 
 def _by_name(p: Predictions) -> Predictions:
     """The condition that a file's name says, where the file itself does not."""
-    if p.condition in _VALID_NAMES:
+    name = p.condition
+    if name in _VALID_NAMES:
         return dataclasses.replace(p, condition="valid", split="valid")
-    named = re.fullmatch(r"(.+)_([1-5])", p.condition)
-    if named:
-        return dataclasses.replace(p, corruption=named[1], severity=int(named[2]), split="test")
+    if name in _TRAINING_NAMES:
+        raise ValueError(
+            "named after the training split, which is no part of an evaluation; leave it out, or "
+            "say what it is in meta"
+        )
+    named = re.fullmatch(r"(?:(valid|val|validation)_)?(.+)_(\d+)", name)
+    if named and int(named[3]) in SEVERITIES:
+        split = "valid" if named[1] else "test"
+        condition = f"valid_{named[2]}_{named[3]}" if named[1] else name
+        return dataclasses.replace(
+            p, condition=condition, corruption=named[2], severity=int(named[3]), split=split
+        )
+    if named and named[1]:
+        raise ValueError(f"severity must be 1 to 5, got {named[3]}")
+    if re.match(r"(valid|val|validation|test)_", name):
+        raise ValueError(
+            "could be a part of that split, or another set of items; say which in meta, or name it "
+            "otherwise"
+        )
     return p
 
 
 class Loaded(NamedTuple):
-    """Condition -> predictions; condition -> what its file held; names of the classes or None."""
+    """A whole evaluation."""
 
     predictions: dict[str, Predictions]
+    """By condition."""
     kinds: dict[str, str]
+    """Condition -> what its file held."""
     classes: tuple[str, ...] | None
+    """Names of the classes, where any file says them."""
 
 
-def load(paths: Iterable[Path], votes: Path | None = None) -> Loaded:
+def load(paths: Iterable[Path], votes: Path | None = None, on_event: OnEvent = silent) -> Loaded:
     """Reads a whole evaluation.
 
     Args:
       paths: files of predictions, or folders of them.
       votes: votes of the test items, by row or, where it has ids, by id.
+      on_event: told, in words, what every file was taken for.
 
     Raises:
       FileNotFoundError: if a file or folder does not exist or holds nothing.
@@ -282,51 +167,170 @@ def load(paths: Iterable[Path], votes: Path | None = None) -> Loaded:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            inside = sorted(f for f in path.iterdir() if f.suffix in (".npz", ".npy"))
+            inside = sorted(f for f in path.iterdir() if f.suffix.lower() in (".npz", ".npy"))
         if not inside:
             raise FileNotFoundError(f"{path}: no .npz or .npy file in this folder")
         files += inside
     if not files:
         raise ValueError("no predictions given")
-    predictions: dict[str, Predictions] = {}
-    kinds: dict[str, str] = {}
+    found: dict[str, _Read] = {}
     for file in files:
-        p, kind = read_condition(file)
-        if len(files) == 1 and p.corruption is None:  # a single file is of the clean test items
-            p = dataclasses.replace(p, condition="test", split="test")
-        if p.condition in predictions:
+        read = _read(file)
+        p = read.predictions
+        if len(files) == 1:
+            read = _alone(read, file)
+            p = read.predictions
+        if p.condition in found:
             raise ValueError(f"{file}: condition {p.condition} was given twice")
-        predictions[p.condition] = p
-        kinds[p.condition] = kind
-    if "test" not in predictions:
+        found[p.condition] = read
+    if "test" not in found:
         raise ValueError(
-            f"no condition 'test' among {', '.join(predictions)}: name the file of the clean test "
+            f"no condition 'test' among {', '.join(found)}: name the file of the clean test "
             "items test.npz"
         )
-    test = predictions["test"]
-    if votes is None:
-        return Loaded(predictions, kinds, test.classes)
-    read = read_votes(votes, test.log_probs.shape[2])
-    predictions["test"] = _with_votes(test, read, votes)
-    return Loaded(predictions, kinds, read.classes or test.classes)
+    test = found["test"].predictions
+    predictions = {name: _aligned(read.predictions, test) for name, read in found.items()}
+    _require_copies(found, test)
+    _require_severities(found)
+    kinds = {name: read.kind for name, read in found.items()}
+    notes = _notes(found)
+    classes = test.classes
+    if votes is not None:
+        text_ids = test.ids if test.ids.dtype.kind in "US" else None
+        given = read_votes(votes, test.log_probs.shape[2], classes, text_ids)
+        predictions["test"], pairing = _with_votes(test, given, votes, found["test"].has_ids)
+        notes += [*given.notes, pairing]
+        classes = classes or given.classes
+    for note in notes:
+        on_event(Message(note))
+    return Loaded(predictions, kinds, classes)
 
 
-def _with_votes(test: Predictions, read: Votes, path: Path) -> Predictions:
-    """The test items with their votes, paired by id where the votes have ids."""
-    rows = np.arange(len(read.counts))
-    if read.ids is not None:
-        row_of = {int(i): row for row, i in enumerate(read.ids)}
-        absent = [int(i) for i in test.ids if int(i) not in row_of]
-        if absent:
+def _alone(read: _Read, file: Path) -> _Read:
+    """A single file is of the clean test items, unless it says that it is not."""
+    p = read.predictions
+    if p.condition == "test":
+        return read
+    if p.split != "ood" or p.corruption is not None or read.role_by == "its meta":
+        raise ValueError(
+            f"no condition 'test': {file} is {_role(p)}, by {read.role_by}; name the file of the "
+            "clean test items test.npz"
+        )
+    p = dataclasses.replace(p, condition="test", split="test")
+    return read._replace(predictions=p, role_by="being the only file")
+
+
+def _role(p: Predictions) -> str:
+    if p.corruption is not None:
+        return f"the {p.split} items under {p.corruption} at severity {p.severity}"
+    return "an out-of-distribution set" if p.split == "ood" else f"the clean {p.split} items"
+
+
+def _aligned(p: Predictions, test: Predictions) -> Predictions:
+    """The condition with its classes in the order of the test items', where both name them."""
+    if p.classes is None or test.classes is None or p.classes == test.classes:
+        return p
+    try:
+        return p.with_classes(test.classes)
+    except ValueError as error:
+        raise ValueError(f"condition {p.condition}: {error}") from error
+
+
+def _require_copies(found: Mapping[str, _Read], test: Predictions) -> None:
+    """Refuses what is called a corrupted copy by its name alone and has other items."""
+    for name, read in found.items():
+        p = read.predictions
+        copy = p.split == "test" and p.corruption is not None and read.role_by == "its name"
+        if copy and len(p.ids) != len(test.ids):
             raise ValueError(
-                f"{path}: no votes for {len(absent)} of {len(test.ids)} test items; the first is "
-                f"id {absent[0]}"
+                f"condition {name} is called like {_role(p)}, but has {len(p.ids):,} items where "
+                f"they are {len(test.ids):,}; another set of items needs another name, or meta"
             )
-        rows = np.array([row_of[int(i)] for i in test.ids])
+
+
+def _require_severities(found: Mapping[str, _Read]) -> None:
+    """Refuses NAME_9 beside NAME_3: it would be another set of items."""
+    corruptions = {read.predictions.corruption for read in found.values()} - {None}
+    for name, read in found.items():
+        stem, _, number = name.rpartition("_")
+        of_corruption = read.predictions.corruption is None and stem in corruptions
+        if read.role_by == "its name" and of_corruption and number.isdecimal():
+            raise ValueError(f"condition {name}: severity must be 1 to 5, got {number}")
+
+
+def _notes(found: Mapping[str, _Read]) -> list[str]:
+    """What every file was taken for; severities of one corruption in one sentence."""
+    together: dict[tuple, list[_Read]] = {}
+    for read in found.values():
+        p = read.predictions
+        own = p.condition if p.corruption is None else (p.split, p.corruption)
+        key = (own, read.kind, read.named, read.role_by, p.log_probs.shape)
+        together.setdefault(key, []).append(read)
+    notes = []
+    for reads in together.values():
+        first = reads[0]
+        p = first.predictions
+        role = _role(p)
+        if p.corruption is not None:
+            severities = ", ".join(str(s) for s in sorted(_severities(reads)))
+            role = f"the {p.split} items under {p.corruption}, severities {severities}"
+        kind = first.kind.replace("_", "-")
+        how = "as it says" if first.named else "by their sums"
+        members, items, classes = p.log_probs.shape
+        notes.append(
+            f"{p.condition}: {kind} ({how}) of {members} members, {items:,} items, {classes} "
+            f"classes; {role} (by {first.role_by})"
+        )
+    return notes
+
+
+def _severities(reads: Iterable[_Read]) -> list[int]:
+    return [read.predictions.severity or 0 for read in reads]
+
+
+def _with_votes(
+    test: Predictions, read: Votes, path: Path, has_ids: bool
+) -> tuple[Predictions, str]:
+    """The test items with their votes, by id where both have ids; and how they were paired."""
+    rows = np.arange(len(read))
+    texts = read.ids is not None and read.ids.dtype.kind in "US"
+    if read.ids is not None and (has_ids or not texts):
+        rows = _rows_by_id(test.ids, read.ids, path)
+        pairing = "votes: paired with the predictions by id"
     elif len(rows) != len(test.ids):
         raise ValueError(
             f"{path}: {len(rows)} rows of votes for {len(test.ids)} test items; rows must agree, "
-            "or both need ids"
+            f"or both need ids{_turned(test, len(rows))}"
         )
-    abstentions = None if read.abstentions is None else read.abstentions[rows]
-    return dataclasses.replace(test, votes=read.counts[rows], abstentions=abstentions)
+    else:
+        pairing = "votes: paired with the predictions by row, since not both have ids"
+    paired = read.take(rows)
+    voted = dataclasses.replace(
+        test, votes=paired.counts, vote_shares=paired.shares, abstentions=paired.abstentions
+    )
+    return voted, pairing
+
+
+def _turned(test: Predictions, rows: int) -> str:
+    """A word about axes in another order, where the rows say so."""
+    if rows not in (test.log_probs.shape[0], test.log_probs.shape[2]):
+        return ""
+    return f"; are predictions [member, item, class]? They are {test.log_probs.shape}"
+
+
+def _rows_by_id(wanted: np.ndarray, ids: np.ndarray, path: Path) -> np.ndarray:
+    """The row of each wanted id; whole numbers and texts that show them are the same."""
+    if ids.ndim != 1 or ids.dtype.kind not in "iuUS":
+        raise ValueError(f"{path}: ids must be [item] numbers or texts, got {ids.dtype}")
+    row_of: dict[str, int] = {}
+    for row, one in enumerate(map(str, ids.tolist())):
+        if one in row_of:
+            raise ValueError(f"{path}: id {one} is there twice, in rows {row_of[one]} and {row}")
+        row_of[one] = row
+    absent = [one for one in map(str, wanted.tolist()) if one not in row_of]
+    if absent:
+        raise ValueError(
+            f"{path}: no votes for {len(absent)} of {len(wanted)} test items; the first is id "
+            f"{absent[0]}"
+        )
+    return np.array([row_of[one] for one in map(str, wanted.tolist())])

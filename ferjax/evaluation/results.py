@@ -147,7 +147,8 @@ class Disagreement:
     scores: Mapping[str, DisagreementRow]
     rank_correlation: Interval
     deciles: tuple[Decile, ...]
-    posterior: Posterior
+    posterior: Posterior | None
+    """None where only shares of the votes are known."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,18 +11,18 @@ References:
 """
 
 import contextlib
-import csv
 import functools
 import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ferjax.faces.ferplus import COLUMNS, SIDE, SPLITS, split_columns
+from ferjax.files import printable, read_table
 
 __all__ = ["Pixels", "Rows", "build", "pair", "read", "read_pixels", "read_votes", "refuse_taken"]
 
@@ -53,44 +53,36 @@ class Rows(NamedTuple):
 
 
 class Pixels(NamedTuple):
-    """Rows of the pixel file: ``split [row]`` and ``images`` uint8 ``[row, side, side]``."""
+    """Rows of the pixel file: ``split [row]``, "" where it does not say, and ``images`` uint8
+    ``[row, side, side]``."""
 
     split: np.ndarray
     images: np.ndarray
 
 
-def _fields(path: Path, needed: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yields (line number, the needed fields) of a CSV file whose header must name them all."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        reader = _lines(path, csv.reader(file))
-        _, first = next(reader, (0, []))
-        header = [name.strip() for name in first]
-        missing = [name for name in needed if name not in header]
-        if missing:
+def _fields(
+    path: Path, needed: list[str], optional: tuple[str, ...] = ()
+) -> Iterator[tuple[int, list[str | None]]]:
+    """Yields (line number, the needed fields, then the optional ones or None) of a CSV file."""
+    rows = read_table(path, "file")
+    first = next(rows, None)
+    header = [] if first is None else [name.strip() for name in first.fields]
+    missing = [name for name in needed if name not in header]
+    if missing:
+        published = "; this is label.csv of the CNTK layout: give fer2013new.csv, its source"
+        raise ValueError(
+            f"{path}: missing column {', '.join(missing)}; expected {', '.join(needed)}, "
+            f"the header is {printable(', '.join(header)[:200]) or 'empty'}"
+            + (published if len(header) == 12 and header[1].startswith("(") else "")
+        )
+    columns = [header.index(name) for name in needed]
+    columns += [header.index(name) if name in header else -1 for name in optional]
+    for line, row in rows:
+        if len(row) < len(header):
             raise ValueError(
-                f"{path}: missing column {', '.join(missing)}; expected {', '.join(needed)}, "
-                f"the header is {', '.join(header)[:200] or 'empty'}"
+                f"{path} line {line}: {len(row)} fields, expected {len(header)}; truncated file?"
             )
-        columns = [header.index(name) for name in needed]
-        for line, row in reader:
-            if not row:
-                continue
-            if len(row) < len(header):
-                raise ValueError(
-                    f"{path} line {line}: {len(row)} fields, expected {len(header)}; "
-                    "truncated file?"
-                )
-            yield line, [row[c] for c in columns]
-
-
-def _lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    try:
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise ValueError(f"{path} line {reader.line_num}: not a CSV file: {error}") from error
+        yield line, [None if c < 0 else row[c] for c in columns]
 
 
 def _split_name(path: Path, line: int, usage: str) -> str:
@@ -119,13 +111,13 @@ def read_votes(path: str | os.PathLike) -> Rows:
     splits = []
     counts = []
     for line, (usage, *fields) in _fields(path, ["Usage", *COLUMNS]):
-        splits.append(_split_name(path, line, usage))
-        # isdecimal also refuses "-1", "2.5", "nan" and ""; nine digits fit every integer type.
-        if not all(field.strip().isdecimal() and len(field.strip()) <= 9 for field in fields):
-            raise ValueError(
-                f"{path} line {line}: votes must be whole counts >= 0, got {','.join(fields)}"
-            )
-        counts.append([int(field) for field in fields])
+        splits.append(_split_name(path, line, str(usage)))
+        # "4.0" is what a spreadsheet makes of 4; "-1", "2.5", "nan" and "" are no counts.
+        whole = [(field or "").strip().removesuffix(".0") for field in fields]
+        if not all(text.isdecimal() and len(text) <= 9 for text in whole):
+            got = printable(",".join(map(str, fields))[:100])
+            raise ValueError(f"{path} line {line}: votes must be whole counts >= 0, got {got}")
+        counts.append([int(text) for text in whole])
     if not counts:
         raise ValueError(f"{path}: no rows after the header")
     votes, abstentions = split_columns(np.array(counts))
@@ -135,14 +127,14 @@ def read_votes(path: str | os.PathLike) -> Rows:
 def read_pixels(
     path: str | os.PathLike, on_row: Callable[[int], None] = lambda rows: None
 ) -> Pixels:
-    """Reads ``fer2013.csv``: emotion (ignored), 48 × 48 pixels, Usage.
+    """Reads ``fer2013.csv``: emotion (ignored), 48 × 48 pixels, Usage (or none).
 
     Args:
       path: the file.
       on_row: called with the number of rows read so far.
 
     Returns:
-      :class:`Pixels` in file order.
+      :class:`Pixels` in file order; splits are "" where the file has no column Usage.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -152,9 +144,9 @@ def read_pixels(
     path = Path(path)
     splits = []
     images = []
-    for line, (text, usage) in _fields(path, ["pixels", "Usage"]):
-        splits.append(_split_name(path, line, usage))
-        images.append(_picture(f"{path} line {line}", text))
+    for line, (text, usage) in _fields(path, ["pixels"], ("Usage",)):
+        splits.append("" if usage is None else _split_name(path, line, usage))
+        images.append(_picture(f"{path} line {line}", str(text)))
         on_row(len(images))
     if not images:
         raise ValueError(f"{path}: no rows after the header")
@@ -163,12 +155,12 @@ def read_pixels(
 
 def _picture(place: str, text: str) -> np.ndarray:
     """Pixels separated by spaces as uint8 ``[side, side]``; ``place`` names them in errors."""
-    fields = text.split()
+    fields = [field.removesuffix(".0") for field in text.split()]
     try:
         pixels = np.array(fields, dtype=np.int64)
     except (ValueError, OverflowError):
         bad = next((f for f in fields if not f.isdecimal()), max(fields, key=len))
-        raise ValueError(f"{place}: pixel {bad!r} is not a whole number 0..255") from None
+        raise ValueError(f"{place}: pixel {bad[:40]!r} is not a whole number 0..255") from None
     if pixels.size != SIDE * SIDE:
         expected = f"{SIDE} x {SIDE} = {SIDE * SIDE}"
         raise ValueError(f"{place}: {pixels.size} pixels, expected {expected}")
@@ -192,13 +184,20 @@ def pair(pixels: Pixels, voted: Rows, pixels_path: object, votes_path: object) -
     Raises:
       ValueError: if the row counts differ, or a Usage does; names the first bad row.
     """
+    silent = not pixels.split[0]
     if len(pixels.split) != len(voted.split):
+        if silent:
+            raise ValueError(
+                f"{pixels_path} has {len(pixels.split)} rows and no column Usage, as the "
+                f"competition's train.csv; {votes_path} has {len(voted.split)} rows: give "
+                "fer2013.csv, which holds them all"
+            )
         raise ValueError(
             f"{pixels_path} has {len(pixels.split)} rows, {votes_path} has {len(voted.split)}: "
             f"they pair row by row, so one is truncated or not its partner; "
             f"the first row without a partner is row {min(len(pixels.split), len(voted.split)) + 1}"
         )
-    differs = pixels.split != voted.split
+    differs = (pixels.split != voted.split) & (not silent)
     if differs.any():
         row = int(np.argmax(differs))
         raise ValueError(

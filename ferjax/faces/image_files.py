@@ -1,4 +1,8 @@
-"""Reads image files: any picture to gray square faces of the stored size. The owner of Pillow."""
+"""Reads image files: any picture to gray square faces of the stored size. The owner of Pillow.
+
+Only the formats of :data:`FORMATS` are opened, whatever a file is called: Pillow would start an
+interpreter for others. HEIC is read where the package pillow-heif is installed.
+"""
 
 import contextlib
 import os
@@ -10,7 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ferjax.faces.pixel_budget import LARGEST, PixelBudget
+from ferjax.files import printable
+
 __all__ = [
+    "FORMATS",
+    "HEIF_SUFFIXES",
     "SMALLEST",
     "SUFFIXES",
     "Finder",
@@ -41,18 +50,25 @@ SUFFIXES = (
 )
 SMALLEST = 16
 """Smallest accepted side, pixels; below it the model would see interpolation."""
-LARGEST = 150_000_000
-"""Pixels above which a picture is not decoded: a small file can claim any size."""
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "PPM")
+"""What Pillow may open, by its names."""
+HEIF_SUFFIXES = (".heic", ".heif")
 DETAIL = 1600
 """Longest side, pixels, of the picture in which faces are detected."""
 
 Finder = Callable[[np.ndarray], Sequence[tuple[int, int, int, int]]]
 """Gray uint8 ``[H, W]`` to the boxes (left, top, width, height) of the faces in it."""
 
+_IN_FLIGHT = PixelBudget()
+"""Of picture files, over all threads."""
+_BAND = 2**22
+"""Pixels that are converted at once: Pillow's conversions hold several copies."""
+
 FoundFace = tuple[dict[str, Any], np.ndarray]
 """Fields for the face's record, and its picture uint8 ``[side, side]``; see :func:`faces_of`."""
 
 _ORIENTATION = 0x0112
+_MAX_SAMPLE_VALUE = 281
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -64,46 +80,90 @@ _TURNS = {
 }
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Deep gray ``[H, W]`` to uint8.
+def _eight_bits(values: np.ndarray, bits: int | None = None) -> tuple[np.ndarray, str]:
+    """Deep gray ``[H, W]`` to uint8, and a note where the range had to be found out.
 
-    The range is 16 bits for whole numbers, [0, 1] or [0, 255] for others; where the values exceed
-    it, it is theirs.
+    The range of whole numbers is 16 bits, unless the file says how many of them count or no value
+    exceeds 8 or 12 bits, as cameras and scanners write; of others it is [0, 1] or [0, 255]. Where
+    the values exceed it, it is theirs.
     """
     if not np.isfinite(values).all():
         raise ValueError("holds pixels that are not finite")
     low = float(values.min())
     high = float(values.max())
+    note = ""
     if values.dtype.kind in "iu":
         if low >= 0 and high <= 65535:
+            found = next(b for b in (8, 12, 16) if high < 2**b) if bits is None else bits
+            if bits is None and found < 16 and high > 0:
+                note = f"16-bit picture whose values have {found} bits: read as {found}-bit"
             low = 0.0
-            high = 65535.0
+            high = float(2 ** (found if high < 2**found else 16) - 1)
     elif low >= 0 and high <= 255:
         low = 0.0
         high = 1.0 if high <= 1 else 255.0
     scaled = (values.astype(np.float64) - low) / max(high - low, 1e-9)
-    return np.round(255 * scaled).astype(np.uint8)
+    return np.round(255 * scaled).astype(np.uint8), note
 
 
-def _upright(picture: Image.Image, mode: str) -> Image.Image:
-    """8-bit picture of ``mode`` "L" or "RGB", turned as its EXIF says.
+def _significant_bits(picture: Image.Image) -> int | None:
+    """How many bits of a deep gray picture count, where its file says so (PNG sBIT, TIFF)."""
+    if picture.format == "TIFF":
+        largest = getattr(picture, "tag_v2", {}).get(_MAX_SAMPLE_VALUE)
+        value = largest[0] if isinstance(largest, tuple) and largest else largest
+        return next((b for b in (8, 12, 16) if value == 2**b - 1), None)
+    if picture.format != "PNG" or not getattr(picture, "filename", ""):
+        return None
+    with open(picture.filename, "rb") as file:  # type: ignore[attr-defined]
+        head = file.read(4096)
+    at = head.find(b"sBIT")
+    bits = head[at + 4] if 0 < at < len(head) - 4 else 0
+    return bits if bits in (8, 12, 16) else None
+
+
+def _deep(picture: Image.Image) -> bool:
+    return picture.mode.startswith("I") or picture.mode == "F"
+
+
+def _upright(picture: Image.Image, mode: str) -> tuple[Image.Image, str]:
+    """8-bit picture of ``mode`` "L" or "RGB", turned as its EXIF says, and a note or "".
 
     It is on white where it is transparent; an animation is its first frame.
     """
     picture.load()
-    if picture.mode.startswith("I") or picture.mode == "F":
+    note = ""
+    if _deep(picture):
         # Pillow would clip these modes to 8 bits.
-        flat = Image.fromarray(_eight_bits(np.asarray(picture))).convert(mode)
-    elif picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        flat = Image.alpha_composite(white, picture.convert("RGBA")).convert(mode)
+        gray, note = _eight_bits(np.asarray(picture), _significant_bits(picture))
+        flat = Image.fromarray(gray).convert(mode)
     else:
-        flat = picture.convert(mode)
+        flat = _flat(picture, mode)
     try:
         orientation = picture.getexif().get(_ORIENTATION, 1)
     except Exception:  # a broken EXIF block is no reason to refuse a good picture
         orientation = 1
-    return flat.transpose(_TURNS[orientation]) if orientation in _TURNS else flat
+    return (flat.transpose(_TURNS[orientation]) if orientation in _TURNS else flat), note
+
+
+def _flat(picture: Image.Image, mode: str) -> Image.Image:
+    """A picture in that mode, on white where it is transparent; a large one band by band."""
+    width, height = picture.size
+    if width * height <= _BAND:
+        return _converted(picture, mode)
+    flat = Image.new(mode, picture.size)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        band = picture.crop((0, top, width, min(top + rows, height)))
+        band.info = picture.info  # where a palette's transparency is
+        flat.paste(_converted(band, mode), (0, top))
+    return flat
+
+
+def _converted(picture: Image.Image, mode: str) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert(mode)
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture.convert("RGBA")).convert(mode)
 
 
 def _square(gray: Image.Image, side: int) -> np.ndarray:
@@ -129,7 +189,9 @@ def from_array(array: np.ndarray, side: int) -> np.ndarray:
       ValueError: if it is smaller than 16 pixels on a side.
     """
     _check_large_enough(*array.shape[1::-1])
-    return _square(Image.fromarray(np.ascontiguousarray(array)).convert("L"), side)
+    if array.shape[0] * array.shape[1] > LARGEST:
+        raise ValueError(f"{array.shape[1]} x {array.shape[0]} pixels; more than {LARGEST:,}")
+    return _square(_flat(Image.fromarray(np.ascontiguousarray(array)), "L"), side)
 
 
 def faces_of(
@@ -144,7 +206,8 @@ def faces_of(
       shrunk: by how much the picture was reduced when decoding; boxes are told in its full size.
 
     Returns:
-      (fields, uint8 ``[side, side]``) per face. Without ``find`` there are no fields. With it there
+      (fields, uint8 ``[side, side]``) per face. ``note`` says how a deep gray picture was read,
+      where its range had to be found out. Without ``find`` there are no other fields. With it there
       is ``face`` (its number, largest first; None: none was found and this is the whole picture),
       and where one was found ``faces`` (how many) and ``box`` (left, top, width, height in pixels
       of the upright picture).
@@ -154,18 +217,19 @@ def faces_of(
     """
     width, height = picture.size
     _check_large_enough(round(width * shrunk), round(height * shrunk))
-    gray = _upright(picture, "L")
+    gray, note = _upright(picture, "L")
+    noted: dict[str, Any] = {"note": note} if note else {}
     if find is None:
-        return [({}, _square(gray, side))]
+        return [(noted, _square(gray, side))]
     gray.thumbnail((DETAIL, DETAIL))
     scale = shrunk * max(width, height) / max(gray.size)
     boxes = sorted(find(np.asarray(gray)), key=lambda box: (-box[2] * box[3], box))
     if not boxes:
-        return [({"face": None}, _square(gray, side))]
+        return [({**noted, "face": None}, _square(gray, side))]
     found = []
     for number, (x, y, w, h) in enumerate(boxes):
         box = [round(scale * length) for length in (x, y, w, h)]
-        fields = {"face": number, "faces": len(boxes), "box": box}
+        fields = {**noted, "face": number, "faces": len(boxes), "box": box}
         found.append((fields, _square(gray.crop((x, y, x + w, y + h)), side)))
     return found
 
@@ -186,10 +250,8 @@ def read(path: str | Path, side: int, find: Finder | None = None) -> list[FoundF
     Raises:
       ValueError: if it is no image file, is damaged, or is too small or too large; says which.
     """
-    with _opened(path) as picture:
-        full = max(picture.size)
-        enough = 4 * side if find is None else DETAIL
-        picture.draft("L", (enough, enough))  # JPEGs decode straight to a small size
+    enough = 4 * side if find is None else DETAIL
+    with _opened(path, (enough, enough)) as (picture, full):
         return faces_of(picture, side, find, shrunk=full / max(picture.size))
 
 
@@ -202,24 +264,35 @@ def read_picture(path: str | Path) -> np.ndarray:
     Raises:
       ValueError: if it is no image file, is damaged, or is too large; says which.
     """
-    with _opened(path) as picture:
-        return np.asarray(_upright(picture, "RGB"))
+    with _opened(path) as (picture, _):
+        return np.asarray(_upright(picture, "RGB")[0])
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """An open image file; what goes wrong in the body is a ValueError that says what."""
+def _opened(
+    path: str | Path, enough: tuple[int, int] | None = None
+) -> Iterator[tuple[Image.Image, int]]:
+    """An open image file and its longer side; what goes wrong in the body is a ValueError.
+
+    Args:
+      path: the file.
+      enough: pixels that suffice; JPEGs decode straight to a small size.
+    """
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
             raise ValueError("a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file")
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_formats(path)) as picture:
             width, height = picture.size
             if width * height > LARGEST:
                 raise ValueError(
                     f"{width} x {height} pixels; more than {LARGEST:,} are not decoded"
                 )
-            yield picture
+            # A progressive JPEG is held whole, however small it is decoded.
+            with _IN_FLIGHT.claim(width * height):
+                if enough is not None:
+                    picture.draft("L", enough)
+                yield picture, max(width, height)
     except UnidentifiedImageError:
         raise ValueError("not an image") from None
     except FileNotFoundError:
@@ -229,4 +302,17 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     except ValueError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files
-        raise ValueError(f"damaged or unreadable image: {error}") from error
+        said = printable(" ".join(str(error).split())[:200])
+        raise ValueError(f"damaged or unreadable image: {said}") from error
+
+
+def _formats(path: str | Path) -> tuple[str, ...]:
+    """The formats that a file may be opened as."""
+    if not str(path).lower().endswith(HEIF_SUFFIXES):
+        return FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ValueError("HEIC, which needs the package pillow-heif") from None
+    register_heif_opener()
+    return (*FORMATS, "HEIF")

@@ -1,6 +1,6 @@
 """Reads a folder of pictures or an ``.npz`` as a named set of faces, labelled or not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,12 +32,18 @@ class FaceSet(NamedTuple):
       votes: int64 ``[face, class]`` where labels or votes are known, one vote for a label.
       abstentions: int64 ``[face, kind]`` where they are known.
       unreadable: (path, reason) of files that were left out.
+      notes: what the files were taken for, in words.
     """
 
     images: np.ndarray
     votes: np.ndarray | None
     abstentions: np.ndarray | None
     unreadable: list[tuple[Path, str]]
+    notes: tuple[str, ...] = ()
+
+
+SKIP = ""
+"""In place of a class: pictures in folders of that name are left out."""
 
 
 def parse(text: str) -> tuple[str, Path]:
@@ -59,19 +65,27 @@ def parse(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def read_set(path: Path, classes: Sequence[str], side: int) -> FaceSet:
+def read_set(
+    path: Path,
+    classes: Sequence[str],
+    side: int,
+    folder_classes: Mapping[str, str] | None = None,
+) -> FaceSet:
     """Reads a set of pictures as the ensemble sees faces: gray, the central square, resized.
 
-    A folder is searched below. If every folder in it is named after a class (``happiness``, or a
-    synonym such as ``happy``), the set is labelled. An ``.npz`` holds ``images`` uint8
-    ``[face, H, W]`` or ``[face, H, W, 3]``, and may hold ``labels [face]`` (class numbers), or
-    ``votes [face, class]`` with or without ``abstentions [face, kind]``; for FER+'s classes
-    ``votes`` may be the ten published columns.
+    A folder is searched below, hidden folders apart. If the pictures lie in folders named after
+    classes (``happiness``, or a synonym such as ``happy``), at any depth, the set is labelled.
+
+    An ``.npz`` holds ``images`` uint8 ``[face, H, W]`` or ``[face, H, W, 3]``, and may hold
+    ``labels [face]`` (class numbers), or ``votes [face, class]`` with or without ``abstentions
+    [face, kind]``; for FER+'s classes ``votes`` may be the ten published columns.
 
     Args:
       path: the folder or ``.npz``.
       classes: names of the classes, in the order of the result's votes.
       side: of the stored faces, pixels.
+      folder_classes: name of a folder -> the class of its pictures, or :data:`SKIP`; for folders
+        that are named otherwise.
 
     Returns:
       :class:`FaceSet`.
@@ -81,7 +95,7 @@ def read_set(path: Path, classes: Sequence[str], side: int) -> FaceSet:
       ValueError: if some folders are named after classes and others are not, or arrays do not fit.
     """
     if path.is_dir():
-        return _read_folder(path, classes, side)
+        return _read_folder(path, classes, side, folder_classes or {})
     if not path.is_file():
         raise FileNotFoundError(f"no such folder or file: {path}")
     if path.suffix.lower() != ".npz":
@@ -89,55 +103,109 @@ def read_set(path: Path, classes: Sequence[str], side: int) -> FaceSet:
     return _read_npz(path, classes, side)
 
 
-def _folder_classes(path: Path, classes: Sequence[str]) -> dict[str, int]:
-    """Class number of each folder in ``path``; none where no folder is named after a class."""
-    numbers = {_canonical(name): number for number, name in enumerate(classes)}
-    folders = sorted(p.name for p in path.iterdir() if p.is_dir())
-    found = {name: numbers[_canonical(name)] for name in folders if _canonical(name) in numbers}
-    others = [name for name in folders if name not in found]
-    if found and others:
-        raise ValueError(
-            f"{path}: folders {', '.join(found)} are named after classes, {', '.join(others)} are "
-            f"not; the classes are {', '.join(classes)}"
-        )
-    return found
-
-
 def _canonical(name: str) -> str:
-    return _SYNONYMS.get(name.lower(), name.lower())
+    return _SYNONYMS.get(name.strip().lower(), name.strip().lower())
 
 
-def _read_folder(path: Path, classes: Sequence[str], side: int) -> FaceSet:
-    class_of = _folder_classes(path, classes)
-    files = sorted(
-        p for p in path.rglob("*") if p.suffix.lower() in image_files.SUFFIXES and p.is_file()
-    )
+def _read_folder(
+    path: Path, classes: Sequence[str], side: int, folder_classes: Mapping[str, str]
+) -> FaceSet:
+    suffixes = (*image_files.SUFFIXES, *image_files.HEIF_SUFFIXES)
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and _visible(p, path))
+    files = [file for file in files if file.is_file()]
     if not files:
         raise FileNotFoundError(
             f"{path}: no picture in this folder (looked for {' '.join(image_files.SUFFIXES)})"
         )
-    loose = [file for file in files if class_of and file.parent == path]
-    if loose:
-        raise ValueError(
-            f"{path}: {loose[0].name} lies beside the folders that are named after classes, "
-            "so it has no label"
-        )
+    class_of = _class_of_each(path, files, classes, folder_classes)
+    skipped = sum(number == _SKIPPED for number in class_of)
     faces = []
     labels = []
     unreadable = []
-    for file in files:
+    for file, number in zip(files, class_of):
+        if number == _SKIPPED:
+            continue
         try:
             faces.append(image_files.read(file, side)[0][1])
-            labels.append(class_of.get(file.relative_to(path).parts[0], -1))
+            labels.append(number)
         except ValueError as error:
             unreadable.append((file, str(error)))
     if not faces:
-        file, reason = unreadable[0]
+        reason = f"{unreadable[0][0].name}: {unreadable[0][1]}" if unreadable else "all are skipped"
         raise FileNotFoundError(
-            f"{path}: none of {len(files)} pictures could be read; the first, {file.name}: {reason}"
+            f"{path}: none of {len(files)} pictures could be read; the first, {reason}"
         )
-    votes = _one_vote(np.array(labels), len(classes)) if class_of else None
-    return FaceSet(np.stack(faces), votes, None, unreadable)
+    if labels[0] == _UNLABELLED:
+        note = f"{len(faces):,} pictures without labels: no folder is named after a class"
+        return FaceSet(np.stack(faces), None, None, unreadable, (note,))
+    counts = np.bincount(labels, minlength=len(classes))
+    held = ", ".join(f"{name} {n:,}" for name, n in zip(classes, counts) if n)
+    notes = [f"{len(faces):,} pictures, labelled by the folders they are in: {held}"]
+    if skipped:
+        notes.append(f"{skipped:,} pictures skipped, in folders that were to be skipped")
+    votes = _one_vote(np.array(labels), len(classes))
+    return FaceSet(np.stack(faces), votes, None, unreadable, tuple(notes))
+
+
+_UNLABELLED = -1
+_SKIPPED = -2
+
+
+def _visible(file: Path, root: Path) -> bool:
+    return not any(part.startswith(".") for part in file.relative_to(root).parts)
+
+
+def _class_of_each(
+    root: Path, files: Sequence[Path], classes: Sequence[str], folder_classes: Mapping[str, str]
+) -> list[int]:
+    """Class number of each file by the folders above it, or what else becomes of it; all are
+    unlabelled where no folder is named after a class."""
+    numbers = {_canonical(name): number for number, name in enumerate(classes)}
+    for folder, name in folder_classes.items():
+        if name != SKIP and _canonical(name) not in numbers:
+            raise ValueError(f"no class {name!r} for folders {folder!r}; {_known(classes)}")
+        numbers[_canonical(folder)] = _SKIPPED if name == SKIP else numbers[_canonical(name)]
+    found = []
+    for file in files:
+        above = [_canonical(part) for part in file.relative_to(root).parts[:-1]]
+        named = {numbers[part]: part for part in above if part in numbers}
+        if len(named) > 1:
+            raise ValueError(
+                f"{file}: lies in folders of two classes, {' and '.join(named.values())}"
+            )
+        found.append(next(iter(named), None))
+    if all(number is None for number in found):
+        return [_UNLABELLED] * len(files)
+    without = [file for file, number in zip(files, found) if number is None]
+    if without:
+        _refuse_unlabelled(root, without, files, found, classes)
+    return [number for number in found if number is not None]
+
+
+def _refuse_unlabelled(
+    root: Path,
+    without: Sequence[Path],
+    files: Sequence[Path],
+    found: Sequence[int | None],
+    classes: Sequence[str],
+) -> None:
+    loose = [file for file in without if file.parent == root]
+    if loose:
+        raise ValueError(
+            f"{root}: {loose[0].name} lies beside the folders that are named after classes, "
+            "so it has no label"
+        )
+    labelled = sorted({f.parent.name for f, n in zip(files, found) if n is not None})
+    others = sorted({file.parent.name for file in without})
+    raise ValueError(
+        f"{root}: folders {', '.join(labelled)} are named after classes, {', '.join(others)} are "
+        f"not ({len(without):,} pictures); {_known(classes)}. Say what they are with "
+        f"--folder-classes {others[0]}=CLASS, or leave them out with {others[0]}="
+    )
+
+
+def _known(classes: Sequence[str]) -> str:
+    return f"the classes are {', '.join(classes)}"
 
 
 def _one_vote(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -149,17 +217,21 @@ def _read_npz(path: Path, classes: Sequence[str], side: int) -> FaceSet:
     images = arrays.get("images")
     if images is None:
         raise ValueError(f"{path}: no array images; found {', '.join(arrays) or 'nothing'}")
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or not len(images):
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    colour = images.ndim == 4 and images.shape[3] == 3
+    if images.dtype != np.uint8 or not (images.ndim == 3 or colour) or not images.size:
         raise ValueError(
             f"{path}: images must be uint8 [face, H, W] or [face, H, W, 3], at least one, "
             f"got {images.dtype} {images.shape}"
         )
     try:
         votes, abstentions = _votes_of(arrays, len(images), classes)
+        faces = np.stack([image_files.from_array(image, side) for image in images])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    faces = np.stack([image_files.from_array(image, side) for image in images])
-    return FaceSet(faces, votes, abstentions, [])
+    said = "labels or votes" if votes is not None else "no labels"
+    return FaceSet(faces, votes, abstentions, [], (f"{len(faces):,} pictures with {said}",))
 
 
 def _votes_of(
@@ -177,8 +249,8 @@ def _votes_of(
     abstentions = arrays.get("abstentions")
     if votes is None:
         return None, None
-    if len(votes) != faces:
-        raise ValueError(f"{len(votes)} rows of votes for {faces} images")
+    if votes.ndim != 2 or len(votes) != faces:
+        raise ValueError(f"{len(votes) if votes.ndim else 0} rows of votes for {faces} images")
     published = votes.ndim == 2 and votes.shape[1] == len(ferplus.COLUMNS)
     if published and tuple(classes) == ferplus.CLASSES:
         return ferplus.split_columns(votes)
@@ -187,4 +259,11 @@ def _votes_of(
         raise ValueError(f"votes must be [face, {len(classes)}], got {votes.shape}")
     if abstentions is not None and (abstentions.ndim != 2 or len(abstentions) != faces):
         raise ValueError(f"abstentions must be [face, kind] of {faces}, got {abstentions.shape}")
-    return votes, None if abstentions is None else abstentions.astype(np.int64)
+    if abstentions is None:
+        return votes, None
+    whole = abstentions.dtype.kind in "iuf" and (
+        (abstentions >= 0) & (abstentions <= vote_arithmetic.MOST) & (abstentions % 1 == 0)
+    )
+    if not np.all(whole):
+        raise ValueError("abstentions must be whole counts >= 0")
+    return votes, abstentions.astype(np.int64)

@@ -7,6 +7,10 @@ from typing import Any
 __all__ = ["DataSpec"]
 
 
+LARGEST_SIDE = 8192
+"""Pixels: stored pictures are small, and larger ones would fill memory."""
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """Description of a data set that travels into the run, the predictions and the export.
@@ -25,8 +29,10 @@ class DataSpec:
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ValueError(f"expected two or more different classes, got {self.classes}")
-        if self.side < 1:
-            raise ValueError(f"side must be at least 1 pixel, got {self.side}")
+        if not 1 <= self.side <= LARGEST_SIDE:
+            raise ValueError(
+                f"side must be at least 1 pixel and at most {LARGEST_SIDE:,}, got {self.side}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The specification as JSON values, the inverse of :meth:`from_json`.
@@ -49,6 +55,8 @@ class DataSpec:
         >>> DataSpec.from_json({"classes": ["cat", "dog"], "side": 48}).classes
         ('cat', 'dog')
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"expected an object with classes and side, got {values!r}")
         classes = values.get("classes")
         side = values.get("side")
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):

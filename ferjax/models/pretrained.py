@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,71 +13,97 @@ from safetensors.flax import load_file
 from safetensors.numpy import save
 
 from ferjax.config import ModelConfig
-from ferjax.files import write_atomically
+from ferjax.events import Message, OnEvent, silent
+from ferjax.files import digest_arrays, parse_json, read_json, require_file, write_atomically
 from ferjax.models import state_dicts
+from ferjax.models.torch_files import one_line, read_torch
 
-__all__ = ["load_pretrained", "load_tree", "read_state", "save_tree", "write_hugging_face"]
+__all__ = [
+    "load_pretrained",
+    "load_tree",
+    "read_state",
+    "save_tree",
+    "tree_digest",
+    "tree_facts",
+    "write_hugging_face",
+]
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    _require_known_types(path)
     try:
         # Through jax, because numpy alone knows no bfloat16.
         return {name: np.asarray(value) for name, value in load_file(path).items()}
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file, or a truncated one: {error}") from error
+    except Exception as error:  # safetensors and jax raise half a dozen kinds for damaged files
+        raise ValueError(
+            f"{path}: not a safetensors file, or a truncated one: {one_line(error)}"
+        ) from error
+
+
+_TYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")
+
+
+def _require_known_types(path: Path) -> None:
+    """Refuses numbers that need a scale beside them, or that nobody here can read."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            return  # damaged; reading it says so
+        try:
+            header = parse_json(file.read(length))
+        except (ValueError, MemoryError):
+            return
+    if not isinstance(header, dict):
+        return
+    for name, of in header.items():
+        kind = of.get("dtype") if isinstance(of, dict) else None
+        if name != "__metadata__" and isinstance(kind, str) and kind not in _TYPES:
+            raise ValueError(
+                f"{path}: tensor {name} is of type {kind}; expected one of {', '.join(_TYPES)}"
+            )
+
+
+_NAMES = (
+    ("model.safetensors", _read_safetensors),
+    ("pytorch_model.bin", read_torch),
+)
 
 
 def _read_folder(path: Path) -> dict[str, np.ndarray]:
-    index = path / "model.safetensors.index.json"
-    single = path / "model.safetensors"
-    if index.is_file():
-        shards = json.loads(index.read_text())["weight_map"]
-        absent = sorted({shard for shard in shards.values() if not (path / shard).is_file()})
-        if absent:
-            raise FileNotFoundError(f"{index} names shards that are not there: {', '.join(absent)}")
-        state: dict[str, np.ndarray] = {}
-        for shard in sorted(set(shards.values())):
-            state |= _read_safetensors(path / shard)
-        lost = sorted(set(shards) - set(state))
-        if lost:
-            raise ValueError(
-                f"{index} promises tensors its shards do not hold: {', '.join(lost[:6])}"
-            )
-        return state
-    if single.is_file():
-        return _read_safetensors(single)
+    for name, read in _NAMES:
+        index = path / f"{name}.index.json"
+        if index.is_file():
+            return _read_shards(index, read)
+        if (path / name).is_file():
+            return read(path / name)
+    adapter = (path / "adapter_model.safetensors").is_file()
+    only = "; it holds LoRA adapters alone, merge them into their model first" if adapter else ""
     raise FileNotFoundError(
-        f"{path}: neither model.safetensors nor model.safetensors.index.json in this folder"
+        f"{path}: neither model.safetensors nor model.safetensors.index.json in this folder, nor "
+        f"pytorch_model.bin{only}"
     )
 
 
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError:
-        raise ValueError(
-            f"{path} is a PyTorch file, and reading it safely needs torch. Install the extra "
-            "(pip install 'ferjax[parity]'), or convert it where torch is: "
-            "from safetensors.torch import save_file; "
-            f"save_file(torch.load('{path.name}', weights_only=True), 'weights.safetensors')"
-        ) from None
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises pickle, zip and runtime errors for files it will not load.
-        raise ValueError(
-            f"{path}: torch's weights-only loader refuses this file: {str(error).splitlines()[0]}"
-        ) from error
-    for wrapper in ("model", "state_dict", "teacher"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, dict):
-        raise ValueError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
-    return {
-        name: value.float().numpy()
-        for name, value in loaded.items()
-        if isinstance(value, torch.Tensor)
-    }
+def _read_shards(
+    index: Path, read: Callable[[Path], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    values = read_json(index, "index of shards")
+    shards = values.get("weight_map") if isinstance(values, dict) else None
+    if not isinstance(shards, dict) or not all(isinstance(s, str) for s in shards.values()):
+        raise ValueError(f"{index}: expected weight_map, the shard of every tensor")
+    outside = sorted({s for s in shards.values() if Path(s).name != s or s in ("", ".", "..")})
+    if outside:
+        raise ValueError(f"{index} names files outside its folder: {', '.join(outside[:3])}")
+    absent = sorted({shard for shard in shards.values() if not (index.parent / shard).is_file()})
+    if absent:
+        raise FileNotFoundError(f"{index} names shards that are not there: {', '.join(absent)}")
+    state: dict[str, np.ndarray] = {}
+    for shard in sorted(set(shards.values())):
+        state |= read(index.parent / shard)
+    lost = sorted(set(shards) - set(state))
+    if lost:
+        raise ValueError(f"{index} promises tensors its shards do not hold: {', '.join(lost[:6])}")
+    return state
 
 
 def _download(name: str) -> Path:
@@ -105,8 +131,17 @@ def read_state(source: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
       FileNotFoundError: if there is nothing.
-      ValueError: if the file is damaged, of another kind, or would need to execute a pickle.
+      ValueError: if the file is damaged, of another kind, would need to execute a pickle, or holds
+        a tensor that is not finite; names it.
     """
+    state = _read(source)
+    for name, value in state.items():
+        if value.dtype.kind not in "iub" and not np.isfinite(value.astype(np.float32)).all():
+            raise ValueError(f"{source}: tensor {name} holds numbers that are not finite")
+    return state
+
+
+def _read(source: str | os.PathLike) -> dict[str, np.ndarray]:
     path = Path(source)
     if path.is_dir():
         return _read_folder(path)
@@ -115,6 +150,7 @@ def read_state(source: str | os.PathLike) -> dict[str, np.ndarray]:
         if hub_name:
             return _read_folder(_download(str(source)))
         raise FileNotFoundError(f"no weights at {path}")
+    path = require_file(path, "weights")
     with open(path, "rb") as file:
         magic = file.read(10)
     # Content decides, not the suffix: safetensors starts with a length and a JSON object, torch
@@ -122,21 +158,33 @@ def read_state(source: str | os.PathLike) -> dict[str, np.ndarray]:
     if len(magic) == 10 and magic[8:9] == b"{":
         return _read_safetensors(path)
     if magic[:2] in (b"PK", b"\x80\x02"):
-        return _read_torch(path)
+        return read_torch(path)
     raise ValueError(
         f"{path}: neither a safetensors nor a PyTorch file (it starts with {magic[:8]!r})"
     )
 
 
-def load_pretrained(source: str | os.PathLike, config: ModelConfig) -> dict[str, Any]:
+def load_pretrained(
+    source: str | os.PathLike, config: ModelConfig, on_event: OnEvent = silent
+) -> dict[str, Any]:
     """Backbone parameters for an architecture (no head) from whatever :func:`read_state` reads.
+
+    Args:
+      source: see :func:`read_state`.
+      config: the architecture.
+      on_event: told which tensors were left out.
 
     Raises:
       FileNotFoundError: if there are none.
       ValueError: naming the source and every tensor that does not fit.
     """
     try:
-        return state_dicts.from_state(read_state(source), config)
+        state = read_state(source)
+        left_out = state_dicts.describe(state).left_out
+        if left_out:
+            shown = ", ".join(left_out[:3]) + (", …" if len(left_out) > 3 else "")
+            on_event(Message(f"{source}: {len(left_out)} tensors left out ({shown})"))
+        return state_dicts.from_state(state, config)
     except ValueError as error:
         message = str(error)
         raise ValueError(
@@ -194,14 +242,20 @@ def write_hugging_face(
     return folder / "model.safetensors"
 
 
-def save_tree(tree: Any, path: str | os.PathLike) -> None:
-    """Writes a parameter tree under its own names (``block_0/mlp/up/kernel``), in one piece."""
-    write_atomically(
-        path,
-        save(
-            {name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(tree, sep="/").items()}
-        ),
-    )
+def save_tree(tree: Any, path: str | os.PathLike, about: Mapping[str, str] | None = None) -> None:
+    """Writes a parameter tree under its own names (``block_0/mlp/up/kernel``), in one piece.
+
+    Args:
+      tree: nested dictionaries of arrays.
+      path: the file.
+      about: further facts, kept in the file's metadata beside the digest of the tree.
+    """
+    arrays = {n: np.ascontiguousarray(leaf) for n, leaf in flatten_dict(tree, sep="/").items()}
+    metadata = {**(about or {}), _DIGEST: digest_arrays(arrays)}
+    write_atomically(path, save(arrays, metadata=metadata))
+
+
+_DIGEST = "digest"
 
 
 def load_tree(path: str | os.PathLike) -> Any:
@@ -209,8 +263,33 @@ def load_tree(path: str | os.PathLike) -> Any:
 
     Raises:
       FileNotFoundError: if there is no such file.
+      ValueError: if it is not a safetensors file, or its content is not what was written.
+    """
+    path = require_file(path, "weights")
+    arrays = _read_safetensors(path)
+    expected = tree_facts(path).get(_DIGEST)
+    if expected is not None and digest_arrays(arrays) != expected:
+        raise ValueError(f"{path}: damaged or changed: its digest is not that of its content")
+    return unflatten_dict(arrays, sep="/")
+
+
+def tree_facts(path: str | os.PathLike) -> dict[str, str]:
+    """The metadata of a safetensors file; none where it has none.
+
+    Raises:
       ValueError: if it is not a safetensors file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no weights at {path}")
-    return unflatten_dict(_read_safetensors(Path(path)), sep="/")
+    try:
+        with safetensors.safe_open(os.fspath(path), framework="np") as file:
+            return dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a safetensors file, or a truncated one: {error}") from error
+
+
+def tree_digest(path: str | os.PathLike) -> str:
+    """The digest of what a file of :func:`save_tree` holds, computed from its content.
+
+    Raises:
+      ValueError: if it is not a safetensors file.
+    """
+    return digest_arrays(_read_safetensors(Path(path)))

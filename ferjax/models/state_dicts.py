@@ -4,6 +4,7 @@ A *state* is a flat dictionary name -> array as PyTorch stores it (linear weight
 patch kernel ``[dim, 3, P, P]``); *params* is the tree of :mod:`ferjax.models.vit`.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ class Described(NamedTuple):
     mlp: str
     parameters: int
     head_classes: int | None
+    left_out: tuple[str, ...] = ()
+    """Tensors that are no part of backbone and head, such as a projector's."""
 
 
 # transformers 5 renames tensors in memory (its files keep the published names); people save
@@ -61,23 +64,56 @@ def _as_published(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return state
 
 
-def _tidy(state: State) -> dict[str, np.ndarray]:
-    """Drops a wrapper's prefix (``dinov2.``…) and the chunk numbers of the original's blocks."""
-    prefixes = (
-        "dinov2_with_registers.",
-        "dinov2.",
-        "backbone.",
-        "module.",
-        "teacher.backbone.",
-        "model.",
-    )
-    tidy = dict(state)
-    for prefix in prefixes:
-        tidy = {name.removeprefix(prefix): value for name, value in tidy.items()}
+_FIRST = ("embeddings.cls_token", "cls_token")
+"""The tensor every backbone has; what stands before it is a wrapper's prefix."""
+
+
+def _tidy(state: State) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The backbone and a classifier, without a wrapper's prefix (``module.``, ``model.dinov2.``…)
+    and the chunk numbers of the original's blocks; and the names of what is left out.
+
+    Raises:
+      ValueError: if there are several backbones, or adapters that were not merged.
+    """
+    adapters = [name for name in state if "lora_" in name or ".base_layer." in name]
+    if adapters:
+        raise ValueError(
+            f"holds LoRA adapters beside their base layers ({adapters[0]}); merge them where peft "
+            "is: model.merge_and_unload().save_pretrained(...)"
+        )
+    prefix = _prefix(state)
+    tidy = {}
+    left_out = []
+    for name, value in state.items():
+        last = ".".join(name.split(".")[-2:])
+        if name.startswith(prefix):
+            tidy[name.removeprefix(prefix)] = value
+        elif last in _HEAD_TENSORS and last not in state:
+            tidy[last] = value
+        else:
+            left_out.append(name)
     tidy = _as_published(tidy)
-    return {
+    tidy = {
         re.sub(r"^blocks\.\d+\.(\d+\.)", r"blocks.\1", name): value for name, value in tidy.items()
     }
+    return tidy, tuple(left_out)
+
+
+def _prefix(state: State) -> str:
+    """What stands before the names of the backbone; of several, the teacher's."""
+    found = set()
+    for name in state:
+        first = next((of for of in _FIRST if name == of or name.endswith(f".{of}")), None)
+        if first is not None:
+            found.add(name.removesuffix(first))
+    if len(found) > 1:
+        found = {prefix for prefix in found if "teacher" in prefix} or found
+    if len(found) > 1:
+        raise ValueError(f"holds several networks: {', '.join(sorted(found))}; save one of them")
+    return found.pop() if found else ""
+
+
+_HEAD_TENSORS = tuple(f"{head}.{kind}" for head in HEADS for kind in ("weight", "bias"))
 
 
 def describe(state: State) -> Described:
@@ -86,7 +122,8 @@ def describe(state: State) -> Described:
     Raises:
       ValueError: if it is no DINOv2 backbone in a known naming.
     """
-    state = _tidy(state)
+    state, left_out = _tidy(state)
+    _refuse_relatives(state)
     if "embeddings.cls_token" in state:
         name = "hugging face"
     elif "pos_embed" in state and "cls_token" in state:
@@ -98,10 +135,8 @@ def describe(state: State) -> Described:
         )
         name = "original" if original else "timm"
     else:
-        raise ValueError(
-            "not a DINOv2 in Hugging Face, original or timm naming; it starts with "
-            f"{', '.join(list(state)[:4])}"
-        )
+        starts = f"it starts with {', '.join(list(state)[:4])}" if state else "it holds no tensor"
+        raise ValueError(f"not a DINOv2 in Hugging Face, original or timm naming; {starts}")
     naming = NAMINGS[name]
     missing = [n for n in (naming.positions, f"{naming.patch}.weight") if n not in state]
     if missing:
@@ -117,8 +152,7 @@ def describe(state: State) -> Described:
         if registers or name == "timm"
         else {"hugging face": "plain", "original": "offset"}[name]
     )
-    # Rounded down: with or without the CLS position.
-    grid = int(state[naming.positions].shape[-2] ** 0.5)
+    grid = _grid(state[naming.positions].shape, registers=bool(registers) and name == "timm")
     first = f"{naming.block.format(0)}{naming.swiglu[0]}.weight"
     second = f"{naming.block.format(0)}{naming.swiglu[1]}.weight"
     gated = first in state and second in state and state[first].shape[0] != state[second].shape[1]
@@ -134,6 +168,37 @@ def describe(state: State) -> Described:
         "swiglu" if gated else "gelu",
         sum(v.size for v in state.values()),
         None if head is None else head.shape[0],
+        left_out,
+    )
+
+
+def _refuse_relatives(state: State) -> None:
+    """Names networks that are like DINOv2 and are not."""
+    positions = {"embeddings.position_embeddings", "pos_embed"} & set(state)
+    rotary = "embeddings.patch_embeddings.weight" in state or any("rope" in n for n in state)
+    if rotary and not positions:
+        raise ValueError("a DINOv3, which has rotary positions; only DINOv2 is read")
+    if "fc_norm.weight" in state and "norm.weight" not in state:
+        raise ValueError(
+            "a fine-tune that averages its tokens before the norm (fc_norm, timm's "
+            "global_pool='avg'); only networks that norm every token are read"
+        )
+
+
+def _grid(shape: tuple[int, ...], *, registers: bool) -> int:
+    """Positions along a side; behind the CLS position, which timm's register models do not store.
+
+    Raises:
+      ValueError: if they are not a square, or not ``[1, position, dim]``.
+    """
+    if len(shape) != 3 or shape[0] != 1:
+        raise ValueError(f"position embeddings must be [1, position, dim], got {list(shape)}")
+    for patches in (shape[1], shape[1] - 1) if registers else (shape[1] - 1,):
+        if patches > 0 and math.isqrt(patches) ** 2 == patches:
+            return math.isqrt(patches)
+    raise ValueError(
+        f"{shape[1] - 1} patch positions beside that of CLS are no square grid; only networks for "
+        "square pictures are read"
     )
 
 
@@ -164,7 +229,7 @@ def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
                 f"these weights have {field} {getattr(found, field)}, the model has model.{field} "
                 f"{getattr(config, field)}; weights info: {found}"
             )
-    state = _tidy(state)
+    state, _ = _tidy(state)
     naming = NAMINGS[found.naming]
     names = tensors(naming, config)
     known = {

@@ -97,6 +97,8 @@ def _people(c: Condition, row: int, classes: tuple[str, ...]) -> str:
     """What people said; of an item that most of them gave no class, just that."""
     if c.people is None:
         return ""
+    if c.people.counts is None:
+        return f"people: {_likeliest(c.people.q[row], classes)}"
     named = int(c.people.counts[row].sum())
     abstentions = c.predictions.abstentions
     unnamed = 0 if abstentions is None else int(np.sum(abstentions[row]))

@@ -20,7 +20,7 @@ from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import Evaluation
 from ferjax.evaluation.routing_results import Thresholds
-from ferjax.files import write_atomically
+from ferjax.files import cell, digest_json, write_atomically
 from ferjax.report import conclusions, examples, html, plots, sections
 from ferjax.routing import RouterRule
 
@@ -75,16 +75,26 @@ def _write_csv(path: Path, evaluation: Evaluation) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(("figure", "value", "low", "high"))
-    writer.writerows(rows(evaluation))
+    writer.writerows(tuple(map(_cell, row)) for row in rows(evaluation))
     write_atomically(path, text.getvalue().encode())
 
 
-def thresholds_json(thresholds: Thresholds, caution: str = "") -> dict[str, Any]:
+def _cell(value: Any) -> Any:
+    return cell(value) if isinstance(value, str) else value
+
+
+def thresholds_json(
+    thresholds: Thresholds, caution: str = "", of: Mapping[str, str | None] | None = None
+) -> dict[str, Any]:
     """What thresholds.json holds: see :func:`ferjax.routing.read_rules`.
 
     Args:
       thresholds: of every router.
       caution: what a router of this model must say first.
+      of: digests of what they were chosen for; None: of predictions alone.
+
+    Returns:
+      JSON values; ``digest`` is of all others.
     """
     routers = {
         name: {
@@ -95,13 +105,15 @@ def thresholds_json(thresholds: Thresholds, caution: str = "") -> dict[str, Any]
         }
         for name, of in thresholds.routers.items()
     }
-    return {
+    values = {
         "format": 2,
         **({"caution": caution} if caution else {}),
         "valid_items": thresholds.valid_items,
-        "defer_share": thresholds.defer_share,
-        "routers": routers,
+        "defer_share": to_json(thresholds.defer_share),
+        "routers": to_json(routers),
+        "of": None if of is None else dict(of),
     }
+    return {**values, "digest": digest_json(values)}
 
 
 def _versions() -> dict[str, str]:
@@ -137,6 +149,7 @@ def write(
     *,
     images: Mapping[str, np.ndarray] | None = None,
     about: Mapping[str, Any] | None = None,
+    of: Mapping[str, str | None] | None = None,
 ) -> list[Path]:
     """Writes an evaluation into a folder.
 
@@ -147,6 +160,7 @@ def write(
         thresholds also ``grid.npz`` and ``thresholds.json``.
       images: condition -> uint8 pictures ``[item, H, W]`` or ``[item, H, W, 3]``, to show examples.
       about: where this comes from: ``run``, ``data``, ``config``, ``command``.
+      of: digests of the members and densities that were evaluated, for the thresholds.
 
     Returns:
       The files to look at, the report first.
@@ -180,5 +194,5 @@ def write(
             write_atomically(folder / "grid.npz", buffer.getvalue())
         # Last: a run with thresholds is a run that was evaluated.
         caution = conclusions.caution(evaluation)
-        write_json(folder / "thresholds.json", thresholds_json(evaluation.thresholds, caution))
+        write_json(folder / "thresholds.json", thresholds_json(evaluation.thresholds, caution, of))
     return files

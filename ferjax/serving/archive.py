@@ -8,15 +8,22 @@ Its parts, readable without ferjax:
   -> (action, probs, scores)``, any batch, see :class:`ferjax.serving.program.RouterOutput`;
   thresholds are ``{router: (defer above, reject above)}``, float32;
 * ``weights/NNN.npy``: the program's weights, in the order of its first argument; not constants, so
-  that loading is quick.
+  that loading is quick;
+* ``check/NAME.npy``: pictures, and what the run said of them at export, see
+  :mod:`ferjax.serving.verification`.
+
+``digest`` in ``ferjax.json`` is of all of them, and of the rest of ``ferjax.json``: a file of which
+any part was changed is refused.
 
 Files of format 1 (version 0.1.0) are read too; they hold the contents of a thresholds.json in place
 of the routers, and two names that have changed since.
 """
 
 import contextlib
+import hashlib
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,16 +34,20 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
+from ferjax.faces.spec import DataSpec
+from ferjax.files import digest_json, parse_json, printable, read_array, require_file
 from ferjax.routing import RouterRule, read_rules
 from ferjax.serving.program import InferenceProgram, RouterOutput
+from ferjax.serving.time_limit import OutOfTimeError, within
 
-__all__ = ["FORMAT", "Thresholds", "load", "pack", "read", "thresholds_of"]
+__all__ = ["FORMAT", "Thresholds", "load", "pack", "read", "read_check", "thresholds_of"]
 
 FORMAT = 2
 _NAMES_OF_FORMAT_1 = {"density": "familiarity", "ood_density": "unfamiliarity"}
 _ABOUT = "ferjax.json"
 _PROGRAM = "program.stablehlo"
 _WEIGHTS = "weights/"
+_CHECK = "check/"
 
 Thresholds = dict[str, tuple[np.ndarray, np.ndarray]]
 """Router -> (defer above, reject above): plain containers, because a file's program must be called
@@ -54,25 +65,48 @@ def thresholds_of(rules: Mapping[str, RouterRule]) -> Thresholds:
     }
 
 
-def pack(about: Mapping[str, Any], program: bytes, weights: list[np.ndarray]) -> bytes:
+def pack(
+    about: Mapping[str, Any],
+    program: bytes,
+    weights: list[np.ndarray],
+    check: Mapping[str, np.ndarray] | None = None,
+) -> bytes:
     """The bytes of a file.
 
     Args:
-      about: contents of ``ferjax.json``.
+      about: contents of ``ferjax.json``; ``digest`` is added unless it is there.
       program: serialised StableHLO.
       weights: in the order of the program's first argument.
+      check: arrays that :mod:`ferjax.serving.verification` repeats the parity check with.
 
     Returns:
       A zip archive, not compressed.
     """
+    parts = {_PROGRAM: bytes(program)}
+    for i, array in enumerate(weights):
+        parts[f"{_WEIGHTS}{i:03d}.npy"] = _npy(array)
+    for name, array in (check or {}).items():
+        parts[f"{_CHECK}{name}.npy"] = _npy(array)
+    about = {"digest": _digest(about, parts), **about}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(_ABOUT, json.dumps(about, indent=1) + "\n")
-        archive.writestr(_PROGRAM, program)
-        for i, array in enumerate(weights):
-            with archive.open(f"{_WEIGHTS}{i:03d}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+        for name, data in parts.items():
+            archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _digest(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> str:
+    """The digest of everything a file consists of, but for the digest itself."""
+    facts = {name: value for name, value in about.items() if name != "digest"}
+    contents = {name: hashlib.blake2b(data).hexdigest() for name, data in parts.items()}
+    return digest_json([facts, contents])
 
 
 def load(path: str | Path, rules: Mapping[str, RouterRule] | None = None) -> InferenceProgram:
@@ -84,14 +118,30 @@ def load(path: str | Path, rules: Mapping[str, RouterRule] | None = None) -> Inf
         the file.
 
     Returns:
-      The program; it runs on the default device.
+      The program; it runs on the default device, and every call is held to a time limit.
 
     Raises:
-      ValueError: if it is no such file, is damaged, is of a newer format, was not exported for this
-        platform, or does not have one of the routers.
+      ValueError: if it is no such file, is damaged, was changed, is of a newer format, was not
+        exported for this platform, or does not have one of the routers.
     """
-    with open(path, "rb") as file:
+    with open(require_file(path, "exported file"), "rb") as file:
         return read(file, str(path), rules)
+
+
+def read_check(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays that were packed as ``check``; none in files of version 0.1.0.
+
+    Raises:
+      ValueError: if it is no file of ``ferjax export``, is damaged, or was changed.
+    """
+    with open(require_file(path, "exported file"), "rb") as file, _naming_damage(str(path)):
+        parts = _parts(file)
+        _about(parts)
+        return {
+            name.removeprefix(_CHECK).removesuffix(".npy"): read_array(data)
+            for name, data in parts.items()
+            if name.startswith(_CHECK)
+        }
 
 
 def read(
@@ -99,50 +149,152 @@ def read(
 ) -> InferenceProgram:
     """Reads an open file; ``name`` is what messages call it. See :func:`load`."""
     with _naming_damage(name):
-        archive = zipfile.ZipFile(file)
-        about = json.loads(archive.read(_ABOUT))
-        version = about["format"]
-    if version not in (1, FORMAT):
-        raise ValueError(
-            f"{name}: exported in format {version!r}, this version of ferjax reads 1 and {FORMAT}; "
-            "use a newer ferjax, or export the run again"
-        )
-    with _naming_damage(name):
-        exported = jax.export.deserialize(bytearray(archive.read(_PROGRAM)))
-        weights = [_weight(archive, i) for i in range(about["weights"])]
-        own = read_rules(about["thresholds"] if version == 1 else {"routers": about["routers"]})
-        classes = tuple(about["classes"])
-        side = int(about["side"])
-        provenance = {**about["provenance"], "parity": about.get("parity")}
+        parts = _parts(file)
+        about = _about(parts)
+        exported = jax.export.deserialize(bytearray(parts[_PROGRAM]))
+        weights = [
+            jnp.asarray(read_array(parts[f"{_WEIGHTS}{i:03d}.npy"]))
+            for i in range(about["weights"])
+        ]
+        own = _rules(about)
+        _require_arguments(exported, weights, about["side"])
     _require_platform(exported, name)
     rules = own if rules is None else rules
     _require_routers(rules, own, name)
-    renamed = _NAMES_OF_FORMAT_1 if version == 1 else {}
+    renamed = _NAMES_OF_FORMAT_1 if about["format"] == 1 else {}
     thresholds = _with_names(thresholds_of({**own, **rules}), renamed)
     current = {old: new for new, old in renamed.items()}
-    call = jax.jit(exported.call)
+    call = _Limited(exported, name)
 
     def forward(images: np.ndarray) -> RouterOutput:
         action, probs, scores = call(weights, images, thresholds)
         return RouterOutput(_with_names(action, current), probs, _with_names(scores, current))
 
-    caution = about["provenance"].get("caution", "")
-    return InferenceProgram(forward, rules, classes, side, provenance, caution)
+    return InferenceProgram(
+        forward,
+        rules,
+        tuple(about["classes"]),
+        about["side"],
+        {**about["provenance"], "parity": about.get("parity")},
+        caution=str(about["provenance"].get("caution", "")),
+        digest=about.get("digest") or _digest(about, parts),
+    )
+
+
+class _Limited:
+    """The program, compiled once for every batch size; a call that does not end is refused."""
+
+    def __init__(self, exported: jax.export.Exported, name: str):
+        self._jitted = jax.jit(exported.call)
+        self._name = name
+        self._compiled: dict[int, tuple[Any, float]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, weights: list, images: np.ndarray, thresholds: Thresholds) -> tuple:
+        with self._lock:
+            if len(images) not in self._compiled:
+                compiled = self._jitted.lower(weights, images, thresholds).compile()
+                self._compiled[len(images)] = (compiled, _seconds(compiled))
+        compiled, limit = self._compiled[len(images)]
+        try:
+            return within(
+                limit, lambda: jax.block_until_ready(compiled(weights, images, thresholds))
+            )
+        except OutOfTimeError as error:
+            raise ValueError(
+                f"{self._name}: its program {error} on {len(images)} pictures, many times what it "
+                "should take; not a program that `ferjax export` wrote"
+            ) from error
+
+
+PATIENCE = 60.0
+"""Seconds that any call may take."""
+SLOWEST = 2e8
+"""Floating-point operations per second of the slowest machine: more work may take longer."""
+
+
+def _seconds(compiled: Any) -> float:
+    """How long a call may take, by its operations; a loop that never ends has few."""
+    try:
+        costs = compiled.cost_analysis()
+        flops = float((costs[0] if isinstance(costs, list) else costs).get("flops", 0.0))
+    except Exception:  # not every platform counts them
+        flops = 0.0
+    return PATIENCE + max(flops, 0.0) / SLOWEST
 
 
 @contextlib.contextmanager
 def _naming_damage(name: str) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+    except _NewerFormatError as error:
+        raise ValueError(f"{name}: {error}") from error
+    except Exception as error:  # what zipfile, JAX and MLIR raise for junk is no closed list
+        said = printable((str(error).splitlines() or [type(error).__name__])[0][:300])
         raise ValueError(
-            f"{name}: not a file that `ferjax export` wrote, or a damaged one: {error}"
+            f"{name}: not a file that `ferjax export` wrote, or a damaged one: {said}"
         ) from error
 
 
-def _weight(archive: zipfile.ZipFile, number: int) -> jax.Array:
-    with archive.open(f"{_WEIGHTS}{number:03d}.npy") as member:
-        return jnp.asarray(np.lib.format.read_array(member, allow_pickle=False))
+class _NewerFormatError(ValueError):
+    """A format that this version does not read."""
+
+
+def _parts(file: IO[bytes]) -> dict[str, bytes]:
+    """Every part of the archive by name; none is compressed, so that none is larger than it."""
+    with zipfile.ZipFile(file) as archive:
+        infos = archive.infolist()
+        names = [info.filename for info in infos]
+        if len(set(names)) < len(names):
+            raise ValueError("a part is in it twice")
+        for info in infos:
+            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                raise ValueError(f"{info.filename} is compressed or encrypted")
+        return {name: archive.read(name) for name in names}
+
+
+def _about(parts: Mapping[str, bytes]) -> dict[str, Any]:
+    """What the file says of itself, once it says it in the right types and it is true."""
+    about = parse_json(parts[_ABOUT])
+    if not isinstance(about, dict):
+        raise ValueError(f"{_ABOUT} must be an object")
+    version = about["format"]
+    if version not in (1, FORMAT) or isinstance(version, bool):
+        raise _NewerFormatError(
+            f"exported in format {version!r}, this version of ferjax reads 1 and {FORMAT}; "
+            "use a newer ferjax, or export the run again"
+        )
+    spec = DataSpec.from_json(about)
+    weights = about["weights"]
+    if not isinstance(weights, int) or isinstance(weights, bool) or not 0 <= weights <= 10**6:
+        raise ValueError(f"weights must be a number of arrays, got {weights!r}")
+    if not isinstance(about["provenance"], dict):
+        raise ValueError("provenance must be an object")
+    if version != 1:
+        others = {name: data for name, data in parts.items() if name != _ABOUT}
+        if about.get("digest") != _digest(about, others):
+            raise ValueError("its parts are not those it was exported with: the digest differs")
+    return {**about, "classes": list(spec.classes), "side": spec.side}
+
+
+def _rules(about: Mapping[str, Any]) -> dict[str, RouterRule]:
+    if about["format"] == 1:
+        return read_rules(about["thresholds"])
+    return read_rules({"routers": about["routers"]})
+
+
+def _require_arguments(exported: jax.export.Exported, weights: list[jax.Array], side: int) -> None:
+    """Refuses a program that does not take these weights and pictures of this side."""
+    taken = exported.in_avals
+    for number, (aval, weight) in enumerate(zip(taken, weights)):
+        if aval.shape != weight.shape or aval.dtype != weight.dtype:
+            raise ValueError(
+                f"weight {number} is {weight.dtype} {list(weight.shape)}, the program takes "
+                f"{aval.dtype} {list(aval.shape)}"
+            )
+    images = taken[len(weights)]
+    if images.dtype != np.uint8 or tuple(images.shape[1:]) != (side, side):
+        raise ValueError(f"the program takes no pictures of {side} x {side} pixels")
 
 
 def _with_names(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

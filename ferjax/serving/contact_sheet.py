@@ -101,8 +101,8 @@ def _drawn(tile: _Tile, rule: RouterRule) -> plots.WallTile:
 
 
 def _short(name: str, longest: int = 18) -> str:
-    """A name that matplotlib can draw: short, printable, and no formula."""
+    """A name that matplotlib can draw: short and printable."""
     if len(name) > longest:
         name = f"{name[: longest // 2]}…{name[-longest // 2 + 1 :]}"
     drawable = (c if c.isprintable() and not 0xD800 <= ord(c) < 0xE000 else "?" for c in name)
-    return "".join(drawable).replace("$", r"\$")
+    return "".join(drawable)

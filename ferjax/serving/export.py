@@ -23,10 +23,10 @@ from jax.extend.core import jaxpr_as_fun
 from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.events import OnEvent, silent
 from ferjax.faces.image_files import from_array
-from ferjax.files import write_atomically
+from ferjax.files import read_json, require_writable, write_atomically
 from ferjax.routing import RouterRule
-from ferjax.serving import archive, live
-from ferjax.serving.program import InferenceProgram, as_rules, load_thresholds, require_scores
+from ferjax.serving import archive, live, verification
+from ferjax.serving.program import InferenceProgram, RouterOutput, as_rules, read_thresholds
 
 __all__ = ["PLATFORMS", "export", "parity"]
 
@@ -69,14 +69,20 @@ def export(
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; give the name of a file")
     run = None if isinstance(source, Trained) else Path(source)
+    require_writable(out)
+    chosen = None
     caution = ""
     if thresholds is not None:
         rules = as_rules(thresholds)
     elif run is not None:
-        rules, caution = load_thresholds(run)
+        chosen = read_thresholds(run)
+        rules = chosen.rules
+        caution = chosen.caution
     else:
         raise ValueError("give thresholds with an opened run; a run folder brings its own")
     trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
+    if run is not None and chosen is not None:
+        live.require_chosen_for(run, chosen, trained, on_event)
     weights, program = _lower(trained, rules, platforms)
     about = {
         "format": archive.FORMAT,
@@ -89,8 +95,11 @@ def export(
     # The check reads back the very bytes that will be on disk.
     draft = archive.read(io.BytesIO(archive.pack(about, program, weights)), str(out))
     tolerance = TOLERANCE[trained.config.model.dtype]
-    about["parity"] = parity(live.from_trained(trained, rules), draft, tolerance)
-    write_atomically(out, archive.pack(about, program, weights))
+    images = _random_pictures(trained.spec.side)
+    said = jax.device_get(live.from_trained(trained, rules).forward(images))
+    about["parity"] = _checked(said, draft, images, rules, tolerance)
+    check = verification.stored(images, said)
+    write_atomically(out, archive.pack(about, program, weights, check))
     return about
 
 
@@ -139,7 +148,9 @@ def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -
     evaluated = None if run is None else run / "evaluation.json"
     figures = {}
     if evaluated is not None and evaluated.is_file():
-        figures = json.loads(evaluated.read_text()).get("quality", {})
+        values = read_json(evaluated, "evaluation")
+        found = values.get("quality") if isinstance(values, dict) else None
+        figures = found if isinstance(found, dict) else {}
     return {
         "run": None if run is None else run.resolve().name,
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -175,38 +186,22 @@ def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float)
         on a threshold, or a router reads a score that the ensemble does not have.
     """
     images = _random_pictures(live.side)
-    ours, theirs = jax.device_get((live.forward(images), exported.forward(images)))
-    largest = {"probs": float(np.max(np.abs(ours.probs - theirs.probs)))}
-    for name, score in ours.scores.items():
-        difference = np.abs(score - theirs.scores[name]) / np.maximum(1.0, np.abs(score))
-        largest[name] = float(np.max(difference))
-    worst = max(largest, key=lambda name: np.nan_to_num(largest[name], nan=np.inf))
-    if not largest[worst] <= tolerance:
-        raise ValueError(
-            f"the exported program differs from the run by {largest[worst]:.3g} in {worst}, more "
-            f"than {tolerance}; nothing was written"
-        )
-    for name, rule in live.rules.items():
-        require_scores(ours, name, rule)
-        near = np.zeros(len(images), bool)
-        for score, above in ((rule.defer, rule.defer_above), (rule.reject, rule.reject_above)):
-            threshold = float(np.asarray(above))
-            if np.isfinite(threshold):
-                allowed = tolerance * max(1.0, abs(threshold))
-                near |= np.abs(ours.scores[score] - threshold) <= allowed
-        otherwise = (ours.action[name] != theirs.action[name]) & ~near
-        if otherwise.any():
-            raise ValueError(
-                f"the exported program routes {otherwise.sum()} of {len(images)} pictures "
-                f"otherwise than the run under {name!r}; nothing was written"
-            )
-    return {
-        "pictures": len(images),
-        "platform": jax.default_backend(),
-        "tolerance": tolerance,
-        "largest_difference": largest[worst],
-        "in": worst,
-    }
+    ours = jax.device_get(live.forward(images))
+    return _checked(ours, exported, images, live.rules, tolerance)
+
+
+def _checked(
+    ours: RouterOutput,
+    exported: InferenceProgram,
+    images: np.ndarray,
+    rules: Mapping[str, RouterRule],
+    tolerance: float,
+) -> dict[str, Any]:
+    theirs = jax.device_get(exported.forward(images))
+    try:
+        return verification.compare(ours, theirs, rules, tolerance)
+    except ValueError as error:
+        raise ValueError(f"{error}; nothing was written") from error
 
 
 def _random_pictures(side: int) -> np.ndarray:

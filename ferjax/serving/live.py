@@ -5,24 +5,28 @@ The one place where serving meets the ensemble; files of ``ferjax export`` open 
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
-from ferjax.ensemble import parallel, prediction
+from ferjax.ensemble import densities, integrity, parallel, prediction
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.prediction import Trained
-from ferjax.events import OnEvent, silent
+from ferjax.events import Message, OnEvent, silent
+from ferjax.files import digest_arrays, digest_json
 from ferjax.routing import RouterRule
 from ferjax.serving.program import (
+    Chosen,
     InferenceProgram,
     RouterOutput,
-    load_thresholds,
+    read_thresholds,
     router_output,
 )
 
-__all__ = ["from_trained", "load", "traceable"]
+__all__ = ["from_trained", "load", "require_chosen_for", "traceable"]
 
 Rules = Mapping[str, RouterRule]
 
@@ -43,10 +47,32 @@ def load(folder: Path, rules: Rules | None = None, on_event: OnEvent = silent) -
       ValueError: if its thresholds or its checkpoint cannot be read.
     """
     RunFolder(folder).config()  # what is no run should be called that, not a run without thresholds
-    caution = ""
-    if rules is None:
-        rules, caution = load_thresholds(folder)
-    return from_trained(prediction.load_run(folder, on_event), rules)._replace(caution=caution)
+    if rules is not None:
+        return from_trained(prediction.load_run(folder, on_event), rules)
+    chosen = read_thresholds(folder)
+    trained = prediction.load_run(folder, on_event)
+    require_chosen_for(folder, chosen, trained, on_event)
+    return from_trained(trained, chosen.rules)._replace(caution=chosen.caution)
+
+
+def require_chosen_for(
+    folder: Path, chosen: Chosen, trained: Trained, on_event: OnEvent = silent
+) -> None:
+    """Refuses thresholds that were chosen for other members or densities than the run has.
+
+    Args:
+      folder: the run.
+      chosen: its thresholds.
+      trained: the run, opened.
+      on_event: told where the thresholds do not say what they were chosen for.
+
+    Raises:
+      ValueError: saying which, and what to do.
+    """
+    path = folder / "thresholds.json"
+    if chosen.of is None:
+        on_event(Message(f"{path} does not say which members it was chosen for"))
+    integrity.require_thresholds(str(path), chosen.of, trained.digest, densities.digest(folder))
 
 
 def from_trained(trained: Trained, rules: Rules) -> InferenceProgram:
@@ -66,7 +92,13 @@ def from_trained(trained: Trained, rules: Rules) -> InferenceProgram:
         rules,
         trained.spec.classes,
         trained.spec.side,
+        digest=digest_json([trained.digest, _digest(trained.densities)]),
     )
+
+
+def _digest(fitted: Any) -> str:
+    leaves = jax.tree_util.tree_leaves_with_path(fitted)
+    return digest_arrays({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves})
 
 
 def traceable(trained: Trained) -> Callable[[ArrayLike, Rules], RouterOutput]:

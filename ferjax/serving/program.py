@@ -4,7 +4,6 @@ An :class:`InferenceProgram` comes from a run (:mod:`ferjax.serving.live`, which
 or from one file of ``ferjax export`` (:mod:`ferjax.serving.archive`, which needs JAX alone).
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +14,16 @@ import numpy as np
 
 from ferjax import uncertainty
 from ferjax.evaluation import scores as scores_of
+from ferjax.files import digest_json, read_json
 from ferjax.routing import RouterRule, decide, read_rules
 
 __all__ = [
+    "Chosen",
     "InferenceProgram",
     "RouterOutput",
     "as_rules",
     "load_thresholds",
+    "read_thresholds",
     "require_scores",
     "router_output",
 ]
@@ -51,6 +53,7 @@ class InferenceProgram(NamedTuple):
       side: side of the pictures, pixels.
       provenance: where it comes from; empty for a run.
       caution: what must be said before it decides; empty for a sound model.
+      digest: of everything it consists of, hexadecimal; another program has another.
     """
 
     forward: Callable[[np.ndarray], RouterOutput]
@@ -59,31 +62,62 @@ class InferenceProgram(NamedTuple):
     side: int
     provenance: Mapping[str, Any] = {}
     caution: str = ""
+    digest: str = ""
 
 
-def load_thresholds(folder: str | Path) -> tuple[dict[str, RouterRule], str]:
+class Chosen(NamedTuple):
+    """The routers of a run, and what they were chosen for.
+
+    Attributes:
+      rules: router name -> rule.
+      of: digests of the members and densities; None where the file does not say.
+      caution: what must be said before any of them decides; usually empty.
+    """
+
+    rules: dict[str, RouterRule]
+    of: Mapping[str, Any] | None
+    caution: str = ""
+
+
+def read_thresholds(folder: str | Path) -> Chosen:
     """Reads the routers of a run.
 
     Args:
-      folder: the run; its thresholds.json may be of version 0.1.0.
+      folder: the run; its thresholds.json may be of version 0.1.0, or hold ``routers`` alone.
 
     Returns:
-      Router name -> rule, and what must be said before any of them decides (usually nothing).
+      Them, and what they were chosen for.
 
     Raises:
       FileNotFoundError: if the run was not evaluated yet.
-      ValueError: if the file holds no thresholds.
+      ValueError: if the file holds no thresholds, or was changed since it was written.
     """
     path = Path(folder) / "thresholds.json"
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} holds no thresholds.json; choose thresholds with `ferjax evaluate {folder}`"
         )
+    values = read_json(path, "file of thresholds")
     try:
-        read = json.loads(path.read_text())
-        return read_rules(read), str(read.get("caution", ""))
+        rules = read_rules(values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    rest = {name: value for name, value in values.items() if name != "digest"}
+    if "digest" in values and values["digest"] != digest_json(rest):
+        raise ValueError(
+            f"{path}: changed since `ferjax evaluate` wrote it; evaluate again, or, for thresholds "
+            'of your own, write a file that holds "routers" alone'
+        )
+    of = values.get("of")
+    if not isinstance(of, dict | None):
+        raise ValueError(f"{path}: of must be an object, got {of!r}")
+    return Chosen(rules, of, str(values.get("caution", "")))
+
+
+def load_thresholds(folder: str | Path) -> tuple[dict[str, RouterRule], str]:
+    """The routers that :func:`read_thresholds` reads, and what must be said before any decides."""
+    chosen = read_thresholds(folder)
+    return chosen.rules, chosen.caution
 
 
 def as_rules(thresholds: Mapping[str, Any]) -> dict[str, RouterRule]:

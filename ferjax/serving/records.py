@@ -1,25 +1,31 @@
 """JSONL and CSV output, a line per face, and resuming a partial file.
 
-What follows the last complete picture of a partial file is cut off and routed again. Pictures
-already in the file are known by 8 bytes each, so that a million of them cost 8 MB.
+Every line begins with the router that wrote it, by name and digest, so that a file is continued by
+the same router with the same thresholds alone. What follows the last complete picture of a partial
+file is cut off and routed again. Pictures already in the file are known by 8 bytes each, so that a
+million of them cost 8 MB.
 """
 
 import csv
 import hashlib
 import io
 import json
-import math
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from ferjax.files import cell, finite, parse_json
+from ferjax.routing import ACTIONS
 from ferjax.serving.sources import Item
 
 __all__ = ["Csv", "Done", "Jsonl", "Lines", "resume"]
+
+LONGEST_LINE = 2**24
+"""Bytes of the longest line of a partial file that is read."""
 
 Record = dict[str, Any]
 """``path``, ``index`` (row of an .npz), ``passthrough`` (the caller's keys), where the face is in
@@ -27,8 +33,10 @@ the picture, then the decision or ``error``."""
 
 RESERVED = frozenset(
     (
+        "router",
         "path",
         "index",
+        "note",
         "face",
         "faces",
         "box",
@@ -41,8 +49,7 @@ RESERVED = frozenset(
         "error",
     )
 )
-_OLD_COLUMNS = {"passthrough": "given", "ood_density": "unfamiliarity"}
-"""Columns that had another name in version 0.1.0."""
+_ACTIONS = frozenset(ACTIONS)
 
 
 class Lines(Protocol):
@@ -50,11 +57,11 @@ class Lines(Protocol):
 
     Attributes:
       header: first line of a file; empty if there is none.
-      old_header: what version 0.1.0 wrote instead, over the same columns.
+      start: what every other line begins with.
     """
 
     header: bytes
-    old_header: bytes
+    start: bytes
 
     def encode(self, record: Record) -> bytes:
         """A record as one line."""
@@ -63,19 +70,20 @@ class Lines(Protocol):
         """A line's ``path``, ``index``, ``face``, ``faces`` and ``error`` at least."""
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no NaN or infinity."""
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 class Jsonl:
     """A JSON object per line. The caller's own keys stand beside ferjax's; one of the same name
-    becomes ``passthrough_NAME``."""
+    becomes ``passthrough_NAME``.
+
+    Args:
+      router: what the lines call the router that wrote them; nothing if it is empty.
+    """
 
     header = b""
-    old_header = b""
+
+    def __init__(self, router: str = ""):
+        self._router = router
+        self._named = {"router": router} if router else {}
+        self.start = json.dumps({**self._named, "path": ""}).encode()[: -len('"}')]
 
     def encode(self, record: Record) -> bytes:
         own = {k: v for k, v in record.items() if k != "passthrough"}
@@ -83,27 +91,43 @@ class Jsonl:
             f"passthrough_{k}" if k in RESERVED or k in own else k: v
             for k, v in record["passthrough"].items()
         }
-        return json.dumps({"path": own.pop("path"), **theirs, **_finite(own)}).encode() + b"\n"
+        line = {**self._named, "path": own.pop("path"), **theirs, **own}
+        return json.dumps(finite(line), allow_nan=False).encode() + b"\n"
 
     def decode(self, line: bytes) -> Record:
-        record = json.loads(line)
+        record = parse_json(line)
         if not isinstance(record, dict) or not isinstance(record.get("path"), str):
             raise ValueError('no "path"')
+        _require_written(record, self._router)
         return record
 
 
+def _require_written(record: Record, router: str) -> None:
+    """Refuses a line that this router has not written, or that says neither action nor error."""
+    if record.get("router", "") != router:
+        written = record.get("router")
+        said = "it names no router" if written is None else f"it is of router {str(written)[:60]!r}"
+        raise ValueError(f"{said}, this one is {router!r}")
+    decided = record.get("action") in _ACTIONS and isinstance(record.get("label"), str)
+    if decided == isinstance(record.get("error"), str):
+        raise ValueError("it has neither a decision nor an error")
+
+
 class Csv:
-    """A row per line under a header; the caller's own keys are one column of JSON, a line break in
-    a name is ``\\n``.
+    """A row per line under a header; the caller's own keys are one column of JSON. Control
+    characters are escaped, a line break in a name is ``\\n``, and no cell is a formula.
 
     Args:
       classes: names of the classes; their probabilities are the columns ``p_NAME``.
       scores: scores beside aleatoric and epistemic.
+      router: what the lines call the router that wrote them.
     """
 
-    def __init__(self, classes: Iterable[str], scores: Iterable[str] = ()):
+    def __init__(self, classes: Iterable[str], scores: Iterable[str] = (), router: str = ""):
+        self._router = router
         self._probs = {f"p_{name}": name for name in classes}
         self._columns = (
+            *(("router",) if router else ()),
             "path",
             "index",
             "face",
@@ -116,33 +140,29 @@ class Csv:
             "epistemic",
             *scores,
             "why",
+            "note",
             "error",
             "passthrough",
         )
         self.header = self._row(self._columns)
-        self.old_header = self._row(_OLD_COLUMNS.get(name, name) for name in self._columns)
+        self.start = self._row([router, ""])[:-1] if router else b""
 
     @staticmethod
     def _row(cells: Iterable[Any]) -> bytes:
         text = io.StringIO()
-        csv.writer(text, lineterminator="").writerow(cells)
-        # One line is one record, whatever a file is called.
-        return (
-            text.getvalue()
-            .replace("\r", "\\r")
-            .replace("\n", "\\n")
-            .encode(errors="surrogateescape")
-            + b"\n"
-        )
+        shown = (cell(value) if isinstance(value, str) else value for value in cells)
+        csv.writer(text, lineterminator="").writerow(shown)
+        return text.getvalue().encode(errors="surrogateescape") + b"\n"
 
     def encode(self, record: Record) -> bytes:
         probs = record.get("probs", {})
         cells = {
+            "router": self._router,
             **record,
             **{column: probs[name] for column, name in self._probs.items() if probs},
         }
         cells["box"] = " ".join(map(str, record.get("box", ())))
-        passthrough = record["passthrough"]
+        passthrough = finite(record["passthrough"])
         cells["passthrough"] = json.dumps(passthrough) if passthrough else ""
         if "face" in record and record["face"] is None:
             cells["face"] = "none"
@@ -158,6 +178,7 @@ class Csv:
         }
         for name in {"index", "face", "faces"} & set(record):
             record[name] = None if record[name] == "none" else int(record[name])
+        _require_written(record, self._router)
         return record
 
 
@@ -196,12 +217,13 @@ class Done:
                 left[at] -= 1
             else:
                 yield item
+            del item  # its row's pixels are free once nobody holds it
 
 
 def key_of(path: str, index: int | None) -> int:
     """64 bits that stand for a picture; two of a million share them with probability 3e-8."""
     # As a CSV line shows it, so that both formats know a picture by the same name.
-    text = json.dumps([path.replace("\r", "\\r").replace("\n", "\\n"), index])
+    text = json.dumps([cell(path), index])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
@@ -226,19 +248,19 @@ def resume(path: Path, lines: Lines) -> Done:
     whole = 0
     waiting: list[Record] = []  # lines of a picture whose last face was not met yet
     with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
             position += len(line)
             torn = not line.endswith(b"\n")
             try:
                 if number == 1 and lines.header:
-                    for header in (lines.header, lines.old_header):
-                        if line == header or (torn and header.startswith(line)):
-                            break
-                    else:
+                    if line != lines.header and not (torn and lines.header.startswith(line)):
                         raise ValueError("another header")
                     whole = 0 if torn else position
                     continue
-                if torn and (number > 1 or line[:7] == b'{"path"'[: len(line)]):
+                if torn and len(line) < LONGEST_LINE:
+                    length = min(len(line), len(lines.start))
+                    if line[:length] != lines.start[:length]:
+                        raise ValueError("the last line is torn, and does not begin as ours do")
                     break
                 waiting.append(lines.decode(line))
                 last = (

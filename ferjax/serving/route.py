@@ -1,6 +1,8 @@
 """Pictures to a file of decisions, as ``ferjax route`` does it: checks, resuming, contact sheet."""
 
 import contextlib
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -9,13 +11,15 @@ from typing import BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from ferjax.faces.image_files import Finder
+from ferjax.files import require_writable
+from ferjax.locking import FolderLock
 from ferjax.serving import sources
 from ferjax.serving.contact_sheet import ContactSheet
 from ferjax.serving.pipeline import Routed, route_items
-from ferjax.serving.records import Csv, Done, Jsonl, Record, resume
+from ferjax.serving.records import Csv, Done, Jsonl, Lines, Record, resume
 from ferjax.serving.router import Decision, Router
 
-__all__ = ["RouteSummary", "check_request", "route_pictures"]
+__all__ = ["RouteSummary", "check_request", "is_stream", "route_pictures"]
 
 
 class RouteSummary(NamedTuple):
@@ -42,25 +46,59 @@ class RouteSummary(NamedTuple):
         return self.kept.failed + self.new.failed
 
 
-def check_request(paths: Iterable[str | Path], *files: Path | None) -> None:
+def check_request(
+    paths: Iterable[str | Path],
+    out: Path | None = None,
+    contact_sheet: Path | None = None,
+    reads: Iterable[str | Path] = (),
+) -> None:
     """Refuses what cannot be done, before a model is loaded for it.
 
     Args:
       paths: the sources, see :func:`ferjax.serving.sources.items`.
-      files: what shall be written.
+      out: the file of lines that shall be written; a device or a pipe may be one.
+      contact_sheet: the picture that shall be written.
+      reads: further files that are read.
 
     Raises:
       FileNotFoundError: if a source does not exist, or holds no picture.
-      ValueError: if there is no source, or a file cannot be written where it is to be.
+      ValueError: if there is no source, a file cannot be written where it is to be, or would be
+        written onto one that is read or written too.
     """
+    paths = list(paths)
     sources.check(paths)
-    for file in files:
-        if file is None:
-            continue
-        if file.is_dir():
-            raise ValueError(f"cannot write {file}: it is a folder")
-        if not file.absolute().parent.is_dir():
-            raise ValueError(f"cannot write {file}: its folder does not exist")
+    if out is not None and not is_stream(out):
+        require_writable(out)
+        if out.exists() and not os.access(out, os.W_OK):
+            raise ValueError(f"cannot write {out}: no permission")
+    if contact_sheet is not None:
+        require_writable(contact_sheet)
+        if contact_sheet.suffix.lower() not in ("", ".png"):
+            raise ValueError(f"cannot write {contact_sheet}: a contact sheet is a .png")
+        if out is not None and _same(out, contact_sheet):
+            raise ValueError(f"the lines and the contact sheet cannot both be {out}")
+    for file in (out, contact_sheet):
+        for read in (*paths, *reads):
+            if file is not None and str(read) != sources.STREAM and _same(file, Path(read)):
+                raise ValueError(
+                    f"cannot write {file}: it is read, and is no line that this command writes"
+                )
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a pipe or a device, which lines are written to and not read from."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def route_pictures(
@@ -80,7 +118,8 @@ def route_pictures(
     Args:
       router: the router.
       paths: files, folders, patterns, .npz files, and ``-`` for a stream.
-      out: file of lines, continued where it ends; or an open binary stream.
+      out: file of lines, continued where it ends if this router wrote it; or an open binary
+        stream. A pipe or a device of that name is written to from the start.
       form: JSON objects, or a table with a header.
       find: finds the faces in a picture (:func:`ferjax.serving.detection.haar_finder`); without it
         every picture is one face.
@@ -94,20 +133,22 @@ def route_pictures(
 
     Raises:
       FileNotFoundError: if a source does not exist, or holds no picture.
+      FileExistsError: if another process writes to ``out``.
       ValueError: if there is no source, a file cannot be written where it is to be, or ``out``
-        holds anything but such lines.
+        holds anything but lines of this router.
     """
     paths = [str(path) for path in paths]
     file = Path(out) if isinstance(out, str | Path) else None
     sheet_file = None if contact_sheet is None else Path(contact_sheet)
     check_request(paths, file, sheet_file)
-    lines = Jsonl() if form == "jsonl" else Csv(router.classes, router.extra_scores)
-    done = Done() if file is None or overwrite else resume(file, lines)
+    maker = getattr(router, "identity", "") + ("" if find is None else " faces")
+    lines = (
+        Jsonl(maker) if form == "jsonl" else Csv(router.classes, router.extra_scores, router=maker)
+    )
     if stdin is None and sources.STREAM in paths:
         stdin = sys.stdin.buffer
     sheet = ContactSheet(router.rule)
-    pictures = done.pictures
-    on_picture(pictures)
+    pictures = 0
 
     def observe(record: Record, face: np.ndarray | None, decision: Decision | None) -> None:
         nonlocal pictures
@@ -116,8 +157,10 @@ def route_pictures(
             pictures += 1
             on_picture(pictures)
 
-    with _opened(out, overwrite) as stream:
-        if file is None or stream.tell() == 0:
+    with _opened(out, lines, overwrite) as (stream, done):
+        pictures = done.pictures
+        on_picture(pictures)
+        if not sum((done.routed, done.failed)):
             stream.write(lines.header)
         items = done.skip(sources.items(paths, stdin))
         new = route_items(router, items, lines, stream, find=find, observe=observe)
@@ -126,9 +169,27 @@ def route_pictures(
 
 
 @contextlib.contextmanager
-def _opened(out: str | Path | BinaryIO, overwrite: bool) -> Iterator[BinaryIO]:
+def _opened(
+    out: str | Path | BinaryIO, lines: Lines, overwrite: bool
+) -> Iterator[tuple[BinaryIO, Done]]:
+    """The stream to write to, and what it holds already; a file is locked meanwhile."""
     if not isinstance(out, str | Path):
-        yield out
+        yield out, Done()
         return
-    with open(out, "wb" if overwrite else "ab") as file:
-        yield file
+    path = Path(out)
+    if is_stream(path):
+        # A pipe that nobody reads from would be waited for.
+        with open(path, "wb", opener=lambda name, _: os.open(name, _WITHOUT_WAITING)) as stream:
+            os.set_blocking(stream.fileno(), True)
+            yield stream, Done()
+        return
+    target = Path(os.path.realpath(path))
+    with FolderLock(target.parent, f".{target.name[:200]}.lock", what=path):
+        done = Done() if overwrite else resume(target, lines)
+        with open(target, "wb" if overwrite else "ab") as file:
+            if not sum((done.routed, done.failed)):
+                file.truncate(0)
+            yield file, done
+
+
+_WITHOUT_WAITING = os.O_WRONLY | os.O_NONBLOCK

@@ -1,5 +1,7 @@
 """Pictures to decisions from Python: ``Router(run_or_file)(images)``."""
 
+import hashlib
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +33,10 @@ OLD_ROUTERS = {"familiarity": "density"}
 
 PREFERRED = ("density", "uar")
 """Which router decides where none is named: the first of these that there is."""
+
+
+LARGEST_BATCH = 2**16
+"""Pictures in a batch, at most: every batch is padded to its full size."""
 
 
 class Decision(NamedTuple):
@@ -98,8 +104,10 @@ class Router:
         batch_size: int = 64,
         on_event: "OnEvent" = lambda event: None,
     ):
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if not 1 <= batch_size <= LARGEST_BATCH:
+            raise ValueError(
+                f"batch_size must be at least 1 and at most {LARGEST_BATCH:,}, got {batch_size}"
+            )
         if router in OLD_ROUTERS:
             warnings.warn(
                 f"router {router!r} is now called {OLD_ROUTERS[router]!r}",
@@ -129,6 +137,12 @@ class Router:
         require_scores(first, router, self.rule)
 
     @property
+    def identity(self) -> str:
+        """Name and digest: another for other members, other thresholds, or another router."""
+        facts = json.dumps([self.program.digest, self.name, self.rule.to_json()])
+        return f"{self.name} {hashlib.blake2b(facts.encode(), digest_size=6).hexdigest()}"
+
+    @property
     def extra_scores(self) -> tuple[str, ...]:
         """Scores this router reads besides aleatoric and epistemic."""
         return tuple(s for s in self.rule.scores if s not in ("aleatoric", "epistemic"))
@@ -137,7 +151,8 @@ class Router:
         """Decides on pictures.
 
         Args:
-          images: uint8 ``[item, H, W]`` gray or ``[item, H, W, 3]`` colour, or a sequence of such
+          images: uint8 ``[item, H, W]`` gray or ``[item, H, W, 3]`` colour in the order red,
+            green, blue (OpenCV reads blue first: ``image[..., ::-1]``), or a sequence of such
             pictures of any sizes; each is made gray, cut to its central square and brought to the
             stored side, as picture files are.
 

@@ -5,9 +5,8 @@ Nothing here holds a list of all pictures: folders are read in sorted blocks, .n
 
 import glob
 import itertools
-import json
+import math
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -15,12 +14,18 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ferjax.faces import image_files
+from ferjax.faces.pixel_budget import LARGEST, Claim, PixelBudget
+from ferjax.files import open_array, parse_json
 
-__all__ = ["STREAM", "Item", "check", "items"]
+__all__ = ["STREAM", "Item", "check", "count", "items"]
 
 STREAM = "-"
+_SUFFIXES = (*image_files.SUFFIXES, *image_files.HEIF_SUFFIXES, ".npz")
 BLOCK = 65_536
 """Names sorted at a time; larger folders are walked in blocks of this many, to bound memory."""
+
+_LONGEST_NAME = 200
+"""Characters of a broken line of a stream that stand for its picture."""
 
 Loader = Callable[[int, image_files.Finder | None], list[image_files.FoundFace]]
 
@@ -59,50 +64,58 @@ def _of_file(path: str, passthrough: Mapping[str, Any] | None = None) -> Iterato
     yield Item(path, load, passthrough=passthrough or {})
 
 
+_ROWS = PixelBudget(2 * LARGEST)
+"""Of rows of arrays that wait to be decoded; apart from picture files, so that neither waits for
+the other, and for two of the largest, so that one can be read while somebody holds another."""
+
+
 def _of_npz(path: str, passthrough: Mapping[str, Any]) -> Iterator[Item]:
     """Rows of the array ``images``, read one at a time."""
     try:
-        if not os.path.isfile(path):
-            raise ValueError("not a regular file" if os.path.exists(path) else "no such file")
-        with zipfile.ZipFile(path) as archive:
-            names = [n.removesuffix(".npy") for n in archive.namelist()]
-            name = next((n for n in ("images", "image", "arr_0") if n in names), None)
-            if name is None:
-                raise ValueError(f"no array 'images'; found {', '.join(names) or 'nothing'}")
-            with archive.open(f"{name}.npy") as file:
-                npy_version = np.lib.format.read_magic(file)
-                read_header = (
-                    np.lib.format.read_array_header_1_0
-                    if npy_version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, fortran, dtype = read_header(file)
-                if dtype != np.uint8 or not (
-                    len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)
-                ):
-                    raise ValueError(
-                        "images must be uint8 [item, H, W] or [item, H, W, 3], got "
-                        f"{dtype} {list(shape)}"
-                    )
-                if fortran:
-                    raise ValueError(
-                        "images are stored in Fortran order; save np.ascontiguousarray(images)"
-                    )
-                size = int(np.prod(shape[1:]))
-                for i in range(shape[0]):
-                    row = file.read(size)
-                    if len(row) < size:
-                        raise ValueError(f"ends within image {i} of {shape[0]}")
-                    image = np.frombuffer(row, np.uint8).reshape(shape[1:])
-                    yield _of_row(path, i, image, passthrough)
-    # zipfile, zlib and numpy raise half a dozen kinds for a file that is no .npz
-    except Exception as error:
-        yield _failing(path, f"unreadable .npz: {error}", passthrough)
+        with open_array(path, "images", "image", "arr_0") as images:
+            _check_rows(images.shape, images.dtype)
+            pixels = math.prod(images.shape[1:3])
+            rows = images.rows()
+            for number in range(images.shape[0]):
+                # Claimed before it is read, and held by nothing but the item.
+                yield _of_row(path, number, _ROWS.claim(pixels), next(rows), passthrough)
+    except FileNotFoundError:
+        yield _failing(path, "no such file", passthrough)
+    except (ValueError, OSError) as error:
+        said = str(error).removeprefix(f"{path}: ")
+        yield _failing(path, f"unreadable .npz: {said}", passthrough)
 
 
-def _of_row(path: str, row: int, image: np.ndarray, passthrough: Mapping[str, Any]) -> Item:
+def _check_rows(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuses an array as a whole where no row of it can be a picture."""
+    gray = len(shape) == 3 or (len(shape) == 4 and shape[-1] == 1)
+    if dtype != np.uint8 or not (gray or (len(shape) == 4 and shape[-1] == 3)):
+        raise ValueError(
+            f"images must be uint8 [item, H, W] or [item, H, W, 3], got {dtype} {list(shape)}"
+        )
+    smallest = image_files.SMALLEST
+    if min(shape[1:3]) < smallest:
+        raise ValueError(
+            f"images of {shape[2]} x {shape[1]} pixels; at least {smallest} x {smallest} are needed"
+        )
+    if math.prod(shape[1:3]) > LARGEST:
+        raise ValueError(
+            f"images of {shape[2]} x {shape[1]} pixels; more than {LARGEST:,} are not read"
+        )
+
+
+def _of_row(
+    path: str, row: int, claim: Claim, image: np.ndarray, passthrough: Mapping[str, Any]
+) -> Item:
+    held = [image]
+    del image
+
     def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
-        return image_files.faces_of_array(image, side, find)
+        with claim:
+            picture = held.pop()
+            if picture.ndim == 3 and picture.shape[2] == 1:
+                picture = picture[..., 0]
+            return image_files.faces_of_array(picture, side, find)
 
     return Item(path, load, row, passthrough)
 
@@ -126,7 +139,7 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Item
                 path = os.path.join(folder, name)
                 if os.path.isdir(path):
                     yield from _walk(path, (*above, here))
-                elif name.lower().endswith((*image_files.SUFFIXES, ".npz")):
+                elif name.lower().endswith(_SUFFIXES):
                     yield from _of_file(path)
     except OSError as error:
         yield _failing(folder, f"unreadable folder: {error.strerror}")
@@ -136,16 +149,20 @@ def _of_line(number: int, line: bytes) -> Iterator[Item]:
     """A line of a stream: a path, or a JSON object with ``path`` whose other keys are passed
     through."""
     text = os.fsdecode(line)
+    if "\0" in text:
+        yield _failing(text[:_LONGEST_NAME], f"line {number} of the stream holds a NUL character")
+        return
     if not text.startswith("{"):
         yield from _of_file(text)
         return
     try:
-        passthrough = json.loads(text)
+        passthrough = parse_json(text)
     except ValueError as error:
-        yield _failing(text, f"line {number} of the stream is not JSON: {error}")
+        shown = text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
+        yield _failing(shown, f"line {number} of the stream is not JSON: {error}")
         return
     path = passthrough.pop("path", None)
-    if isinstance(path, str) and path:
+    if isinstance(path, str) and path and "\0" not in path:
         yield from _of_file(path, passthrough)
     else:
         yield _failing("", f'line {number} of the stream has no "path"', passthrough)
@@ -163,8 +180,20 @@ def _one(source: str) -> Iterator[Item]:
     elif os.path.lexists(source):
         yield from _of_file(source)
     else:
-        for path in _in_order(glob.iglob(source, recursive=True)):
-            yield from _walk(path) if os.path.isdir(path) else _of_file(path)
+        yield from _matching(source)
+
+
+def _matching(pattern: str) -> Iterator[Item]:
+    """What a pattern matches, each picture once: ``**`` matches folders and what is in them."""
+    seen: set[int] = set()
+    for path in _in_order(glob.iglob(pattern, recursive=True)):
+        found = _walk(path) if os.path.isdir(path) else _of_file(path)
+        for item in found:
+            key = hash((os.path.normpath(item.path), item.row))
+            if key not in seen:
+                seen.add(key)
+                yield item
+            del item  # its row's pixels are free once nobody holds it
 
 
 def items(sources: Iterable[str | Path], stdin: BinaryIO | None = None) -> Iterator[Item]:
@@ -183,6 +212,15 @@ def items(sources: Iterable[str | Path], stdin: BinaryIO | None = None) -> Itera
             yield from _stream(stdin)
         else:
             yield from _one(source)
+
+
+def count(sources: Iterable[str | Path]) -> int:
+    """How many pictures there are to route; walks them all, reads no picture file."""
+    number = 0
+    for item in items(sources):
+        del item  # its row's pixels are free once nobody holds it
+        number += 1
+    return number
 
 
 def check(sources: Iterable[str | Path]) -> None:

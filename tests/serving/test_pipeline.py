@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -107,19 +108,94 @@ def test_broken_off_anywhere_it_ends_as_if_it_never_was(router, pictures, tmp_pa
         assert (done.routed + counts.routed, done.failed + counts.failed) == (13, 3)
 
 
-def test_a_table_of_the_first_version_is_continued(router, pictures, tmp_path):
-    """Two of its columns had other names; their order, and so the rows, are the same."""
-    lines = Csv(router.classes, ["ood_density"])
-    old = lines.header.replace(b"passthrough", b"given").replace(b"ood_density", b"unfamiliarity")
-    assert old != lines.header
-    _, whole = route(router, pictures, lines=lines)
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_only_what_this_router_wrote_is_continued(router, pictures, tmp_path, form):
+    """Lines of another router, of none, without a decision, and files that are no lines at all."""
+
+    def lines_of(name):
+        return Jsonl(name) if form == "jsonl" else Csv(router.classes, router=name)
+
+    ours = lines_of("uar 0a1b")
+    _, whole = route(router, pictures, lines=ours)
+    path = tmp_path / "lines"
+    rows = whole.splitlines(keepends=True)
+    path.write_bytes(ours.header + b"".join(rows[:5]) + rows[5][:30])
+    assert resume(path, ours).pictures == 5
+    undecided = rows[0].replace(b"accept", b"").replace(b"reject", b"")
+    foreign = {
+        "another router": whole.replace(b"uar 0a1b", b"uar 9f9f"),
+        "no router": route(router, pictures, lines=lines_of(""))[1],
+        "no decision": undecided,
+        "a document": b'{"path": "x", "years of work": 1}',
+        "its beginning": b'{"path": "x", "years of w',
+        "a torn document": b'{"pa',
+        "a list": b"[1, 2, 3]\n",
+        "a text": b"dear diary,\ntoday",
+    }
+    for content in foreign.values():
+        path.write_bytes(ours.header + content)
+        with pytest.raises(ValueError, match="is no line that this command writes"):
+            resume(path, ours)
+        assert path.read_bytes() == ours.header + content
+
+
+def test_no_cell_is_a_formula_and_no_name_steers_a_terminal(router, tmp_path):
+    names = ["=1+1.png", "@sum.png", "a\x1b[2Jb.png", "a\nb.png", "-5.png"]
+    for name in names:
+        Image.fromarray(np.full((20, 20), 9, np.uint8)).save(tmp_path / name)
+    lines = Csv(router.classes)
+    _, table = route(router, tmp_path, lines=lines)
+    text = table.decode()
+    assert "\x1b" not in text and r"a\x1b[2Jb.png" in text and r"a\nb.png" in text
+    whole = route(router, *(f"{tmp_path}/{name}" for name in names), lines=lines)[1]
+    for row in csv.reader(io.StringIO(whole.decode())):
+        assert not any(cell.startswith(("=", "+", "@")) for cell in row)
     path = tmp_path / "lines.csv"
-    path.write_bytes(old + b"".join(whole.splitlines(keepends=True)[:5]))
+    path.write_bytes(lines.header + whole)
     done = resume(path, lines)
-    assert (done.routed + done.failed, done.pictures) == (5, 5)
-    assert path.read_bytes().startswith(old)
-    path.write_bytes(old[:-5])
-    assert resume(path, lines).pictures == 0 and path.read_bytes() == b""
+    assert done.pictures == 5
+    assert list(done.skip(sources.items([f"{tmp_path}/{name}" for name in names]))) == []
+
+
+def test_what_json_does_not_have_is_not_passed_on(router, pictures):
+    """A caller's NaN, and lines nested without end, which end nothing else."""
+    good = pictures / "1.png"
+    stream = (
+        f'{{"path": "{good}", "x": NaN, "y": [Infinity, {{"z": -Infinity}}]}}\n'
+        + '{"a":' * 100_000
+        + f"\n{good}\nnul\0.png\n"
+    )
+    counts, lines = route(router, "-", stdin=io.BytesIO(stream.encode()))
+    assert counts == (2, 2)
+    assert (lines[0]["x"], lines[0]["y"]) == (None, [None, {"z": None}])
+    assert "nested more than" in lines[1]["error"] and len(lines[1]["path"]) < 300
+    assert "NUL" in lines[3]["error"]
+
+
+def test_rows_of_arrays_wait_for_one_another(router, tmp_path, monkeypatch):
+    """However many rows an array claims, those in memory are few; and none waits for itself."""
+    monkeypatch.setattr(sources, "_ROWS", sources.PixelBudget(2 * 48 * 48))
+    images = np.random.default_rng(0).integers(0, 255, (40, 48, 48, 1), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images)
+    counts, lines = route(router, tmp_path)
+    assert counts == (40, 0)
+    assert sources.count([tmp_path]) == 40
+    path = tmp_path / "lines"
+    path.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines[:20]))
+    left = resume(path, Jsonl()).skip(sources.items([tmp_path / "a.npz"]))
+    assert [item.row for item in left] == list(range(20, 40))
+
+
+def test_an_array_that_claims_what_it_has_not_is_one_error(router, tmp_path):
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1, 1), np.uint8))
+    for shape in ((10**9, 0, 0), (10**9, 48, 48), (3, 10**5, 10**5), (3, 8, 8)):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            buffer = io.BytesIO()
+            np.lib.format.write_array_header_1_0(buffer, {**header, "shape": shape})
+            size = int(np.prod(shape)) if shape[1] == 8 else 0
+            archive.writestr("images.npy", buffer.getvalue() + bytes(size))
+        counts, lines = route(router, tmp_path)
+        assert counts == (0, 1) and lines[0]["error"].startswith("unreadable .npz: ")
 
 
 def test_what_came_and_went_between_is_seen(router, pictures, tmp_path):

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ferjax.evaluation.intervals import Interval
+from ferjax.files import write_atomically
 
 __all__ = [
     "ACTION_COLOURS",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 matplotlib.rcParams["font.family"] = "DejaVu Sans"
+matplotlib.rcParams["text.parse_math"] = False  # names are text, not formulas
 
 ACTION_COLOURS = {"accept": "#2a7f62", "defer": "#d98e04", "reject": "#b3261e"}
 MAIN = {
@@ -46,9 +48,15 @@ _MORE = ("#2a7f62", "#00798c", "#8c564b", "#bc5090", "#5c7c2f")
 INK = "#3b5b92"
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Writes a PNG."""
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+def save(figure: Figure, path: Path, *, dpi: float = 130, tight: bool = True) -> Path:
+    """Writes a PNG, whole or not at all.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight" if tight else None)
+    write_atomically(path, buffer.getvalue())
     return path
 
 

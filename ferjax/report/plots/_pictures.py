@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferjax.report.plots._figure import Figure
+from ferjax.report.plots._figure import Figure, save
 
 __all__ = ["corruption_sheet"]
 
@@ -40,5 +40,4 @@ def corruption_sheet(rows: Mapping[str, np.ndarray], path: Path) -> Path:
         x = (left + c * (side + gap) + side / 2) / width
         title = "clean" if c == 0 else f"severity {c}"
         figure.text(x, 1 - head / 2 / height, title, fontsize=8, ha="center", va="center")
-    figure.savefig(path, dpi=dpi)
-    return path
+    return save(figure, path, dpi=dpi, tight=False)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ferjax.report.plots._figure import legend_beside, panels
+from ferjax.report.plots._figure import legend_beside, panels, save
 
 __all__ = ["training_curves"]
 
@@ -37,8 +37,7 @@ def training_curves(lines: Sequence[dict], seeds: Sequence[int], path: Path) -> 
         axes.set_xlabel("epoch")
     if len(seeds) <= 10:
         legend_beside(loss)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
-    return path
+    return save(figure, path)
 
 
 def _or_nan(value: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import Evaluation, Posterior
 from ferjax.evaluation.scores import label
 from ferjax.report import html
@@ -21,7 +22,6 @@ def disagreement(e: Evaluation, figures: Mapping[str, str]) -> Section:
         cells = [label(name), row.spearman, row.aleatoric_minus, row.share_of_ceiling, row.kendall]
         cells += [row.spearman_true_entropy] if d.truth_known else []
         rows.append([*cells, row.auroc_ambiguous])
-    p = d.posterior
     return html.section(
         "disagreement",
         "Does it follow human disagreement?",
@@ -39,16 +39,31 @@ def disagreement(e: Evaluation, figures: Mapping[str, str]) -> Section:
             "relation.",
         ),
         "<div><h3>How well could any score do?</h3>",
-        html.paragraph(
-            "Splitting each item's own votes in half and stepping up to all of them, no score can "
-            f"be expected to correlate with δ above {d.ceiling.value:.2f} ({d.ceiling.low:.2f} – "
-            f"{d.ceiling.high:.2f}). A Dirichlet posterior of the votes puts the ceiling at "
-            f"{p.ceiling:.2f}. So few votes leave δ of an item open by ±{p.mean_deviation:.2f} on "
-            f"average; its 95 % interval is {p.mean_width:.2f} wide."
-        ),
-        _examples(p),
+        *_limits(d.ceiling, d.posterior),
         "</div></div>",
     )
+
+
+def _limits(ceiling: Interval, p: Posterior | None) -> list[str]:
+    """What the number of votes leaves open."""
+    said = []
+    if ceiling.defined:
+        said.append(
+            "Splitting each item's own votes in half and stepping up to all of them, no score can "
+            f"be expected to correlate with δ above {ceiling.value:.2f} ({ceiling.low:.2f} – "
+            f"{ceiling.high:.2f})."
+        )
+    if p is not None:
+        said.append(
+            f"A Dirichlet posterior of the votes puts the ceiling at {p.ceiling:.2f}. So few votes "
+            f"leave δ of an item open by ±{p.mean_deviation:.2f} on average; its 95 % interval is "
+            f"{p.mean_width:.2f} wide."
+        )
+    if not said:
+        said.append(
+            "That cannot be said: votes came as shares, and how many people voted is not known."
+        )
+    return [html.paragraph(" ".join(said)), *([] if p is None else [_examples(p)])]
 
 
 def _examples(p: Posterior) -> str:
