@@ -70,8 +70,9 @@ def estimate(
 
     Returns:
       :class:`Budget`. The state is parameters, two Adam moments, gradients and the best parameters
-      kept, float32. Activations are what the backward pass of one (micro-)batch keeps, less with
-      ``model.remat``.
+      kept, float32; moments and best parameters in parts where replicas share a member. Activations
+      are what the backward pass of one (micro-)batch keeps, less with ``model.remat``, and the
+      pictures it is of. Gradients and activations are of the members computed at once.
     """
     m = config.model
     c = config.train
@@ -92,21 +93,21 @@ def estimate(
         data = (2 * train_faces + valid_faces) * tokens * dim * item
     else:
         data = (train_faces + valid_faces) * spec.side**2
-    heads = m.heads * tokens * (4 + item)
-    hidden = (m.mlp_ratio * 2 + 9) * dim * item
-    kept = tokens * dim * item if m.remat else tokens * (hidden + heads)
     layers = m.depth - first
-    activations = (c.batch_size // c.accumulate) * (
-        layers * kept + (tokens * (hidden + heads) if m.remat else 0)
-    )
+    inside = _block_bytes(m, layout.platform)
+    kept = tokens * dim * item if m.remat else inside
+    pictures = 0 if trunk else _PICTURES * 3 * m.image_size**2 * 4
+    activations = layers * kept + (inside if m.remat else 0) + pictures
     return Budget(
         member_parameters=member,
         trunk_parameters=shared,
         forward_flops=trained + frozen,
         train_flops=train,
-        state_bytes=int(layout.per_device * 5 * member * 4 + shared * 4),
+        state_bytes=int(_copies(layout, c.accumulate) * member * 4 + shared * 4),
         data_bytes=int(data),
-        activation_bytes=int(layout.per_device * activations / layout.replicas),
+        activation_bytes=int(
+            layout.at_once * activations * c.batch_size / c.accumulate / layout.replicas
+        ),
         layout=str(layout),
     )
 
@@ -125,8 +126,39 @@ def _of_texts(config: Config, spec: DataSpec, layout: parallel.Layout, texts: in
         trunk_parameters=0,
         forward_flops=forward,
         train_flops=3 * forward,
-        state_bytes=layout.per_device * 5 * member * 4,
+        state_bytes=int(_copies(layout, c.accumulate) * member * 4),
         data_bytes=texts * spec.side * 4,
-        activation_bytes=layout.per_device * kept // layout.replicas,
+        activation_bytes=layout.at_once * kept // layout.replicas,
         layout=str(layout),
     )
+
+
+def _copies(layout: parallel.Layout, accumulate: int) -> float:
+    """How many times a member's parameters a device holds, counted over all its members."""
+    at_once = layout.at_once
+    parts = 1 + 3 / layout.replicas  # parameters whole; two moments and the best ones in parts
+    copies = layout.per_device * parts + at_once  # and gradients
+    if at_once < layout.per_device:
+        copies += 2 * at_once * parts  # a chunk's state, before and after its step
+    if layout.replicas > 1:
+        copies += 2 * at_once  # gradients summed, and parameters gathered again from their parts
+    if accumulate > 1:
+        copies += at_once  # gradients so far beside those of the part at hand
+    return copies
+
+
+_PICTURES = 3
+"""Float32 copies of a batch's pictures, between drawing and patches."""
+
+
+def _block_bytes(m: ModelConfig, platform: str) -> float:
+    """What the backward pass of one block takes for one face, its own products included."""
+    tokens, dim = vit.tokens_shape(m)
+    item = jnp.dtype(m.dtype).itemsize
+    rows = tokens
+    columns = tokens
+    if platform == "tpu":  # tiles of 8 x 128, in bfloat16 of 16 x 128
+        rows = -(-tokens // (32 // item)) * (32 // item)
+        columns = -(-tokens // 128) * 128
+    # Scores and weights of attention, and what lies between the layers of the block.
+    return rows * (m.heads * columns * (4 + item) + (m.mlp_ratio * 2 + 9) * dim * item)

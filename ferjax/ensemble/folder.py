@@ -5,6 +5,7 @@ file                       what it holds
 =========================  ========================================================================
 ``config.json``            the configuration
 ``data.json``              classes and stored side of the data
+``layout.json``            how many members a device computes at once
 ``checkpoints/``           the newest states, see :mod:`ferjax.ensemble.checkpoint`
 ``metrics.jsonl``          the log, see :mod:`ferjax.ensemble.log`
 ``ended.json``             how it ended, see :mod:`ferjax.ensemble.ending`
@@ -98,6 +99,28 @@ class RunFolder:
             return DataSpec.from_json(json.loads(path.read_text()))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: not a description of data: {error}") from error
+
+    def members_at_once(self) -> int | None:
+        """How many members a device computes at once in this run; None where that is not said.
+
+        Raises:
+          ValueError: if the file says something else.
+        """
+        path = self.path / "layout.json"
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text())["members_at_once"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: does not say members_at_once: {error}") from error
+        if not isinstance(found, int) or found < 1:
+            raise ValueError(f"{path}: members_at_once must be a number from 1, got {found!r}")
+        return found
+
+    def keep_members_at_once(self, members: int) -> None:
+        """Writes what :meth:`members_at_once` reads."""
+        text = json.dumps({"members_at_once": members}) + "\n"
+        write_atomically(self.path / "layout.json", text.encode())
 
     def write_description(self, config: Config, spec: DataSpec) -> None:
         """Writes what :meth:`config` and :meth:`spec` read."""

@@ -27,10 +27,12 @@ from ferjax.events import OnEvent, Progress, silent
 from ferjax.faces.dataset import Dataset, Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.files import write_atomically
+from ferjax.models import attention
 from ferjax.predictions import Predictions
 
 __all__ = [
     "Trained",
+    "described_predictor",
     "fit_densities",
     "load_run",
     "member_params",
@@ -80,6 +82,48 @@ def _members(trained: Trained, head: Head | None = None) -> _Member:
     return _Member(trained.params, seeds, own, head)
 
 
+def _scores_program(trained: Trained, corruption: str | None, layout: parallel.Layout) -> Callable:
+    """``(members, (trunk, fitted), images, ids, severity)``: compiled, of all members."""
+    model = attention.chosen(trained.config.model, has_kernel=layout.has_attention_kernel)
+    config = dataclasses.replace(trained.config, model=model)
+    forward = _forward(trained._replace(config=config), corruption)
+    side = trained.spec.side
+
+    def member_scores(
+        member: _Member, shared: tuple[Any, Densities | None], *batch: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        trunk, fitted = shared
+        outputs, pictures = forward(member, trunk, *batch)
+        own = member.densities or {}
+        scores = densities.partial_scores(outputs, pictures, side, fitted, own, member.head)
+        return outputs.log_probs, scores
+
+    return parallel.map_members(layout, member_scores, (0, None, None, None, None))
+
+
+def described_predictor(
+    trained: Trained, layout: parallel.Layout, faces: int
+) -> tuple[Callable, tuple[Any, ...]]:
+    """The program of :func:`predictor` for clean faces, and what it takes, as shapes alone.
+
+    For compiling without the devices.
+
+    Args:
+      trained: a run whose arrays may be shapes.
+      layout: where the members live.
+      faces: at once.
+    """
+    side = trained.spec.side
+    batch = (
+        jax.ShapeDtypeStruct((faces, side, side), jnp.uint8),
+        jax.ShapeDtypeStruct((faces,), jnp.uint32),
+        jax.ShapeDtypeStruct((), jnp.int32),
+    )
+    shared = parallel.described(layout, ((trained.trunk, None), *batch), shared=True)
+    members = parallel.described(layout, _members(trained._replace(densities=None)))
+    return _scores_program(trained, None, layout), (members, *shared)
+
+
 def predictor(
     trained: Trained,
     corruption: str | None = None,
@@ -106,20 +150,8 @@ def predictor(
     """
     if corruption is not None and corruption not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {corruption!r}; known: {', '.join(CORRUPTIONS)}")
-    forward = _forward(trained, corruption)
-    side = trained.spec.side
-
-    def member_scores(
-        member: _Member, shared: tuple[Any, Densities | None], *batch: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        trunk, fitted = shared
-        outputs, pictures = forward(member, trunk, *batch)
-        own = member.densities or {}
-        scores = densities.partial_scores(outputs, pictures, side, fitted, own, member.head)
-        return outputs.log_probs, scores
-
     layout = parallel.lay_out(len(trained.config.train.seeds)) if layout is None else layout
-    mapped = parallel.map_members(layout, member_scores, (0, None, None, None, None))
+    mapped = _scores_program(trained, corruption, layout)
     fitted = None if trained.densities is None else trained.densities._replace(own={})
     members = parallel.scatter(layout, _members(trained, head))
     shared = parallel.replicate(layout, (trained.trunk, fitted))

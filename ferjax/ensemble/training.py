@@ -9,6 +9,7 @@ two.
 import dataclasses
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,13 @@ import jax
 import numpy as np
 
 from ferjax.config import Config, TrainConfig
-from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel
+from ferjax.ensemble import checkpoint, cost, inputs, members, multihost, parallel, placement
 from ferjax.ensemble.checkpoint import Checkpoints
 from ferjax.ensemble.ending import noted
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.log import Log
 from ferjax.ensemble.methods import Target
+from ferjax.ensemble.profiling import Trace
 from ferjax.ensemble.programs import Programs, compile_programs, lines_per_epoch
 from ferjax.events import LogLine, Message, OnEvent, Progress, silent
 from ferjax.faces.dataset import Dataset
@@ -33,7 +35,7 @@ __all__ = [
     "Interrupted",
     "Run",
     "dry_run",
-    "lay_out",
+    "place",
     "starting_point",
     "steps_per_epoch",
     "train",
@@ -72,27 +74,38 @@ def steps_per_epoch(c: TrainConfig, faces: int) -> int:
     return faces // c.batch_size
 
 
-def lay_out(config: Config, replicas: int | None = None) -> parallel.Layout:
-    """The layout of a training run over all devices there are."""
-    c = config.train
-    # Drop-path masks are drawn per batch, so replicas may not share one.
-    shared = 1 if config.model.drop_path else c.batch_size // c.accumulate
-    return parallel.lay_out(len(c.seeds), batch=shared, replicas=replicas)
+def place(
+    config: Config,
+    dataset: Dataset,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    replicas: int | None = None,
+    chunk: int | None = None,
+) -> placement.Choice:
+    """Where a run over these faces would go, see :func:`ferjax.ensemble.placement.choose`."""
+    return placement.choose(
+        config,
+        dataset.spec,
+        train_faces=len(dataset["train"].ids),
+        valid_faces=len(dataset["valid"].ids),
+        devices=devices,
+        replicas=replicas,
+        chunk=chunk,
+    )
 
 
-def dry_run(config: Config, dataset: Dataset, *, replicas: int | None = None) -> cost.Budget:
+def dry_run(
+    config: Config, dataset: Dataset, *, replicas: int | None = None, chunk: int | None = None
+) -> cost.Budget:
     """What :func:`train` would cost; data and weights are checked, nothing is trained or written.
 
     Raises:
       ValueError: as :func:`train`.
     """
-    faces = {name: len(dataset[name].ids) for name in ("train", "valid")}
     starting_point(config)
-    steps_per_epoch(config.train, faces["train"])
-    layout = lay_out(config, replicas)
-    return cost.estimate(
-        config, dataset.spec, layout, train_faces=faces["train"], valid_faces=faces["valid"]
-    )
+    steps_per_epoch(config.train, len(dataset["train"].ids))
+    choice = place(config, dataset, replicas=replicas, chunk=chunk)
+    return choice.best.budget._replace(layout=str(choice))
 
 
 def train(
@@ -102,6 +115,8 @@ def train(
     *,
     resume: bool = False,
     replicas: int | None = None,
+    chunk: int | None = None,
+    profile: Path | None = None,
     trunk: Any = None,
     on_event: OnEvent = silent,
 ) -> Run:
@@ -114,7 +129,9 @@ def train(
       resume: continue from the newest whole checkpoint; the continuation is the run that was
         interrupted. With more epochs than before the learning rate follows the cosine of that many
         from there on.
-      replicas: devices to a member, see :func:`ferjax.ensemble.parallel.lay_out`.
+      replicas: devices to a member, see :func:`ferjax.ensemble.placement.choose`.
+      chunk: members that a device computes at once, likewise. A resumed run keeps its own.
+      profile: folder for a trace of a few steps, see :mod:`ferjax.ensemble.profiling`.
       trunk: parameters of the frozen trunk, where it is another run's.
       on_event: told every step, every line of the log and what people should know, see
         :mod:`ferjax.events`; of several processes the first tells.
@@ -131,7 +148,10 @@ def train(
     run = RunFolder(Path(folder))
     faces = len(dataset["train"].ids)
     steps = steps_per_epoch(config.train, faces)
-    layout = lay_out(config, replicas)
+    if resume:
+        chunk = run.members_at_once() if chunk is None else chunk
+    choice = place(config, dataset, replicas=replicas, chunk=chunk)
+    layout = choice.best.layout
     frozen, start = starting_point(config)
     programs = compile_programs(config, len(dataset.spec.classes), layout, faces, start)
     needed = checkpoint.size(programs.like) * (config.train.keep_checkpoints + 1)
@@ -139,10 +159,11 @@ def train(
     multihost.on_primary(lambda: run.open(config, dataset.spec, resume=resume, needed=needed))
     try:
         with noted(run), Stop() as stop:
+            multihost.on_primary(lambda: run.keep_members_at_once(layout.at_once))
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
             first, state = _saved(run, programs.like, on_event) if resume else (0, None)
-            for text in _plan(config, layout, steps, first, before):
+            for text in _plan(config, choice, steps, first, before):
                 on_event(Message(text))
             data = _data(config, layout, dataset, frozen, on_event)
             if state is None:
@@ -151,7 +172,7 @@ def train(
                     parallel.scatter(layout, seeds), parallel.replicate(layout, start)
                 )
             else:
-                state = parallel.scatter(layout, state)
+                state = parallel.scatter(layout, state, programs.shardings)
             log = Log(
                 run.log,
                 layout,
@@ -164,6 +185,7 @@ def train(
                 ),
             )
             checkpoints = Checkpoints(run.checkpoints, config.train.keep_checkpoints)
+            trace = Trace(profile)
             try:
                 checkpoints.discard_after(first)
                 log.rewind(first)
@@ -179,9 +201,11 @@ def train(
                     on_event=on_event,
                     state=state,
                     done=first,
+                    trace=trace,
                 )
                 loop.run()
             finally:
+                trace.close()
                 checkpoints.close()
             log.close()
             return Run(run.path, parallel.gather(layout, loop.state), log.last)
@@ -198,14 +222,16 @@ def _epochs(run: RunFolder) -> int | None:
 
 
 def _plan(
-    config: Config, layout: parallel.Layout, steps: int, first: int, before: int | None
+    config: Config, choice: placement.Choice, steps: int, first: int, before: int | None
 ) -> list[str]:
     """What will be done, in words."""
     c = config.train
     plan = [
-        f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and "
-        f"member" + (f"; resuming after step {first}" if first else "")
+        f"training {choice.best.layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces "
+        "per step and member" + (f"; resuming after step {first}" if first else "")
     ]
+    if choice.runner_up is not None:
+        plan.append(f"layout: {choice}")
     if c.warmup != c.warmup_epochs:
         plan.append(
             f"a warm-up of {c.warmup_epochs:g} epochs does not fit into {c.epochs}: it is "
@@ -296,6 +322,7 @@ class _Loop:
     state: members.EnsembleState
     done: int
     """Steps taken so far."""
+    trace: Trace
 
     def run(self) -> None:
         """Takes every step that is left.
@@ -319,6 +346,7 @@ class _Loop:
                 self.state, order, self.data.stored, self.data.target
             )
             self.done += 1
+            self.trace.after(self.done - first, report.loss)
             self.log.flush()
             # Block on the previous step only: dispatch stays one step ahead, and the progress that
             # is told is of finished work.
