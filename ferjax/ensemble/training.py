@@ -6,9 +6,6 @@ never was, since the state carries its keys and its step, and the order of faces
 two.
 """
 
-import dataclasses
-import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +19,11 @@ from ferjax.ensemble.checkpoint import Checkpoints
 from ferjax.ensemble.ending import noted
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.log import Log
+from ferjax.ensemble.loop import Data, Loop
 from ferjax.ensemble.methods import Target
 from ferjax.ensemble.profiling import Trace
-from ferjax.ensemble.programs import Programs, compile_programs, lines_per_epoch
-from ferjax.events import LogLine, Message, OnEvent, Progress, silent
+from ferjax.ensemble.programs import compile_programs
+from ferjax.events import LogLine, Message, OnEvent, silent
 from ferjax.faces.dataset import Dataset
 from ferjax.interruption import Interrupted, Stop
 from ferjax.models import vit
@@ -189,7 +187,7 @@ def train(
             try:
                 checkpoints.discard_after(first)
                 log.rewind(first)
-                loop = _Loop(
+                loop = Loop(
                     config=config,
                     layout=layout,
                     programs=programs,
@@ -274,22 +272,13 @@ def _saved(
     return checkpoint.read(run.checkpoints, len(like.step), like=like, on_event=on_event)
 
 
-class _Data(NamedTuple):
-    """What the step and the validation draw from, on every device."""
-
-    stored: jax.Array
-    target: Target
-    valid: jax.Array
-    labels: jax.Array
-
-
 def _data(
     config: Config,
     layout: parallel.Layout,
     dataset: Dataset,
     frozen: Any,
     on_event: OnEvent,
-) -> _Data:
+) -> Data:
     train, valid = (dataset[name] for name in ("train", "valid"))
     stored = train.images
     validated = valid.images
@@ -302,91 +291,4 @@ def _data(
     labels = valid.q.argmax(-1)
     target = Target._make((train.q, train.votes.astype(np.int32)))
     batches = inputs.batches(validated, size)
-    return _Data(*parallel.replicate(layout, (stored, target, batches, labels)))
-
-
-@dataclasses.dataclass
-class _Loop:
-    """A run in progress: what it works with, and what every step changes."""
-
-    config: Config
-    layout: parallel.Layout
-    programs: Programs
-    data: _Data
-    steps: int
-    """Of an epoch."""
-    log: Log
-    checkpoints: Checkpoints
-    stop: Stop
-    on_event: OnEvent
-    state: members.EnsembleState
-    done: int
-    """Steps taken so far."""
-    trace: Trace
-
-    def run(self) -> None:
-        """Takes every step that is left.
-
-        Raises:
-          Interrupted: if a signal came; the state is saved.
-        """
-        total = self.config.train.epochs * self.steps
-        lines = lines_per_epoch(self.config.train.log_every, self.steps)
-        first = self.done
-        began = time.monotonic()
-        saved = began
-        order = None
-        before = None
-        self.stop.graceful = True
-        while self.done < total:
-            if order is None or self.done % self.steps == 0:
-                epoch = parallel.replicate(self.layout, np.int32(self.done // self.steps))
-                order = self.programs.order(self.state.key, epoch)
-            self.state, report = self.programs.step(
-                self.state, order, self.data.stored, self.data.target
-            )
-            self.done += 1
-            self.trace.after(self.done - first, report.loss)
-            self.log.flush()
-            # Block on the previous step only: dispatch stays one step ahead, and the progress that
-            # is told is of finished work.
-            if before is not None:
-                jax.block_until_ready(before)
-            before = report.loss
-            self._tell(total, (self.done - first) / (time.monotonic() - began))
-            line_ends = bool(members.begins_interval(self.done, self.steps, lines))
-            if line_ends:
-                self._hold(report)
-            stopping = self.stop.received is not None
-            due = time.monotonic() - saved >= 60 * self.config.train.checkpoint_every
-            due = due and not self.checkpoints.busy
-            if not self.layout.local:
-                # Processes must save the same step, and may only wait for each other at a line.
-                stopping, due = (
-                    multihost.any_process(stopping, due) if line_ends else (False, False)
-                )
-            if stopping or due or self.done == total:
-                self.log.flush()
-                self.checkpoints.save(self.done, self.state)
-                saved = time.monotonic()
-            if stopping and self.done < total:
-                self.checkpoints.wait()
-                raise Interrupted(
-                    self.stop.received or signal.SIGTERM, f"saved at step {self.done} of {total}"
-                )
-
-    def _hold(self, report: members.StepReport) -> None:
-        """Hands a line to the log; at the end of an epoch the members are validated for it."""
-        log_probs = None
-        if self.done % self.steps == 0:
-            self.state, log_probs = self.programs.validate(
-                self.state, self.data.valid, self.data.labels
-            )
-        self.log.hold(self.done, report, log_probs)
-
-    def _tell(self, total: int, rate: float) -> None:
-        c = self.config.train
-        epoch = (self.done - 1) // self.steps + 1
-        faces = rate * c.batch_size * len(c.seeds)
-        note = f"epoch {epoch}/{c.epochs}  {faces:,.0f} member-faces/s"
-        self.on_event(Progress("training", self.done / total, note))
+    return Data(*parallel.replicate(layout, (stored, target, batches, labels)))
