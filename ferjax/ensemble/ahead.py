@@ -100,8 +100,16 @@ def _jobs(
     )
     # Predictions are made in a layout of their own: no batch is shared.
     alone = parallel.lay_out(len(c.seeds), devices)
-    run, args = prediction.described_predictor(trained, alone, config.evaluate.batch_size)
-    yield "prediction", run, args, alone
+    size = config.evaluate.batch_size
+    batch = (
+        jax.ShapeDtypeStruct((size, spec.side, spec.side), jnp.uint8),
+        jax.ShapeDtypeStruct((size,), jnp.uint32),
+        jax.ShapeDtypeStruct((), jnp.int32),
+    )
+    shared = parallel.described(alone, ((trained.trunk, None), *batch), shared=True)
+    asked = parallel.described(alone, prediction.members_of(trained))
+    program = prediction.scores_program(trained, None, alone)
+    yield "prediction", program, (asked, *shared), alone
 
 
 _USED = re.compile(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) (?:hbm|memory)", re.IGNORECASE)

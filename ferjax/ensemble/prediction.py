@@ -32,14 +32,15 @@ from ferjax.predictions import Predictions
 
 __all__ = [
     "Trained",
-    "described_predictor",
     "fit_densities",
     "load_run",
     "member_params",
+    "members_of",
     "predict",
     "predict_conditions",
     "predict_set",
     "predictor",
+    "scores_program",
 ]
 
 
@@ -76,14 +77,18 @@ def _forward(
     return run
 
 
-def _members(trained: Trained, head: Head | None = None) -> _Member:
+def members_of(trained: Trained, head: Head | None = None) -> _Member:
+    """What each member of a run owns, stacked ``[M, ...]``, as :func:`scores_program` takes it."""
     seeds = np.array(trained.config.train.seeds, np.uint32)
     own = None if trained.densities is None else trained.densities.own
     return _Member(trained.params, seeds, own, head)
 
 
-def _scores_program(trained: Trained, corruption: str | None, layout: parallel.Layout) -> Callable:
-    """``(members, (trunk, fitted), images, ids, severity)``: compiled, of all members."""
+def scores_program(trained: Trained, corruption: str | None, layout: parallel.Layout) -> Callable:
+    """The program of :func:`predictor`: ``(members, (trunk, fitted), images, ids, severity)``.
+
+    ``members`` is :func:`members_of` a run, scattered; the rest is what they share, replicated.
+    """
     model = attention.chosen(trained.config.model, has_kernel=layout.has_attention_kernel)
     config = dataclasses.replace(trained.config, model=model)
     forward = _forward(trained._replace(config=config), corruption)
@@ -99,29 +104,6 @@ def _scores_program(trained: Trained, corruption: str | None, layout: parallel.L
         return outputs.log_probs, scores
 
     return parallel.map_members(layout, member_scores, (0, None, None, None, None))
-
-
-def described_predictor(
-    trained: Trained, layout: parallel.Layout, faces: int
-) -> tuple[Callable, tuple[Any, ...]]:
-    """The program of :func:`predictor` for clean faces, and what it takes, as shapes alone.
-
-    For compiling without the devices.
-
-    Args:
-      trained: a run whose arrays may be shapes.
-      layout: where the members live.
-      faces: at once.
-    """
-    side = trained.spec.side
-    batch = (
-        jax.ShapeDtypeStruct((faces, side, side), jnp.uint8),
-        jax.ShapeDtypeStruct((faces,), jnp.uint32),
-        jax.ShapeDtypeStruct((), jnp.int32),
-    )
-    shared = parallel.described(layout, ((trained.trunk, None), *batch), shared=True)
-    members = parallel.described(layout, _members(trained._replace(densities=None)))
-    return _scores_program(trained, None, layout), (members, *shared)
 
 
 def predictor(
@@ -151,9 +133,9 @@ def predictor(
     if corruption is not None and corruption not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {corruption!r}; known: {', '.join(CORRUPTIONS)}")
     layout = parallel.lay_out(len(trained.config.train.seeds)) if layout is None else layout
-    mapped = _scores_program(trained, corruption, layout)
+    mapped = scores_program(trained, corruption, layout)
     fitted = None if trained.densities is None else trained.densities._replace(own={})
-    members = parallel.scatter(layout, _members(trained, head))
+    members = parallel.scatter(layout, members_of(trained, head))
     shared = parallel.replicate(layout, (trained.trunk, fitted))
     finish = jax.jit(lambda parts: densities.finish(parts, fitted))
 
@@ -239,7 +221,7 @@ def fit_densities(
 
     layout = parallel.lay_out(len(trained.config.train.seeds))
     mapped = parallel.map_members(layout, member_features, (0, None, None, None, None))
-    members = parallel.scatter(layout, _members(trained._replace(densities=None)))
+    members = parallel.scatter(layout, members_of(trained._replace(densities=None)))
     trunk = parallel.replicate(layout, trained.trunk)
     parts = []
     shards = list(
