@@ -97,7 +97,10 @@ def compile_for(config: Config, target: str, replicas: int | None, chunk: int | 
     out.print(f"collectives between members: {between or 'none'}")
     if not step.steady:
         out.print("the training step returns its state in another form: every step would compile")
-    return 0 if fits and not between and step.steady else 1
+    if not fits or between or not step.steady:
+        return 1
+    out.print("next, where these devices are: the same command with --out RUN, without --dry-run")
+    return 0
 
 
 def _table(target: str, programs: list[ahead.CompiledProgram]) -> Table:

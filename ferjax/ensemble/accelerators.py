@@ -98,8 +98,15 @@ def kind_of(device: jax.Device) -> Kind:
 def memory_limit(device: jax.Device) -> int:
     """Bytes that JAX lets a program take on a device; 0 where nothing is known.
 
-    On GPUs that is three quarters of the card, or what ``XLA_PYTHON_CLIENT_MEM_FRACTION`` says.
+    What the device says, where it is here. Elsewhere its kind's, and on GPUs of that three quarters
+    or what ``XLA_PYTHON_CLIENT_MEM_FRACTION`` says.
     """
+    try:
+        told = device.memory_stats()
+    except (AttributeError, NotImplementedError, RuntimeError):  # one to compile for alone
+        told = None
+    if told and "bytes_limit" in told:
+        return told["bytes_limit"]
     memory = kind_of(device).memory
     if device.platform == "gpu":
         return int(memory * float(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.75")))

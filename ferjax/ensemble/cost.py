@@ -1,5 +1,6 @@
 """What a run will cost, before anything is allocated: parameters, FLOPs, and memory per device."""
 
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -38,6 +39,12 @@ class Budget(NamedTuple):
 
 def _parameters(model: vit.Model) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0))))
+
+
+@cache
+def _member_parameters(config: ModelConfig, classes: int, extra: int) -> int:
+    """Counted once, since every layout that is weighed asks for it."""
+    return _parameters(networks.members_model(config, classes, extra))
 
 
 def block_flops(config: ModelConfig) -> float:
@@ -86,7 +93,7 @@ def estimate(
     frozen = first * block_flops(m) + (embed if trunk else 0)
     # Forward, gradients of activations, gradients of weights; a recomputed forward with remat.
     train = trained * (4 if m.remat else 3)
-    member = _parameters(networks.members_model(m, len(spec.classes), method_of(c).extra))
+    member = _member_parameters(m, len(spec.classes), method_of(c).extra)
     shared = _parameters(trunk) if trunk else 0
     item = jnp.dtype(m.dtype).itemsize
     if trunk:
@@ -117,7 +124,7 @@ def _of_texts(config: Config, spec: DataSpec, layout: parallel.Layout, texts: in
     m = config.model
     c = config.train
     classes = len(spec.classes)
-    member = _parameters(networks.members_model(m, classes, method_of(c).extra))
+    member = _member_parameters(m, classes, method_of(c).extra)
     inner = 2.0 * spec.side * m.dim * (0.5 if m.network == "ngrams" else 1.0)
     forward = inner + 2.0 * m.dim * classes
     kept = c.batch_size // c.accumulate * 4 * (spec.side * m.dim + 2 * m.dim + 2 * classes)

@@ -100,8 +100,8 @@ class RunFolder:
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: not a description of data: {error}") from error
 
-    def members_at_once(self) -> int | None:
-        """How many members a device computes at once in this run; None where that is not said.
+    def chunk(self) -> int | None:
+        """How many members a device computes at once in this run; None for all of them.
 
         Raises:
           ValueError: if the file says something else.
@@ -110,16 +110,16 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            found = json.loads(path.read_text())["members_at_once"]
+            found = json.loads(path.read_text())["chunk"]
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: does not say members_at_once: {error}") from error
-        if not isinstance(found, int) or found < 1:
-            raise ValueError(f"{path}: members_at_once must be a number from 1, got {found!r}")
+            raise ValueError(f"{path}: does not say chunk: {error}") from error
+        if found is not None and (type(found) is not int or found < 1):
+            raise ValueError(f"{path}: chunk must be a number from 1 or null, got {found!r}")
         return found
 
-    def keep_members_at_once(self, members: int) -> None:
-        """Writes what :meth:`members_at_once` reads."""
-        text = json.dumps({"members_at_once": members}) + "\n"
+    def keep_chunk(self, chunk: int | None) -> None:
+        """Writes what :meth:`chunk` reads."""
+        text = json.dumps({"chunk": chunk}) + "\n"
         write_atomically(self.path / "layout.json", text.encode())
 
     def write_description(self, config: Config, spec: DataSpec) -> None:

@@ -150,8 +150,10 @@ def choose(
       The fastest of those that fit, and the next; the smallest where none fits.
 
     Raises:
-      ValueError: as :func:`ferjax.ensemble.parallel.lay_out`.
+      ValueError: as :func:`ferjax.ensemble.parallel.lay_out`, and on an empty chunk.
     """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"a chunk holds at least one member, got {chunk}")
     members = len(config.train.seeds)
     batch = batch_of_replicas(config)
     if replicas is None:

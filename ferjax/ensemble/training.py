@@ -147,7 +147,7 @@ def train(
     faces = len(dataset["train"].ids)
     steps = steps_per_epoch(config.train, faces)
     if resume:
-        chunk = run.members_at_once() if chunk is None else chunk
+        chunk = run.chunk() if chunk is None else chunk
     choice = place(config, dataset, replicas=replicas, chunk=chunk)
     layout = choice.best.layout
     frozen, start = starting_point(config)
@@ -157,7 +157,7 @@ def train(
     multihost.on_primary(lambda: run.open(config, dataset.spec, resume=resume, needed=needed))
     try:
         with noted(run), Stop() as stop:
-            multihost.on_primary(lambda: run.keep_members_at_once(layout.at_once))
+            multihost.on_primary(lambda: run.keep_chunk(layout.chunk))
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
             first, state = _saved(run, programs.like, on_event) if resume else (0, None)
