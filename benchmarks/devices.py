@@ -1,62 +1,103 @@
-"""The paper's K = 5 DINOv2 B/14 at 224 pixels, in bfloat16, spread over every device.
+"""The paper's K = 5 DINOv2 B/14 at 224 pixels, in bfloat16, on one device, two, and so on to all.
 
-    python -m benchmarks.devices [--quick] [--out FOLDER]
+    python -m benchmarks devices [--quick] [--out FOLDER]
 
-One training step of all members, laid out by ``ferjax.ensemble.parallel``: groups of members across
-devices, vmap inside. "MFU" is the FLOP/s of the model's matrix products (forward 1, backward 2,
-nothing for recomputation) over the best bfloat16 matrix product measured on one device in the same
-run, times the devices used. On CPUs there is nothing to measure: the benchmark says so, and with
---quick takes one step of a tiny model on all the CPU devices there are
-(XLA_FLAGS=--xla_force_host_platform_device_count=8 makes eight) to see that the way is open.
+One training step of all members in the layout that ``ferjax train`` would choose. "Share of peak"
+is the FLOP/s of the model's matrix products (forward 1, backward 2, nothing for recomputation) over
+the devices' bfloat16 peak, by ``ferjax.ensemble.accelerators`` (makers' data sheets); "of matmul"
+over the best product measured on one device in the same run, times the devices. "Scaling" is the
+rate over that of one device, times the devices. On one GPU a PyTorch loop over the members,
+compiled by torch.compile, in bfloat16 autocast, takes turns with ferjax where PyTorch is installed.
+
+On CPUs there is nothing to measure: the benchmark says so, and with --quick takes one step of a
+tiny model on all the CPU devices there are (XLA_FLAGS=--xla_force_host_platform_device_count=8
+makes eight) to see that the way is open. What GPUs and TPUs gave is in benchmarks/measured/devices.md.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import results
 from benchmarks.timing import interleave, matmul_peak
 from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
-from ferjax.ensemble import cost, inputs, members, parallel
-from ferjax.ensemble.methods import METHODS, Target
-from ferjax.ensemble.optimizer import adamw
+from ferjax.ensemble import parallel, placement
+from ferjax.ensemble.accelerators import UNKNOWN, kind_of
+from ferjax.ensemble.methods import Target
+from ferjax.ensemble.programs import compile_programs
 from ferjax.faces.dataset import DataSpec
-from ferjax.models import vit
 
 FACES = 512
 CLASSES = 8
 SIDE = 48
 SPEC = DataSpec(tuple(f"class {k}" for k in range(CLASSES)), SIDE)
+OURS = "ferjax"
 
 
-def step_on_all_devices(config: Config):
-    """One training step of all members on all devices.
+def step_on(config: Config, devices: list[jax.Device]) -> tuple[dict[str, Callable], Any]:
+    """One training step of all members on some devices.
 
     Returns:
-      a call that takes it and returns the losses ``[member]``, and its layout.
+      Calls that take it, ferjax's and on one GPU PyTorch's too, and where the members lie.
     """
-    layout = parallel.lay_out(len(config.train.seeds), batch=config.train.batch_size)
-    model = vit.members_model(config.model, CLASSES)
-    optimizer = adamw(config.train, 10**6)
-    draw = inputs.drawing(config.model)
-    step = members.train_step(model, optimizer, METHODS["votes"], draw, split=layout.split)
-    program = parallel.map_members(layout, step, (0, 0, None, None), donate=(0,))
-    init = jax.jit(jax.vmap(lambda seed: members.init(model, optimizer, seed)))
+    placed = placement.choose(
+        config, SPEC, train_faces=FACES, valid_faces=CLASSES, devices=devices
+    ).best
+    layout = placed.layout
+    programs = compile_programs(config, CLASSES, layout, FACES)
     rng = np.random.default_rng(0)
-    target = Target(jnp.full((FACES, CLASSES), 1 / CLASSES), jnp.ones((FACES, CLASSES), jnp.int32))
-    images = jnp.asarray(rng.integers(0, 256, (FACES, SIDE, SIDE)), jnp.uint8)
-    data, target = parallel.replicate(layout, (images, target))
-    seeds = len(config.train.seeds)
-    order = parallel.scatter(
-        layout, jnp.asarray(rng.integers(0, FACES, (seeds, 1, config.train.batch_size)), jnp.int32)
-    )
-    carried = [parallel.scatter(layout, init(jnp.asarray(config.train.seeds, jnp.uint32)))]
+    images = rng.integers(0, 256, (FACES, SIDE, SIDE)).astype(np.uint8)
+    q = np.full((FACES, CLASSES), 1 / CLASSES, np.float32)
+    target = Target._make((q, np.ones((FACES, CLASSES), np.int32)))
+    stored, target = parallel.replicate(layout, (images, target))
+    seeds = parallel.scatter(layout, np.array(config.train.seeds, np.uint32))
+    carried = [programs.init(seeds, parallel.replicate(layout, None))]
+    order = programs.order(carried[0].key, parallel.replicate(layout, np.int32(0)))
+    calls = {}
+    if len(devices) == 1 and jax.default_backend() == "gpu":
+        rows = parallel.gather(layout, order)[:, 0]
+        params = jax.device_get(parallel.gather(layout, carried[0].params))
+        calls = _torch(config, params, images, q, rows)
 
     def call() -> jax.Array:
-        carried[0], report = program(carried[0], order, data, target)
+        carried[0], report = programs.step(carried[0], order, stored, target)
         return report.loss
 
-    return call, layout
+    return {OURS: call, **calls}, placed
+
+
+def _torch(config: Config, params: Any, images: Any, q: Any, rows: Any) -> dict[str, Callable]:
+    try:
+        from benchmarks import peers
+    except ImportError:
+        return {}
+    if not peers.torch.cuda.is_available():
+        return {}
+    args = (config.model, config.train, params, images, q, np.asarray(rows))
+    return peers.training_steps(*args, compiled=True)
+
+
+def counts(available: int) -> list[int]:
+    """1, 2, 4 and so on, and all."""
+    return sorted({2**k for k in range(available.bit_length()) if 2**k <= available} | {available})
+
+
+def plan(quick: bool) -> list[tuple[str, ModelConfig, int, int]]:
+    """Name, model, members and faces per step of each case."""
+    if quick:
+        tiny = ModelConfig(patch_size=24, dim=16, depth=1, heads=2, dtype="bfloat16")
+        return [("minute ViT", tiny, 5, 8)]
+    return [
+        (
+            f"B/14, 224 px, bf16{', remat' if remat else ''}",
+            dinov2("b14", dtype="bfloat16", remat=remat),
+            5,
+            batch,
+        )
+        for batch, remat in ((32, False), (64, False), (256, True))
+    ]
 
 
 def run(found: results.Results) -> None:
@@ -67,65 +108,77 @@ def run(found: results.Results) -> None:
         return
     if found.quick:
         found.say("\na rehearsal with a tiny model: its figures mean nothing")
-        plan = [
-            (
-                "minute ViT",
-                ModelConfig(patch_size=24, dim=16, depth=1, heads=2, dtype="bfloat16"),
-                5,
-                8,
-            )
-        ]
-    else:
-        plan = [
-            (
-                f"B/14, 224 px, bf16{', remat' if remat else ''}",
-                dinov2("b14", dtype="bfloat16", remat=remat),
-                5,
-                batch,
-            )
-            for batch, remat in ((32, False), (64, False), (256, True))
-        ]
-    peak = matmul_peak(256 if found.quick else 8192, "bfloat16")
-    found.say(f"\nbfloat16 matmul on one device: {peak / 1e12:.3g} TFLOP/s at best")
+    devices = jax.devices()
+    kind = kind_of(devices[0])
+    best = matmul_peak(256 if found.quick else 8192, "bfloat16")
+    sheet = "" if kind is UNKNOWN else f"; {kind.peak / 1e12:.0f} by {kind.source}"
+    found.say(f"\nbfloat16 matmul on one device: {best / 1e12:.3g} TFLOP/s at best{sheet}")
     found.table(
         "one training step of every member",
         "model",
+        "devices",
         "layout",
         "faces per member",
         "ms",
         "faces/s",
         "members × faces/s",
-        "MFU",
+        "share of peak",
+        "of matmul",
+        "scaling",
+        "× PyTorch",
         "first call, s",
         "±",
     )
-    for name, model, count, batch in plan:
+    for name, model, count, batch in plan(found.quick):
         config = Config(
             model=model,
             train=TrainConfig(seeds=tuple(range(count)), batch_size=batch, warmup_epochs=0),
         )
-        try:
-            call, layout = step_on_all_devices(config)
-            timing = interleave({"step": call}, 2 if found.quick else 9, clock=found.clock)["step"]
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            found.row(name, "out of memory", batch, *[None] * 6)
-            continue
-        budget = cost.estimate(config, SPEC, layout, train_faces=FACES, valid_faces=1)
-        train_flops = 3 * budget.forward_flops
-        used = count * batch * train_flops / timing.median
-        found.row(
-            name,
-            str(layout),
-            batch,
-            1e3 * timing.median,
-            batch / timing.median,
-            count * batch / timing.median,
-            f"{used / (peak * len(layout.devices)):.0%}",
-            timing.first,
-            f"{timing.spread:.0%}",
-        )
+        alone = None
+        for used in [len(devices)] if found.quick else counts(len(devices)):
+            rate = _measure(found, name, config, devices[:used], best, alone)
+            alone = rate if used == 1 else alone
+
+
+def _measure(
+    found: results.Results,
+    name: str,
+    config: Config,
+    devices: list[jax.Device],
+    best: float,
+    alone: float | None,
+) -> float | None:
+    """One row; returns members × faces per second."""
+    count = len(config.train.seeds)
+    batch = config.train.batch_size
+    try:
+        calls, placed = step_on(config, devices)
+        timings = interleave(calls, 2 if found.quick else 9, clock=found.clock)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        found.row(name, len(devices), "out of memory", batch, *[None] * 9)
+        return None
+    timing = timings.pop(OURS)
+    rate = count * batch / timing.median
+    flops = rate * 3 * placed.budget.forward_flops
+    kind = kind_of(devices[0])
+    found.row(
+        name,
+        len(devices),
+        str(placed.layout),
+        batch,
+        1e3 * timing.median,
+        batch / timing.median,
+        rate,
+        None if kind is UNKNOWN else f"{flops / (kind.peak * len(devices)):.0%}",
+        f"{flops / (best * len(devices)):.0%}",
+        None if alone is None else rate / alone / len(devices),
+        next((other.median / timing.median for other in timings.values()), None),
+        timing.first,
+        f"{timing.spread:.0%}",
+    )
+    return rate
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def training(case: Case, count: int) -> Programs:
 
     layout = parallel.lay_out(count, jax.devices()[:1])
     stacked, seconds, peak = compiled(
-        parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)),
+        parallel.map_members(layout, step, (0, 0, None, None), carries=True),
         state,
         order,
         stored,

@@ -2,26 +2,40 @@
 
     python -m benchmarks.layouts [--folder DIR] [--members 1 3 5 8] [--devices 1 2 4 8] [--processes
     1 2 4]
+    python -m benchmarks.layouts --chosen [--members 1 3 5 8 20] [--devices 1 2 4 8]
 
-Trains tiny ViTs on fake CPU devices with the ``ferjax`` command and prints Markdown tables of the
-largest absolute difference in final parameters; 0 is to the last bit. Processes are real ones that
-talk over loopback and share four devices.
+With --chosen it trains no run: a table of the layout chosen for the paper's B/14 on M × D devices
+like a TPU v5e, beside the one that version 0.2.0 chose, both in the time of the cost model; and,
+where the two differ, the processor time of a training step of a small network in both, all D fake
+CPU devices together ("work", which padding adds to) and the fullest of them ("wait", which the
+others idle for: one device, its members and its part of the batch).
+
+Otherwise it trains tiny ViTs on fake CPU devices with the ``ferjax`` command and prints Markdown
+tables of the largest absolute difference in final parameters; 0 is to the last bit. Processes are
+real ones that talk over loopback and share four devices.
 """
 
 import argparse
+import dataclasses
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig
-from ferjax.ensemble import checkpoint
+from benchmarks.timing import interleave
+from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig, dinov2
+from ferjax.ensemble import checkpoint, cost, parallel, placement
+from ferjax.ensemble.methods import Target
+from ferjax.ensemble.programs import compile_programs
+from ferjax.faces import ferplus
 
 CONFIG = Config(
     data=DataConfig(synthetic_faces=400),
@@ -94,6 +108,109 @@ def difference(one: dict, other: dict) -> float:
     )
 
 
+class _Like(NamedTuple):
+    """A device by what the cost model asks of it."""
+
+    device_kind: str = "TPU v5 lite"
+    platform: str = "tpu"
+    process_index: int = 0
+
+
+def chosen(members: Sequence[int], devices: Sequence[int]) -> None:
+    """Prints the table of layouts, chosen now and before."""
+    print(
+        "| M | D | chosen: replicas × members each | before | time by the model, new / old "
+        "| work, new / old | wait, new / old |\n|---|---|---|---|---|---|---|"
+    )
+    for m in members:
+        config = Config(
+            model=dinov2("b14", dtype="bfloat16", remat=True),
+            train=TrainConfig(seeds=tuple(range(m)), batch_size=256),
+        )
+        for d in devices:
+            every = parallel.layouts(m, [_Like() for _ in range(d)], batch=256)
+            most = max(1, d // m)
+            old = next(x for x in reversed(every) if x.replicas <= most)
+            new = placement.choose(
+                config,
+                ferplus.SPEC,
+                train_faces=28_709,
+                valid_faces=3_589,
+                devices=[_Like() for _ in range(d)],
+            ).best
+
+            def seconds(layout: parallel.Layout, config: Config = config) -> float:
+                budget = cost.estimate(
+                    config, ferplus.SPEC, layout, train_faces=28_709, valid_faces=3_589
+                )
+                return placement.step_seconds(config, budget, layout)
+
+            cells = [shape(new.layout), shape(old), f"{new.seconds / seconds(old):.2f}"]
+            if new.layout.replicas == old.replicas:
+                cells += ["same", "same"]
+            else:
+                with_devices = [
+                    dataclasses.replace(
+                        x, devices=tuple(jax.devices()[: len(x.devices)]), chunk=None
+                    )
+                    for x in (new.layout, old)
+                ]
+                work = [step_work(x) for x in with_devices]
+                wait = [step_wait(x) for x in with_devices]
+                cells += [f"{work[0] / work[1]:.2f}", f"{wait[0] / wait[1]:.2f}"]
+            print(f"| {m} | {d} | {' | '.join(cells)} |", flush=True)
+
+
+def on_this_machine(layout: parallel.Layout) -> parallel.Layout:
+    """The same layout over as many devices as it uses of those that are here."""
+    devices = tuple(jax.devices()[: len(layout.devices)])
+    return dataclasses.replace(layout, devices=devices, chunk=None)
+
+
+def shape(layout: parallel.Layout) -> str:
+    """A layout in a cell."""
+    text = f"{layout.replicas} × {layout.per_device}"
+    if layout.at_once < layout.per_device:
+        text += f", {layout.at_once} at once"
+    if layout.padding:
+        text += f", {layout.padding} padding"
+    return text + (f", {layout.idle} idle" if layout.idle else "")
+
+
+SMALL = ModelConfig(image_size=48, patch_size=8, dim=128, depth=2, heads=2)
+SMALL_BATCH = 256
+
+
+def step_work(layout: parallel.Layout, batch: int = SMALL_BATCH) -> float:
+    """Processor seconds of a training step of a small network on all devices of a layout."""
+    faces = 512
+    config = Config(
+        model=SMALL,
+        train=TrainConfig(seeds=tuple(range(layout.members)), batch_size=batch, warmup_epochs=0),
+    )
+    programs = compile_programs(config, 8, layout, faces)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (faces, 48, 48)).astype(np.uint8)
+    q = np.full((faces, 8), 1 / 8, np.float32)
+    target = Target._make((q, np.ones((faces, 8), np.int32)))
+    stored, target = parallel.replicate(layout, (images, target))
+    seeds = parallel.scatter(layout, np.array(config.train.seeds, np.uint32))
+    held = [programs.init(seeds, parallel.replicate(layout, None))]
+    order = programs.order(held[0].key, parallel.replicate(layout, np.int32(0)))
+
+    def call() -> jax.Array:
+        held[0], report = programs.step(held[0], order, stored, target)
+        return report.loss
+
+    return interleave({"step": call}, 5, clock=time.process_time)["step"].median
+
+
+def step_wait(layout: parallel.Layout) -> float:
+    """Processor seconds of what the fullest device does in a step: its members, its faces."""
+    alone = parallel.lay_out(layout.per_device, jax.devices()[:1])
+    return step_work(alone, SMALL_BATCH // layout.replicas)
+
+
 def heading(corner: str, columns: Sequence[int]) -> None:
     """Prints the first two lines of a Markdown table."""
     print(f"\n| {corner} | {' | '.join(map(str, columns))} |\n|---|{'---|' * len(columns)}")
@@ -111,7 +228,12 @@ def main(argv: Sequence[str] = ()) -> None:
         ("processes", [1, 2, 4]),
     ):
         parser.add_argument(f"--{name}", type=int, nargs="*", default=values)
+    parser.add_argument("--chosen", action="store_true")
     given = parser.parse_args(argv)
+    if given.chosen:
+        members = [1, 3, 5, 8, 20] if given.members == [1, 3, 5, 8] else given.members
+        chosen(members, given.devices)
+        return
     base = given.folder or Path(tempfile.mkdtemp())
     seeds = list(range(1, max(*given.members, 4) + 1))
     alone = []

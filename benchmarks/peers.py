@@ -198,7 +198,14 @@ def _adamw(parameters: Any, config: TrainConfig) -> torch.optim.Optimizer:
 
 
 def training_steps(
-    model: ModelConfig, train: TrainConfig, params: Any, stored: Any, targets: Any, rows: Any
+    model: ModelConfig,
+    train: TrainConfig,
+    params: Any,
+    stored: Any,
+    targets: Any,
+    rows: Any,
+    *,
+    compiled: bool = False,
 ) -> Calls:
     """One training step of every member, the two ways PyTorch offers.
 
@@ -209,6 +216,7 @@ def training_steps(
       stored: faces or tokens to draw from.
       targets: ``[face, class]``.
       rows: ``[member, face]`` the batch of each member.
+      compiled: the loop alone, over members compiled by ``torch.compile``.
 
     Returns:
       name -> call; each call returns the losses ``[member]``.
@@ -226,6 +234,15 @@ def training_steps(
         loss.backward()
         optimizer.step()
         return loss.detach()
+
+    if compiled:
+        for member in members:
+            member.compile()
+        return {
+            "PyTorch loop, compiled": lambda: _finished(
+                [one(*member) for member in zip(members, optimizers, rows)]
+            )
+        }
 
     stacked, _ = stack_module_state(members)
     skeleton = Vit(model, params["head"]["kernel"].shape[-1], fused=False).to("meta")

@@ -183,7 +183,7 @@ def test_only_parallel_names_devices():
         and isinstance(node.value, ast.Name)
         and node.value.id == "jax"
     }
-    assert using == {"ensemble/parallel.py"}
+    assert using == {"ensemble/layouts.py", "ensemble/parallel.py"}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import NewFolder, OptionalNumber, Word
+from ferjax.commands.arguments import OptionalFolder, OptionalNumber, Word
 from ferjax.commands.console import err, out
 from ferjax.commands.memory import keep_freed_memory
 from ferjax.config import Config, load_config
@@ -37,15 +36,22 @@ class Train:
     config_file: Annotated[Positional[str], arg(metavar="CONFIG")]
     """A Python file that defines `config = Config(...)`, a run's config.json, or the name of one of
     the configurations that come with ferjax."""
-    out: NewFolder
-    """Folder of the run; must be new, unless --resume."""
+    out: OptionalFolder = None
+    """Folder of the run; must be new, unless --resume. Only --dry-run does without."""
     resume: bool = False
     """Continue an interrupted run from its newest whole checkpoint, on any number of devices."""
     dry_run: bool = False
-    """Print parameters, FLOPs and memory per device, check data and weights, and stop."""
+    """Print parameters, FLOPs, layout and memory per device, check data and weights, and stop."""
+    target: Word = None
+    """With --dry-run: compile for devices that are not here and say what they take and whether it
+    fits, e.g. v5e:2x4 (extra tpu), h100:8 or h100:2x8 (extra cuda12-compiler)."""
     replicas: OptionalNumber = None
-    """Devices that share the batches of a member. Unset: as many as there are for each; give it
-    where members and devices do not fit, e.g. 8 for 5 members on 8 devices."""
+    """Devices that share the batches of a member. Unset: as many as should take least time."""
+    chunk: OptionalNumber = None
+    """Members that a device computes at once. Unset: all that fit its memory, on CPUs at most 16. A
+    resumed run keeps what it began with."""
+    profile: OptionalFolder = None
+    """Folder for a trace of five steps, for TensorBoard's profiler or ui.perfetto.dev."""
     cluster: bool = False
     """Join the other processes that the cluster's environment names."""
     coordinator: Word = None
@@ -61,9 +67,15 @@ class Train:
         """The configuration that the first word names, for the options to override."""
         if not words or words[0].startswith("-"):
             return None
-        return cls(words[0], tyro.MISSING, config=load_config(words[0]))
+        return cls(words[0], config=load_config(words[0]))
 
     def run(self) -> int:
+        if self.target is not None:
+            from ferjax.commands.compile import compile_for
+
+            if not self.dry_run:
+                raise ValueError("--target goes with --dry-run: nothing is trained there")
+            return compile_for(self.config, self.target, self.replicas, self.chunk)
         folder = self.work()
         if folder is not None:
             texts = self.config.data.name == "texts"
@@ -86,15 +98,19 @@ class Train:
             v is not None for v in (self.coordinator, self.processes, self.process)
         ):
             multihost.initialize(self.coordinator, self.processes, self.process)
-        if not self.dry_run:
+        if self.out is None and not self.dry_run:
+            raise ValueError("--out FOLDER is missing: where the run is to go")
+        if self.out is not None and not self.dry_run:
             RunFolder(self.out).check(self.config, resume=self.resume)  # before data are read
             if multihost.is_primary():
                 err.print(self._what())
         data = self._data()
         if self.dry_run:
-            for line in budget_lines(training.dry_run(self.config, data, replicas=self.replicas)):
+            budget = training.dry_run(self.config, data, replicas=self.replicas, chunk=self.chunk)
+            for line in budget_lines(budget):
                 out.print(line)
             return None
+        assert self.out is not None
         try:
             with Console() as on_event:
                 run = training.train(
@@ -103,6 +119,8 @@ class Train:
                     self.out,
                     resume=self.resume,
                     replicas=self.replicas,
+                    chunk=self.chunk,
+                    profile=self.profile,
                     on_event=on_event,
                 )
         except training.Interrupted as interrupted:

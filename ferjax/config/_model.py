@@ -39,6 +39,9 @@ class ModelConfig:
     side."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type of the blocks; parameters, softmax, head and entropies stay float32."""
+    attention: Literal["auto", "explicit", "cudnn"] = "auto"
+    """cudnn: the fused kernel of CUDA cards, in bfloat16; explicit: matrix products and a softmax.
+    auto: cudnn where it can be had, else explicit."""
     remat: bool = False
     """Recompute each block in the backward pass: less memory, about a third more time."""
     drop_path: float = 0.0

@@ -1,5 +1,6 @@
 """What a run will cost, before anything is allocated: parameters, FLOPs, and memory per device."""
 
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -40,6 +41,12 @@ def _parameters(model: vit.Model) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0))))
 
 
+@cache
+def _member_parameters(config: ModelConfig, classes: int, extra: int) -> int:
+    """Counted once, since every layout that is weighed asks for it."""
+    return _parameters(networks.members_model(config, classes, extra))
+
+
 def block_flops(config: ModelConfig) -> float:
     """FLOPs of one block's matrix products for one face, forward.
 
@@ -70,8 +77,9 @@ def estimate(
 
     Returns:
       :class:`Budget`. The state is parameters, two Adam moments, gradients and the best parameters
-      kept, float32. Activations are what the backward pass of one (micro-)batch keeps, less with
-      ``model.remat``.
+      kept, float32; moments and best parameters in parts where replicas share a member. Activations
+      are what the backward pass of one (micro-)batch keeps, less with ``model.remat``, and the
+      pictures it is of. Gradients and activations are of the members computed at once.
     """
     m = config.model
     c = config.train
@@ -85,28 +93,28 @@ def estimate(
     frozen = first * block_flops(m) + (embed if trunk else 0)
     # Forward, gradients of activations, gradients of weights; a recomputed forward with remat.
     train = trained * (4 if m.remat else 3)
-    member = _parameters(networks.members_model(m, len(spec.classes), method_of(c).extra))
+    member = _member_parameters(m, len(spec.classes), method_of(c).extra)
     shared = _parameters(trunk) if trunk else 0
     item = jnp.dtype(m.dtype).itemsize
     if trunk:
         data = (2 * train_faces + valid_faces) * tokens * dim * item
     else:
         data = (train_faces + valid_faces) * spec.side**2
-    heads = m.heads * tokens * (4 + item)
-    hidden = (m.mlp_ratio * 2 + 9) * dim * item
-    kept = tokens * dim * item if m.remat else tokens * (hidden + heads)
     layers = m.depth - first
-    activations = (c.batch_size // c.accumulate) * (
-        layers * kept + (tokens * (hidden + heads) if m.remat else 0)
-    )
+    inside = _block_bytes(m, layout.platform)
+    kept = tokens * dim * item if m.remat else inside
+    pictures = 0 if trunk else _PICTURES * 3 * m.image_size**2 * 4
+    activations = layers * kept + (inside if m.remat else 0) + pictures
     return Budget(
         member_parameters=member,
         trunk_parameters=shared,
         forward_flops=trained + frozen,
         train_flops=train,
-        state_bytes=int(layout.per_device * 5 * member * 4 + shared * 4),
+        state_bytes=int(_copies(layout, c.accumulate) * member * 4 + shared * 4),
         data_bytes=int(data),
-        activation_bytes=int(layout.per_device * activations / layout.replicas),
+        activation_bytes=int(
+            layout.at_once * activations * c.batch_size / c.accumulate / layout.replicas
+        ),
         layout=str(layout),
     )
 
@@ -116,7 +124,7 @@ def _of_texts(config: Config, spec: DataSpec, layout: parallel.Layout, texts: in
     m = config.model
     c = config.train
     classes = len(spec.classes)
-    member = _parameters(networks.members_model(m, classes, method_of(c).extra))
+    member = _member_parameters(m, classes, method_of(c).extra)
     inner = 2.0 * spec.side * m.dim * (0.5 if m.network == "ngrams" else 1.0)
     forward = inner + 2.0 * m.dim * classes
     kept = c.batch_size // c.accumulate * 4 * (spec.side * m.dim + 2 * m.dim + 2 * classes)
@@ -125,8 +133,39 @@ def _of_texts(config: Config, spec: DataSpec, layout: parallel.Layout, texts: in
         trunk_parameters=0,
         forward_flops=forward,
         train_flops=3 * forward,
-        state_bytes=layout.per_device * 5 * member * 4,
+        state_bytes=int(_copies(layout, c.accumulate) * member * 4),
         data_bytes=texts * spec.side * 4,
-        activation_bytes=layout.per_device * kept // layout.replicas,
+        activation_bytes=layout.at_once * kept // layout.replicas,
         layout=str(layout),
     )
+
+
+def _copies(layout: parallel.Layout, accumulate: int) -> float:
+    """How many times a member's parameters a device holds, counted over all its members."""
+    at_once = layout.at_once
+    parts = 1 + 3 / layout.replicas  # parameters whole; two moments and the best ones in parts
+    copies = layout.per_device * parts + at_once  # and gradients
+    if at_once < layout.per_device:
+        copies += 2 * at_once * parts  # a chunk's state, before and after its step
+    if layout.replicas > 1:
+        copies += 2 * at_once  # gradients summed, and parameters gathered again from their parts
+    if accumulate > 1:
+        copies += at_once  # gradients so far beside those of the part at hand
+    return copies
+
+
+_PICTURES = 3
+"""Float32 copies of a batch's pictures, between drawing and patches."""
+
+
+def _block_bytes(m: ModelConfig, platform: str) -> float:
+    """What the backward pass of one block takes for one face, its own products included."""
+    tokens, dim = vit.tokens_shape(m)
+    item = jnp.dtype(m.dtype).itemsize
+    rows = tokens
+    columns = tokens
+    if platform == "tpu":  # tiles of 8 x 128, in bfloat16 of 16 x 128
+        rows = -(-tokens // (32 // item)) * (32 // item)
+        columns = -(-tokens // 128) * 128
+    # Scores and weights of attention, and what lies between the layers of the block.
+    return rows * (m.heads * columns * (4 + item) + (m.mlp_ratio * 2 + 9) * dim * item)

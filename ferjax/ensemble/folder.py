@@ -5,6 +5,7 @@ file                       what it holds
 =========================  ========================================================================
 ``config.json``            the configuration
 ``data.json``              classes and stored side of the data
+``layout.json``            how many members a device computes at once
 ``checkpoints/``           the newest states, see :mod:`ferjax.ensemble.checkpoint`
 ``metrics.jsonl``          the log, see :mod:`ferjax.ensemble.log`
 ``ended.json``             how it ended, see :mod:`ferjax.ensemble.ending`
@@ -98,6 +99,28 @@ class RunFolder:
             return DataSpec.from_json(read_json(path, "description of data"))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: not a description of data: {error}") from error
+
+    def chunk(self) -> int | None:
+        """How many members a device computes at once in this run; None for all of them.
+
+        Raises:
+          ValueError: if the file says something else.
+        """
+        path = self.path / "layout.json"
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text())["chunk"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: does not say chunk: {error}") from error
+        if found is not None and (type(found) is not int or found < 1):
+            raise ValueError(f"{path}: chunk must be a number from 1 or null, got {found!r}")
+        return found
+
+    def keep_chunk(self, chunk: int | None) -> None:
+        """Writes what :meth:`chunk` reads."""
+        text = json.dumps({"chunk": chunk}) + "\n"
+        write_atomically(self.path / "layout.json", text.encode())
 
     def write_description(self, config: Config, spec: DataSpec) -> None:
         """Writes what :meth:`config` and :meth:`spec` read."""

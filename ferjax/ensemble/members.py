@@ -143,8 +143,7 @@ def train_step(
       accumulate: parts a batch is split into; their gradients are averaged before the one update.
       lines: lines of the log in an epoch; the running means start anew with each.
       max_bad: bad steps in a row that a member may take, see :mod:`ferjax.ensemble.status`.
-      split: how replicas of a member share a batch. Rows and flips are drawn whole and then shared,
-        so that they do not depend on it.
+      split: how replicas of a member share a batch.
 
     Returns:
       ``step(state, order, stored, target) -> (state, report)`` with ``order [step, face]`` from
@@ -192,7 +191,7 @@ def train_step(
             zeros = jax.tree.map(jnp.zeros_like, (state.params, jnp.float32(0), jnp.float32(0)))
             total, _ = jax.lax.scan(add, zeros, pieces)
             mean = jax.tree.map(lambda x: x / accumulate, total)
-        gradients, loss, accuracy = split.mean(mean)
+        gradients, loss, accuracy = mean
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         status, counted, (params, opt_state) = statuses.apply_or_skip(
             state.status,

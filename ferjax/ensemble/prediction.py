@@ -27,6 +27,7 @@ from ferjax.events import OnEvent, Progress, silent
 from ferjax.faces.dataset import Dataset, Faces
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.files import write_atomically
+from ferjax.models import attention
 from ferjax.predictions import Predictions
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "fit_densities",
     "load_run",
     "member_params",
+    "members_of",
     "predict",
     "predict_conditions",
     "predict_set",
     "predictor",
+    "scores_program",
 ]
 
 
@@ -74,10 +77,33 @@ def _forward(
     return run
 
 
-def _members(trained: Trained, head: Head | None = None) -> _Member:
+def members_of(trained: Trained, head: Head | None = None) -> _Member:
+    """What each member of a run owns, stacked ``[M, ...]``, as :func:`scores_program` takes it."""
     seeds = np.array(trained.config.train.seeds, np.uint32)
     own = None if trained.densities is None else trained.densities.own
     return _Member(trained.params, seeds, own, head)
+
+
+def scores_program(trained: Trained, corruption: str | None, layout: parallel.Layout) -> Callable:
+    """The program of :func:`predictor`: ``(members, (trunk, fitted), images, ids, severity)``.
+
+    ``members`` is :func:`members_of` a run, scattered; the rest is what they share, replicated.
+    """
+    model = attention.chosen(trained.config.model, has_kernel=layout.has_attention_kernel)
+    config = dataclasses.replace(trained.config, model=model)
+    forward = _forward(trained._replace(config=config), corruption)
+    side = trained.spec.side
+
+    def member_scores(
+        member: _Member, shared: tuple[Any, Densities | None], *batch: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        trunk, fitted = shared
+        outputs, pictures = forward(member, trunk, *batch)
+        own = member.densities or {}
+        scores = densities.partial_scores(outputs, pictures, side, fitted, own, member.head)
+        return outputs.log_probs, scores
+
+    return parallel.map_members(layout, member_scores, (0, None, None, None, None))
 
 
 def predictor(
@@ -106,22 +132,10 @@ def predictor(
     """
     if corruption is not None and corruption not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {corruption!r}; known: {', '.join(CORRUPTIONS)}")
-    forward = _forward(trained, corruption)
-    side = trained.spec.side
-
-    def member_scores(
-        member: _Member, shared: tuple[Any, Densities | None], *batch: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        trunk, fitted = shared
-        outputs, pictures = forward(member, trunk, *batch)
-        own = member.densities or {}
-        scores = densities.partial_scores(outputs, pictures, side, fitted, own, member.head)
-        return outputs.log_probs, scores
-
     layout = parallel.lay_out(len(trained.config.train.seeds)) if layout is None else layout
-    mapped = parallel.map_members(layout, member_scores, (0, None, None, None, None))
+    mapped = scores_program(trained, corruption, layout)
     fitted = None if trained.densities is None else trained.densities._replace(own={})
-    members = parallel.scatter(layout, _members(trained, head))
+    members = parallel.scatter(layout, members_of(trained, head))
     shared = parallel.replicate(layout, (trained.trunk, fitted))
     finish = jax.jit(lambda parts: densities.finish(parts, fitted))
 
@@ -207,7 +221,7 @@ def fit_densities(
 
     layout = parallel.lay_out(len(trained.config.train.seeds))
     mapped = parallel.map_members(layout, member_features, (0, None, None, None, None))
-    members = parallel.scatter(layout, _members(trained._replace(densities=None)))
+    members = parallel.scatter(layout, members_of(trained._replace(densities=None)))
     trunk = parallel.replicate(layout, trained.trunk)
     parts = []
     shards = list(

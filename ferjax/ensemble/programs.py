@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ferjax.config import Config
 from ferjax.ensemble import inputs, members, optimizer, parallel
 from ferjax.ensemble.methods import method_of
-from ferjax.models import networks
+from ferjax.models import attention, networks
 
 __all__ = ["Programs", "compile_programs", "lines_per_epoch", "stacked_state"]
 
@@ -27,6 +27,17 @@ class Programs(NamedTuple):
     step: Callable[..., tuple[members.EnsembleState, members.StepReport]]
     validate: Callable[..., tuple[members.EnsembleState, jax.Array]]
     like: members.EnsembleState
+    shardings: Any
+    """Where the leaves of the state lie, for :func:`ferjax.ensemble.parallel.scatter`."""
+
+
+def _seldom_read(path: Any) -> bool:
+    """Whether a leaf of the state need not be whole on every replica of its member.
+
+    The optimiser's state is read once a step, each part by who updates it; the best parameters when
+    the members are validated.
+    """
+    return path[0].name in ("opt_state", "best_params")
 
 
 def lines_per_epoch(log_every: int, steps: int) -> int:
@@ -62,7 +73,8 @@ def compile_programs(
     c = config.train
     steps = faces // c.batch_size
     method = method_of(c)
-    model = networks.members_model(config.model, num_classes, method.extra)
+    architecture = attention.chosen(config.model, has_kernel=layout.has_attention_kernel)
+    model = networks.members_model(architecture, num_classes, method.extra)
     prepare = inputs.prepared(config.model)
 
     def predict(params: Any, batch: jax.Array) -> jax.Array:
@@ -83,10 +95,17 @@ def compile_programs(
     )
     validate = members.validate(predict, layout.split)
     init = _member_init(config, num_classes, steps)
+    like = stacked_state(config, num_classes, start)
+    lie = parallel.spread(layout, like, _seldom_read)
+
+    def stepping(function: Callable, in_axes: tuple[int | None, ...]) -> Callable:
+        return parallel.map_members(layout, function, in_axes, carries=True, shardings=lie)
+
     return Programs(
-        init=parallel.map_members(layout, init, (0, None)),
+        init=parallel.map_members(layout, init, (0, None), shardings=lie),
         order=parallel.map_members(layout, order, (0, None)),
-        step=parallel.map_members(layout, step, (0, 0, None, None), donate=(0,)),
-        validate=parallel.map_members(layout, validate, (0, None, None), donate=(0,)),
-        like=stacked_state(config, num_classes, start),
+        step=stepping(step, (0, 0, None, None)),
+        validate=stepping(validate, (0, None, None)),
+        like=like,
+        shardings=lie,
     )

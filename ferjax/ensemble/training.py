@@ -6,9 +6,7 @@ never was, since the state carries its keys and its step, and the order of faces
 two.
 """
 
-import dataclasses
-import signal
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +14,25 @@ import jax
 import numpy as np
 
 from ferjax.config import Config, TrainConfig
-from ferjax.ensemble import checkpoint, cost, inputs, integrity, members, multihost, parallel
+from ferjax.ensemble import (
+    checkpoint,
+    cost,
+    inputs,
+    integrity,
+    members,
+    multihost,
+    parallel,
+    placement,
+)
 from ferjax.ensemble.checkpoint import Checkpoints
 from ferjax.ensemble.ending import noted
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.log import Log
+from ferjax.ensemble.loop import Data, Loop
 from ferjax.ensemble.methods import Target
-from ferjax.ensemble.programs import Programs, compile_programs, lines_per_epoch
-from ferjax.events import LogLine, Message, OnEvent, Progress, silent
+from ferjax.ensemble.profiling import Trace
+from ferjax.ensemble.programs import compile_programs
+from ferjax.events import LogLine, Message, OnEvent, silent
 from ferjax.faces.dataset import Dataset
 from ferjax.interruption import Interrupted, Stop
 from ferjax.models import vit
@@ -33,7 +42,7 @@ __all__ = [
     "Interrupted",
     "Run",
     "dry_run",
-    "lay_out",
+    "place",
     "starting_point",
     "steps_per_epoch",
     "train",
@@ -72,27 +81,38 @@ def steps_per_epoch(c: TrainConfig, faces: int) -> int:
     return faces // c.batch_size
 
 
-def lay_out(config: Config, replicas: int | None = None) -> parallel.Layout:
-    """The layout of a training run over all devices there are."""
-    c = config.train
-    # Drop-path masks are drawn per batch, so replicas may not share one.
-    shared = 1 if config.model.drop_path else c.batch_size // c.accumulate
-    return parallel.lay_out(len(c.seeds), batch=shared, replicas=replicas)
+def place(
+    config: Config,
+    dataset: Dataset,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    replicas: int | None = None,
+    chunk: int | None = None,
+) -> placement.Choice:
+    """Where a run over these faces would go, see :func:`ferjax.ensemble.placement.choose`."""
+    return placement.choose(
+        config,
+        dataset.spec,
+        train_faces=len(dataset["train"].ids),
+        valid_faces=len(dataset["valid"].ids),
+        devices=devices,
+        replicas=replicas,
+        chunk=chunk,
+    )
 
 
-def dry_run(config: Config, dataset: Dataset, *, replicas: int | None = None) -> cost.Budget:
+def dry_run(
+    config: Config, dataset: Dataset, *, replicas: int | None = None, chunk: int | None = None
+) -> cost.Budget:
     """What :func:`train` would cost; data and weights are checked, nothing is trained or written.
 
     Raises:
       ValueError: as :func:`train`.
     """
-    faces = {name: len(dataset[name].ids) for name in ("train", "valid")}
     starting_point(config)
-    steps_per_epoch(config.train, faces["train"])
-    layout = lay_out(config, replicas)
-    return cost.estimate(
-        config, dataset.spec, layout, train_faces=faces["train"], valid_faces=faces["valid"]
-    )
+    steps_per_epoch(config.train, len(dataset["train"].ids))
+    choice = place(config, dataset, replicas=replicas, chunk=chunk)
+    return choice.best.budget._replace(layout=str(choice))
 
 
 def train(
@@ -102,6 +122,8 @@ def train(
     *,
     resume: bool = False,
     replicas: int | None = None,
+    chunk: int | None = None,
+    profile: Path | None = None,
     trunk: Any = None,
     on_event: OnEvent = silent,
 ) -> Run:
@@ -114,7 +136,9 @@ def train(
       resume: continue from the newest whole checkpoint; the continuation is the run that was
         interrupted. With more epochs than before the learning rate follows the cosine of that many
         from there on.
-      replicas: devices to a member, see :func:`ferjax.ensemble.parallel.lay_out`.
+      replicas: devices to a member, see :func:`ferjax.ensemble.placement.choose`.
+      chunk: members that a device computes at once, likewise. A resumed run keeps its own.
+      profile: folder for a trace of a few steps, see :mod:`ferjax.ensemble.profiling`.
       trunk: parameters of the frozen trunk, where it is another run's.
       on_event: told every step, every line of the log and what people should know, see
         :mod:`ferjax.events`; of several processes the first tells.
@@ -131,7 +155,10 @@ def train(
     run = RunFolder(Path(folder))
     faces = len(dataset["train"].ids)
     steps = steps_per_epoch(config.train, faces)
-    layout = lay_out(config, replicas)
+    if resume:
+        chunk = run.chunk() if chunk is None else chunk
+    choice = place(config, dataset, replicas=replicas, chunk=chunk)
+    layout = choice.best.layout
     frozen, start = starting_point(config, on_event)
     programs = compile_programs(config, len(dataset.spec.classes), layout, faces, start)
     needed = checkpoint.size(programs.like) * (config.train.keep_checkpoints + 1)
@@ -139,12 +166,13 @@ def train(
     multihost.on_primary(lambda: run.open(config, dataset.spec, resume=resume, needed=needed))
     try:
         with noted(run), Stop() as stop:
+            multihost.on_primary(lambda: run.keep_chunk(layout.chunk))
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
             first, state = _saved(run, programs.like, on_event) if resume else (0, None)
             if first:
                 integrity.require_same(run, first, config, dataset.spec)
-            for text in _plan(config, layout, steps, first, before):
+            for text in _plan(config, choice, steps, first, before):
                 on_event(Message(text))
             data = _data(config, layout, dataset, frozen, on_event)
             if state is None:
@@ -153,7 +181,7 @@ def train(
                     parallel.scatter(layout, seeds), parallel.replicate(layout, start)
                 )
             else:
-                state = parallel.scatter(layout, state)
+                state = parallel.scatter(layout, state, programs.shardings)
             log = Log(
                 run.log,
                 layout,
@@ -167,10 +195,11 @@ def train(
             )
             about = integrity.describe(run, config, dataset.spec)
             checkpoints = Checkpoints(run.checkpoints, config.train.keep_checkpoints, about)
+            trace = Trace(profile)
             try:
                 checkpoints.discard_after(first)
                 log.rewind(first)
-                loop = _Loop(
+                loop = Loop(
                     config=config,
                     layout=layout,
                     programs=programs,
@@ -182,9 +211,11 @@ def train(
                     on_event=on_event,
                     state=state,
                     done=first,
+                    trace=trace,
                 )
                 loop.run()
             finally:
+                trace.close()
                 checkpoints.close()
             log.close()
             return Run(run.path, parallel.gather(layout, loop.state), log.last)
@@ -201,14 +232,16 @@ def _epochs(run: RunFolder) -> int | None:
 
 
 def _plan(
-    config: Config, layout: parallel.Layout, steps: int, first: int, before: int | None
+    config: Config, choice: placement.Choice, steps: int, first: int, before: int | None
 ) -> list[str]:
     """What will be done, in words."""
     c = config.train
     plan = [
-        f"training {layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces per step and "
-        f"member" + (f"; resuming after step {first}" if first else "")
+        f"training {choice.best.layout}: {c.epochs} epochs of {steps} steps, {c.batch_size} faces "
+        "per step and member" + (f"; resuming after step {first}" if first else "")
     ]
+    if choice.runner_up is not None:
+        plan.append(f"layout: {choice}")
     if c.warmup != c.warmup_epochs:
         plan.append(
             f"a warm-up of {c.warmup_epochs:g} epochs does not fit into {c.epochs}: it is "
@@ -251,22 +284,13 @@ def _saved(
     return checkpoint.read(run.checkpoints, len(like.step), like=like, on_event=on_event)
 
 
-class _Data(NamedTuple):
-    """What the step and the validation draw from, on every device."""
-
-    stored: jax.Array
-    target: Target
-    valid: jax.Array
-    labels: jax.Array
-
-
 def _data(
     config: Config,
     layout: parallel.Layout,
     dataset: Dataset,
     frozen: Any,
     on_event: OnEvent,
-) -> _Data:
+) -> Data:
     train, valid = (dataset[name] for name in ("train", "valid"))
     stored = train.images
     validated = valid.images
@@ -279,89 +303,4 @@ def _data(
     labels = valid.q.argmax(-1)
     target = Target._make((train.q, train.votes.astype(np.int32)))
     batches = inputs.batches(validated, size)
-    return _Data(*parallel.replicate(layout, (stored, target, batches, labels)))
-
-
-@dataclasses.dataclass
-class _Loop:
-    """A run in progress: what it works with, and what every step changes."""
-
-    config: Config
-    layout: parallel.Layout
-    programs: Programs
-    data: _Data
-    steps: int
-    """Of an epoch."""
-    log: Log
-    checkpoints: Checkpoints
-    stop: Stop
-    on_event: OnEvent
-    state: members.EnsembleState
-    done: int
-    """Steps taken so far."""
-
-    def run(self) -> None:
-        """Takes every step that is left.
-
-        Raises:
-          Interrupted: if a signal came; the state is saved.
-        """
-        total = self.config.train.epochs * self.steps
-        lines = lines_per_epoch(self.config.train.log_every, self.steps)
-        first = self.done
-        began = time.monotonic()
-        saved = began
-        order = None
-        before = None
-        self.stop.graceful = True
-        while self.done < total:
-            if order is None or self.done % self.steps == 0:
-                epoch = parallel.replicate(self.layout, np.int32(self.done // self.steps))
-                order = self.programs.order(self.state.key, epoch)
-            self.state, report = self.programs.step(
-                self.state, order, self.data.stored, self.data.target
-            )
-            self.done += 1
-            self.log.flush()
-            # Block on the previous step only: dispatch stays one step ahead, and the progress that
-            # is told is of finished work.
-            if before is not None:
-                jax.block_until_ready(before)
-            before = report.loss
-            self._tell(total, (self.done - first) / (time.monotonic() - began))
-            line_ends = bool(members.begins_interval(self.done, self.steps, lines))
-            if line_ends:
-                self._hold(report)
-            stopping = self.stop.received is not None
-            due = time.monotonic() - saved >= 60 * self.config.train.checkpoint_every
-            due = due and not self.checkpoints.busy
-            if not self.layout.local:
-                # Processes must save the same step, and may only wait for each other at a line.
-                stopping, due = (
-                    multihost.any_process(stopping, due) if line_ends else (False, False)
-                )
-            if stopping or due or self.done == total:
-                self.log.flush()
-                self.checkpoints.save(self.done, self.state)
-                saved = time.monotonic()
-            if stopping and self.done < total:
-                self.checkpoints.wait()
-                raise Interrupted(
-                    self.stop.received or signal.SIGTERM, f"saved at step {self.done} of {total}"
-                )
-
-    def _hold(self, report: members.StepReport) -> None:
-        """Hands a line to the log; at the end of an epoch the members are validated for it."""
-        log_probs = None
-        if self.done % self.steps == 0:
-            self.state, log_probs = self.programs.validate(
-                self.state, self.data.valid, self.data.labels
-            )
-        self.log.hold(self.done, report, log_probs)
-
-    def _tell(self, total: int, rate: float) -> None:
-        c = self.config.train
-        epoch = (self.done - 1) // self.steps + 1
-        faces = rate * c.batch_size * len(c.seeds)
-        note = f"epoch {epoch}/{c.epochs}  {faces:,.0f} member-faces/s"
-        self.on_event(Progress("training", self.done / total, note))
+    return Data(*parallel.replicate(layout, (stored, target, batches, labels)))

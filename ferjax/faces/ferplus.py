@@ -22,6 +22,7 @@ __all__ = [
     "CLASSES",
     "COLUMNS",
     "LABEL_FILTERS",
+    "PUBLISHED_FACES",
     "SIDE",
     "SPEC",
     "SPLITS",
@@ -40,6 +41,8 @@ COLUMNS = (*CLASSES, *ABSTENTIONS)
 SIDE = 48
 """Side of a published picture, pixels."""
 SPEC = DataSpec(CLASSES, SIDE)
+PUBLISHED_FACES = {"train": 28_709, "valid": 3_589, "test": 3_589}
+"""Faces in FER2013's splits; a label filter keeps fewer."""
 SPLITS = {"Training": "train", "PublicTest": "valid", "PrivateTest": "test"}
 """Values of the Usage column, and the split each stands for."""
 LABEL_FILTERS = ("paper", "majority", "probability")

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.config import ModelConfig
-from ferjax.models import matmul
+from ferjax.models import attention, matmul
 
 __all__ = ["Attention", "Block", "Embed", "Mlp", "dense", "norm"]
 
@@ -59,16 +59,22 @@ class Embed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with one qkv projection and a float32 softmax."""
+    """Multi-head self-attention with one qkv projection and a float32 softmax.
+
+    Explicit products unless the configuration says ``cudnn``.
+    """
 
     config: ModelConfig
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         c = self.config
+        qkv = dense(c, 3 * c.dim, "qkv")(x).reshape(*x.shape[:2], 3, c.heads, c.dim // c.heads)
+        if c.attention == "cudnn":
+            mixed = attention.fused(*jnp.moveaxis(qkv, 2, 0)).reshape(x.shape)
+            return dense(c, c.dim, "out")(mixed)
         # Explicit [face, head, token, width] products: on CPU 4x faster than
         # jax.nn.dot_product_attention's layout.
-        qkv = dense(c, 3 * c.dim, "qkv")(x).reshape(*x.shape[:2], 3, c.heads, c.dim // c.heads)
         query, key, value = jnp.moveaxis(qkv, (2, 3), (0, 2))
         scores = matmul.rows(query, key)
         weights = jax.nn.softmax(scores / jnp.sqrt(jnp.float32(c.dim // c.heads)), axis=-1).astype(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import bootstrap, decomposition, end_to_end, ensemble, router_grid
-from benchmarks.devices import step_on_all_devices
+from benchmarks.devices import OURS, counts, step_on
 from ferjax import routing
 from ferjax.config import Config, ModelConfig, TrainConfig
 from ferjax.ensemble import inputs, members
@@ -158,8 +158,13 @@ def test_the_step_on_all_devices_trains():
         model=ModelConfig(patch_size=24, dim=8, depth=1, heads=2, dtype="bfloat16"),
         train=TrainConfig(seeds=(0, 1, 2), batch_size=8, warmup_epochs=0),
     )
-    call, layout = step_on_all_devices(config)
-    first = np.asarray(call()).ravel()
+    calls, placed = step_on(config, jax.devices()[:2])
+    first = np.asarray(calls[OURS]()).ravel()
     for _ in range(3):
-        last = np.asarray(call()).ravel()
-    assert len(layout.devices) > 1 and np.isfinite(last).all() and last.mean() < first.mean() + 0.1
+        last = np.asarray(calls[OURS]()).ravel()
+    assert len(placed.layout.devices) == 2
+    assert np.isfinite(last).all() and last.mean() < first.mean() + 0.1
+
+
+def test_scaling_is_measured_on_powers_of_two_and_on_all():
+    assert [counts(n) for n in (1, 2, 6, 8)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8]]

@@ -139,3 +139,15 @@ def test_other_data_do_not_resume(tmp_path):
     with pytest.raises(ValueError, match=r"with other data: it has .*'cat', 'dog'.*, these are"):
         folder.open(Config(), ferplus.SPEC, resume=True)
     assert folder.spec() == SPEC
+
+
+def test_a_run_keeps_how_many_members_are_computed_at_once(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.chunk() is None
+    for chunk in (13, None, 1):
+        run.keep_chunk(chunk)
+        assert run.chunk() == chunk
+    for text in ("junk", "{}", '{"chunk": 0}', '{"chunk": true}', '{"chunk": "3"}', "[]"):
+        (tmp_path / "layout.json").write_text(text)
+        with pytest.raises(ValueError, match=r"layout\.json: .*chunk"):
+            run.chunk()
