@@ -11,7 +11,8 @@ compiled by torch.compile, in bfloat16 autocast, takes turns with ferjax where P
 
 On CPUs there is nothing to measure: the benchmark says so, and with --quick takes one step of a
 tiny model on all the CPU devices there are (XLA_FLAGS=--xla_force_host_platform_device_count=8
-makes eight) to see that the way is open. What GPUs and TPUs gave is in benchmarks/measured/devices.md.
+makes eight) to see that the way is open. What GPUs and TPUs gave is in
+benchmarks/measured/devices.md.
 """
 
 from collections.abc import Callable
