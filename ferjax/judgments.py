@@ -10,6 +10,8 @@ name          shape, dtype                          meaning
 ============  ====================================  ==============================================
 ``counts``    [judge, item, class] int32            how many answers named the class (see kinds)
 ``values``    [judge, item, sample, dim.] float32   instead of counts: the numbers; NaN is none
+``sets``      [judge, item, sample, class] bool     optional, of kind ``multi``: each valid answer's
+                                                    classes, in the first asked − unparsed slots
 ``asked``     [judge, item] int32                   answers that came, parsed or not
 ``unparsed``  [judge, item] int32                   of them, those that name nothing valid
 ``ids``       [item] text                           the same item has the same id in the panel
@@ -94,6 +96,7 @@ class Judgments:
     values: np.ndarray | None = None
     levels: tuple[float, ...] | None = None
     hashes: np.ndarray | None = None
+    sets: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -131,6 +134,22 @@ class Judgments:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must be {shape}, got {getattr(self, name).shape}")
+        if self.sets is not None:
+            shape = self.sets.shape
+            if (
+                self.kind != "multi"
+                or len(shape) != 4
+                or (*shape[:2], shape[3])
+                != (
+                    judges,
+                    items,
+                    len(self.classes),
+                )
+            ):
+                raise ValueError(
+                    f"sets are [judge, item, sample, class] of kind multi, got {shape} of kind "
+                    f"{self.kind}"
+                )
         if self.values is not None:
             shape = self.values.shape
             if len(shape) != 4 or (*shape[:2], shape[3]) != (judges, items, len(self.classes)):
@@ -151,6 +170,12 @@ class Judgments:
             else:
                 wrong = self.counts.sum(-1) != self.answered
             self._refuse(wrong, f"counts do not fit asked - unparsed (kind {self.kind})")
+        if self.sets is not None:
+            slot = np.arange(self.sets.shape[2])
+            filled = slot < self.answered[..., None]
+            self._refuse((self.sets.any(-1) & ~filled).any(-1), "sets beyond the answers")
+            self._refuse(self.answered > self.sets.shape[2], "fewer sets than answers")
+            self._refuse((self.sets.sum(2) != self.counts).any(-1), "sets do not add up to counts")
         if self.values is not None:
             there = ~np.isnan(self.values)
             lacking = np.asarray(there.any(-1) != there.all(-1))
@@ -158,7 +183,7 @@ class Judgments:
             wrong = there.all(-1).sum(-1) != self.answered
             self._refuse(wrong, "the number of values is not asked - unparsed")
             if np.isinf(self.values).any():
-                self._refuse(np.isinf(self.values).sum((-1, -2)) > 0, "a value is infinite")
+                self._refuse(np.sum(np.isinf(self.values), (-1, -2)) > 0, "a value is infinite")
 
     def _refuse(self, wrong: ArrayLike, why: str) -> None:
         where = np.argwhere(wrong)
@@ -197,6 +222,8 @@ class Judgments:
             arrays["counts"] = self.counts.astype(np.int32)
         if self.values is not None:
             arrays["values"] = self.values.astype(np.float32)
+        if self.sets is not None:
+            arrays["sets"] = self.sets.astype(bool)
         if self.hashes is not None:
             arrays["hashes"] = self.hashes.astype(np.str_)
         buffer = io.BytesIO()
@@ -261,4 +288,5 @@ class Judgments:
             values=arrays.get("values"),
             levels=None if levels is None else tuple(float(level) for level in levels),
             hashes=arrays.get("hashes"),
+            sets=arrays.get("sets"),
         )

@@ -35,7 +35,15 @@ def real(multi):
     )
 
 
-@pytest.mark.parametrize("kind", ["multi", "real"])
+@pytest.fixture
+def sets(multi):
+    chosen = np.zeros((2, 2, 4, 3), bool)
+    for judge, item, name in np.ndindex(multi.counts.shape):
+        chosen[judge, item, : multi.counts[judge, item, name], name] = True
+    return dataclasses.replace(multi, sets=chosen)
+
+
+@pytest.mark.parametrize("kind", ["multi", "sets", "real"])
 def test_a_file_gives_back_what_was_written(kind, tmp_path, request):
     written = request.getfixturevalue(kind)
     written.save(tmp_path / "j.npz")
@@ -58,6 +66,9 @@ def test_a_file_gives_back_what_was_written(kind, tmp_path, request):
         ("multi", {"unparsed": np.full((2, 2), 9)}, "more answers unparsed than came"),
         ("multi", {"asked": np.full((2, 2), -1)}, "whole numbers >= 0"),
         ("multi", {"asked": np.full((2, 2), 0.5)}, "whole numbers >= 0"),
+        ("sets", {"counts": np.zeros((2, 2, 3), int)}, "item x: sets do not add up to counts"),
+        ("sets", {"asked": np.full((2, 2), 9)}, "item x: fewer sets than answers"),
+        ("sets", {"sets": np.zeros((2, 2, 4, 2), bool)}, r"got \(2, 2, 4, 2\) of kind multi"),
         ("real", {"asked": np.full((2, 2), 5)}, "number of values"),
         ("real", {"kind": "multi"}, "are counts, got values"),
     ],

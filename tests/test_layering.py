@@ -40,6 +40,7 @@ PLAIN = (
     "judgments.py",
     "locking.py",
     "predictions.py",
+    "ratings.py",
     "config/",
 )
 """Parts of the core that must not even start JAX."""
