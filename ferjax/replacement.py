@@ -73,7 +73,7 @@ def alternative_annotator_test(
     rater: ArrayLike,
     *,
     raters: int,
-    margin: float = 0.1,
+    margin: ArrayLike = 0.1,
     level: float = 0.05,
     min_items: int = 30,
 ) -> Replacement:

@@ -289,9 +289,11 @@ def test_the_floor_is_what_the_truth_scores(world, several):
     def plug_in(h, s):
         return jnp.mean(jnp.sum((h / 4 - s / 10) ** 2, -1))
 
+    key = jax.random.key(0)
     prior = panels.fit_prior(panels.of_counts(h, people), h, several=several)
+    worlds = panels.draw_worlds(key, prior, h, people, draws=8)
     found = panels.floor_of(
-        jax.random.key(0), plug_in, prior, h, people, judge, draws=8, max_people=4, max_judge=10
+        key, plug_in, worlds, people, judge, several=several, max_people=4, max_judge=10
     )
     assert float(found) == pytest.approx(float(plug_in(h, s)), rel=0.05)
 

@@ -18,7 +18,7 @@ References:
   https://doi.org/10.1214/aoms/1177730196 (the unbiased products of different answers).
 """
 
-from ferjax.panels._floors import Prior, fit_prior, floor_of
+from ferjax.panels._floors import Prior, draw_worlds, fit_prior, floor_of
 from ferjax.panels._gap import (
     expected_score,
     gap,
@@ -43,6 +43,7 @@ __all__ = [
     "JurySplit",
     "Moments",
     "Prior",
+    "draw_worlds",
     "expected_score",
     "fit_prior",
     "floor_of",

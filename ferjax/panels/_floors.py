@@ -6,7 +6,7 @@ floor: below it is luck, and above it is the judge's own.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from ferjax.panels._gap import spread
 from ferjax.panels._moments import Moments
 
-__all__ = ["Prior", "fit_prior", "floor_of"]
+__all__ = ["Prior", "draw_worlds", "fit_prior", "floor_of"]
 
 
 class Prior(NamedTuple):
@@ -64,66 +64,85 @@ def fit_prior(people: Moments, counts: ArrayLike, *, several: bool) -> Prior:
     return Prior(mean, share / (1 - share))
 
 
-def floor_of(
-    key: jax.Array,
-    statistic: Callable[[jax.Array, jax.Array], jax.Array],
-    prior: Prior,
-    counts: ArrayLike,
-    people_answers: ArrayLike,
-    judge_answers: ArrayLike | None,
-    *,
-    draws: int = 20,
-    max_people: int,
-    max_judge: int = 0,
+def draw_worlds(
+    key: jax.Array, prior: Prior, counts: ArrayLike, answers: ArrayLike, *, draws: int
 ) -> jax.Array:
-    """Expected statistic of a panel and a judge that both answer from one distribution.
-
-    Distributions are drawn from the posterior that each item's own ratings leave of the prior, so
-    that the floor is that of these items.
+    """Distributions that the items may have, given what each one's own ratings leave of the prior.
 
     Args:
       key: random key.
-      statistic: maps counts of people and of the judge, both ``[item, class]``, to any array.
       prior: of :func:`fit_prior`.
       counts: ``[item, class]`` whole counts of the panel.
+      answers: ``[item]`` ratings of each item.
+      draws: how many worlds (static).
+
+    Returns:
+      float32 ``[draw, item, class]``; of each class alone where several may apply.
+    """
+    h = jnp.asarray(counts, jnp.float32)
+    n = jnp.asarray(answers, jnp.float32)
+    hits = jax.random.loggamma(
+        key, h + (prior.mean * prior.concentration + 1e-6), (draws, *h.shape)
+    )
+    if prior.concentration.ndim == 0:
+        return jax.nn.softmax(hits, -1)
+    rest = n[:, None] - h + ((1 - prior.mean) * prior.concentration + 1e-6)
+    misses = jax.random.loggamma(jax.random.fold_in(key, 1), rest, (draws, *h.shape))
+    return jax.nn.sigmoid(hits - misses)
+
+
+def floor_of(
+    key: jax.Array,
+    statistic: Callable[[jax.Array, jax.Array], Any],
+    worlds: ArrayLike,
+    people_answers: ArrayLike,
+    judge_answers: ArrayLike | None,
+    *,
+    several: bool,
+    max_people: int,
+    max_judge: int = 0,
+) -> Any:
+    """Expected statistic of a panel and a judge that both answer from one distribution.
+
+    Args:
+      key: random key.
+      statistic: maps counts of people and of the judge, both ``[item, class]``, to a tree of
+        arrays.
+      worlds: ``[draw, item, class]`` of :func:`draw_worlds`, which are averaged over.
       people_answers: ``[item]`` ratings of each item.
       judge_answers: ``[item]`` samples of each item; None for a judge whose distribution is known,
         then the statistic is given its probabilities.
-      draws: how many worlds are averaged (static).
+      several: whether several classes may apply to an item (static).
       max_people: the largest of ``people_answers`` (static).
       max_judge: the largest of ``judge_answers`` (static).
 
     Returns:
-      What the statistic returns, averaged over the draws.
+      What the statistic returns, averaged over the worlds.
     """
-    h = jnp.asarray(counts, jnp.float32)
+    worlds = jnp.asarray(worlds)
     n = jnp.asarray(people_answers, jnp.int32)
-    several = prior.concentration.ndim == 1
-    hits = prior.mean * prior.concentration + 1e-6
 
     def answer(key: jax.Array, probs: jax.Array, number: jax.Array, most: int) -> jax.Array:
-        shape = (most, *probs.shape)
-        on = jnp.arange(most)[:, None] < number[None, :]
-        if several:
-            chosen = jax.random.uniform(key, shape) < probs[None]
-        else:
-            noise = jax.random.gumbel(key, shape)
-            best = jnp.argmax(jnp.log(jnp.maximum(probs, 1e-30))[None] + noise, -1)
-            chosen = jax.nn.one_hot(best, probs.shape[-1], dtype=bool)
-        return jnp.sum(chosen & on[..., None], 0)
+        def one(sums: jax.Array, slot: jax.Array) -> tuple[jax.Array, None]:
+            drawn = jax.random.fold_in(key, slot)
+            if several:
+                chosen = jax.random.uniform(drawn, probs.shape) < probs
+            else:
+                at = jax.random.uniform(drawn, (len(probs), 1))
+                past = jnp.cumsum(probs, -1)
+                chosen = (at < past) & (at >= past - probs)
+            return sums + chosen * (slot < number)[:, None], None
 
-    def world(key: jax.Array) -> jax.Array:
-        drawn, first, second = jax.random.split(key, 3)
-        if several:
-            misses = (1 - prior.mean) * prior.concentration + 1e-6
-            probs = jax.random.beta(drawn, h + hits[None], n[:, None] - h + misses[None])
-        else:
-            log = jax.random.loggamma(drawn, h + hits[None])
-            probs = jax.nn.softmax(log, -1)
-        panel = answer(first, probs, n, max_people)
+        start = jnp.zeros(probs.shape, jnp.int32)
+        return jax.lax.scan(one, start, jnp.arange(most))[0]
+
+    def world(row: tuple[jax.Array, jax.Array]) -> Any:
+        first, second = jax.random.split(row[0])
+        panel = answer(first, row[1], n, max_people)
         if judge_answers is None:
-            return statistic(panel, probs)
+            return statistic(panel, row[1])
         m = jnp.asarray(judge_answers, jnp.int32)
-        return statistic(panel, answer(second, probs, m, max_judge))
+        return statistic(panel, answer(second, row[1], m, max_judge))
 
-    return jax.tree.map(lambda x: jnp.mean(x, 0), jax.lax.map(world, jax.random.split(key, draws)))
+    keys = jax.random.split(key, len(worlds))
+    return jax.tree.map(lambda x: jnp.mean(x, 0), jax.lax.map(world, (keys, worlds)))

@@ -83,5 +83,6 @@ def jury_split(judges: Moments) -> JurySplit:
     within = jnp.mean(spread(judges), 0)
     total = spread(pooled)
     plug_in = jnp.sum(jnp.var(judges.mean, 0), -1)
-    null = (1 - 1 / count) * jnp.mean(spread(judges) / judges.answers, 0)
+    noise = jnp.mean(jnp.sum(judges.mean**2, -1) - judges.pairs, 0)
+    null = (1 - 1 / count) * noise
     return JurySplit(total, within, total - within, plug_in, null)

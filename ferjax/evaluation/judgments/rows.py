@@ -1,0 +1,247 @@
+"""The table of judges: each for itself, pooled by model, all pooled, and the rivals."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferjax import panels
+from ferjax.evaluation.intervals import Interval, interval
+from ferjax.evaluation.judgments import divergences
+from ferjax.evaluation.judgments.floors import Floor
+from ferjax.evaluation.judgments.resampling import Weights, means, ratios, spearmans
+from ferjax.evaluation.judgments.results import Difference, JudgeRow
+from ferjax.evaluation.judgments.sides import Sides
+from ferjax.panels import Moments
+
+__all__ = ["ALL", "MEAN", "PERSON", "Figures", "Lineup", "differences", "figures", "line_up", "row"]
+
+ALL = "all judges pooled"
+MEAN = "people's mean (of all other texts)"
+PERSON = "one person"
+
+
+@dataclasses.dataclass(frozen=True)
+class Lineup:
+    """Everybody who is scored: judges, pools of them, the people's mean."""
+
+    names: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+    """The judges that each row pools; none for the people's mean."""
+    moments: Moments
+    """``[row, item]``."""
+    shares: np.ndarray | None
+    """float32 ``[row, item, class]``."""
+    answers: np.ndarray
+    """float32 ``[row, item]``."""
+
+
+def line_up(sides: Sides) -> Lineup:
+    """Judges, a pool for each model with several, one of all, and the people's mean."""
+    models: dict[str, list[int]] = {}
+    for place, judge in enumerate(sides.judges):
+        models.setdefault(judge.model, []).append(place)
+    names = list(sides.names)
+    members = [(place,) for place in range(len(names))]
+    pools = {f"{model}, pooled": tuple(of) for model, of in models.items() if len(of) > 1}
+    if len(models) > 1:
+        pools[ALL] = tuple(range(len(sides.judges)))
+    reference = panels.leave_one_out(sides.people, sides.ratings.groups)
+    parts = [sides.machines]
+    for of in pools.values():
+        pooled = panels.pool(jax.tree.map(lambda x, of=of: x[np.array(of)], sides.machines))
+        parts.append(jax.tree.map(lambda x: x[None], pooled))
+    parts.append(jax.tree.map(lambda x: x[None], reference))
+    moments = Moments(*(jnp.concatenate(leaves) for leaves in zip(*parts)))
+    return Lineup(
+        names=(*names, *pools, MEAN),
+        members=(*members, *pools.values(), ()),
+        moments=moments,
+        shares=None if sides.shares is None else np.asarray(moments.mean),
+        answers=np.asarray(moments.answers),
+    )
+
+
+class Figures(NamedTuple):
+    """Per-item figures of every row, ``[row, item]``, and of the people, ``[item]``."""
+
+    gap: np.ndarray
+    score: np.ndarray
+    used: np.ndarray
+    reference: np.ndarray
+    spread: np.ndarray
+    jsd: np.ndarray | None
+    kl: np.ndarray | None
+    cross_entropy: np.ndarray | None
+    entropy: np.ndarray | None
+    people_entropy: np.ndarray | None
+
+
+@jax.jit
+def _of_moments(people: Moments, rows: Moments) -> tuple[jax.Array, ...]:
+    gap = panels.gap(people, rows)
+    noise = jnp.sum(rows.mean**2, -1) - rows.pairs
+    return gap, panels.expected_score(people, rows), gap + noise, panels.spread(people)
+
+
+@jax.jit
+def _of_shares(people: jax.Array, rows: jax.Array) -> tuple[jax.Array, ...]:
+    return (
+        divergences.jensen_shannon_bits(people, rows),
+        divergences.kl_bits(people, rows),
+        divergences.entropy_bits(rows),
+        divergences.entropy_bits(people),
+    )
+
+
+def figures(sides: Sides, lineup: Lineup) -> Figures:
+    """Computes every figure of every row once, item by item."""
+    gap, score, used, spread = map(np.asarray, _of_moments(sides.people, lineup.moments))
+    own = (gap, score, used, gap[-1], spread)
+    if lineup.shares is None:
+        return Figures(*own, None, None, None, None, None)
+    jsd, kl, entropy, people = map(np.asarray, _of_shares(sides.people_shares, lineup.shares))
+    loss = divergences.cross_entropy(
+        jnp.asarray(sides.people_shares)[None],
+        jnp.asarray(lineup.shares),
+        jnp.asarray(lineup.answers),
+        several=sides.ratings.kind == "multi",
+    )
+    return Figures(*own, jsd, kl, np.asarray(loss), entropy, people)
+
+
+class Samples(NamedTuple):
+    """Resampled figures of every row, ``[1 + resample, row]``."""
+
+    gap: np.ndarray
+    skill: np.ndarray
+    people: np.ndarray
+    score: np.ndarray
+    used: np.ndarray
+    jsd: np.ndarray | None
+    kl: np.ndarray | None
+    cross_entropy: np.ndarray | None
+    entropy_correlation: np.ndarray | None
+
+
+def resample(found: Figures, weights: Weights) -> Samples:
+    """All figures on all items and on every resample; paired, for the weights are the same."""
+    gap = means(weights, found.gap)
+    shown = [found.jsd, found.kl, found.cross_entropy]
+    jsd, kl, loss = (None if x is None else means(weights, x) for x in shown)
+    correlation = None
+    if found.entropy is not None and found.people_entropy is not None:
+        correlation = spearmans(weights, found.entropy, found.people_entropy[None])
+    return Samples(
+        gap=gap,
+        skill=1 - ratios(weights, found.gap, found.reference[None]),
+        people=worth(ratios(weights, found.gap, found.spread[None])),
+        score=means(weights, found.score),
+        used=means(weights, found.used),
+        jsd=jsd,
+        kl=kl,
+        cross_entropy=loss,
+        entropy_correlation=correlation,
+    )
+
+
+def worth(share: np.ndarray) -> np.ndarray:
+    """People-equivalents of gaps as shares of the people's spread; infinite where there is none."""
+    with np.errstate(divide="ignore"):
+        found = np.where(share > 0, 1 / share, np.inf)
+    return np.where(np.isnan(share), np.nan, found)
+
+
+def row(
+    place: int,
+    sides: Sides,
+    lineup: Lineup,
+    found: Figures,
+    samples: Samples,
+    floor: Floor | None,
+    by_source: Mapping[str, Mapping[str, Interval]],
+) -> JudgeRow:
+    """A row's figures with their intervals."""
+    of = np.array(lineup.members[place], int)
+    seen = lineup.answers[place] > 0
+    asked = sides.asked[of].sum()
+    valid = np.where(np.isinf(sides.answers[of]), 1.0, sides.answers[of]).sum()
+
+    def at(values: np.ndarray | None) -> Interval | None:
+        return None if values is None else interval(values[:, place])
+
+    def must(values: np.ndarray) -> Interval:
+        return interval(values[:, place])
+
+    return JudgeRow(
+        judges=len(of),
+        items=int((~np.isnan(found.gap[place])).sum()),
+        answers=float(lineup.answers[place][seen].mean()) if seen.any() else 0.0,
+        unparsed=float(1 - valid / asked) if asked else 0.0,
+        gap=must(samples.gap),
+        skill=must(samples.skill),
+        people=must(samples.people),
+        score=must(samples.score),
+        as_used=must(samples.used),
+        cross_entropy=at(samples.cross_entropy),
+        jsd=at(samples.jsd),
+        jsd_floor=None if floor is None else floor.jsd,
+        kl=at(samples.kl),
+        entropy_correlation=at(samples.entropy_correlation),
+        entropy_if_right=None if floor is None else floor.entropy_correlation,
+        by_source=by_source,
+    )
+
+
+def person(found: Figures, weights: Weights) -> JudgeRow:
+    """One more person as a judge: what people-equivalents are measured in."""
+    gap = interval(means(weights, found.spread))
+    skill = interval(1 - ratios(weights, found.spread, found.reference))
+    return JudgeRow(
+        judges=1,
+        items=int((~np.isnan(found.spread)).sum()),
+        answers=1.0,
+        unparsed=0.0,
+        gap=gap,
+        skill=skill,
+        people=Interval.exact(1.0),
+        score=interval(2 * means(weights, found.spread)),
+        as_used=gap,
+        cross_entropy=None,
+        jsd=None,
+        jsd_floor=None,
+        kl=None,
+        entropy_correlation=None,
+        entropy_if_right=None,
+        by_source={},
+    )
+
+
+def differences(sides: Sides, lineup: Lineup, samples: Samples) -> tuple[Difference, ...]:
+    """Paired differences: settings of one model, pools with each of their judges, models."""
+    pairs: list[tuple[int, int]] = []
+    for first in range(len(lineup.names) - 1):
+        for second in range(first):
+            one = set(lineup.members[first])
+            two = set(lineup.members[second])
+            same = {sides.judges[k].model for k in one | two}
+            # All pairs would be a table nobody reads: what is nested, and what is alike.
+            if len(same) == 1 or one > two or (len(one) == len(two) and len(sides.judges) <= 8):
+                pairs.append((first, second))
+
+    def minus(values: np.ndarray, a: int, b: int) -> Interval:
+        return interval(values[:, a] - values[:, b])
+
+    return tuple(
+        Difference(
+            lineup.names[a],
+            lineup.names[b],
+            minus(samples.skill, a, b),
+            minus(samples.gap, a, b),
+            None if samples.jsd is None else minus(samples.jsd, a, b),
+        )
+        for a, b in pairs
+    )
