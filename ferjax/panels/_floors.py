@@ -81,13 +81,13 @@ def draw_worlds(
     """
     h = jnp.asarray(counts, jnp.float32)
     n = jnp.asarray(answers, jnp.float32)
-    hits = jax.random.loggamma(
-        key, h + (prior.mean * prior.concentration + 1e-6), (draws, *h.shape)
-    )
+    shape = (draws, *h.shape)
+    mass = jnp.broadcast_to(prior.concentration, prior.mean.shape)
+    hits = jax.random.loggamma(key, h + (prior.mean * mass + 1e-6)[None], shape)
     if prior.concentration.ndim == 0:
         return jax.nn.softmax(hits, -1)
-    rest = n[:, None] - h + ((1 - prior.mean) * prior.concentration + 1e-6)
-    misses = jax.random.loggamma(jax.random.fold_in(key, 1), rest, (draws, *h.shape))
+    rest = n[:, None] - h + ((1 - prior.mean) * mass + 1e-6)[None]
+    misses = jax.random.loggamma(jax.random.fold_in(key, 1), rest, shape)
     return jax.nn.sigmoid(hits - misses)
 
 

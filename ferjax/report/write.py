@@ -24,7 +24,7 @@ from ferjax.files import cell, digest_json, write_atomically
 from ferjax.report import conclusions, examples, html, plots, sections
 from ferjax.routing import RouterRule
 
-__all__ = ["rows", "thresholds_json", "to_json", "write", "write_json"]
+__all__ = ["rows", "thresholds_json", "to_json", "versions", "write", "write_json"]
 
 PICTURES = ("plane", "severity", "routing")
 """Figures that are also written as files."""
@@ -116,7 +116,8 @@ def thresholds_json(
     return {**values, "digest": digest_json(values)}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what a report was made with."""
     packages = ("jax", "numpy", "matplotlib")
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"ferjax": ferjax.__version__, "Python": platform.python_version(), **found}
@@ -166,7 +167,7 @@ def write(
       The files to look at, the report first.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made = {"versions": _versions(), "seed": evaluation.seed, "date": _today()}
+    made = {"versions": versions(), "seed": evaluation.seed, "date": _today()}
     about = {**(about or {}), **made}
     found = conclusions.conclude(evaluation)
     drawn = plots.figures(evaluation, conditions)

@@ -1,28 +1,92 @@
 """``ferjax judge compare``: judges held against a panel of people."""
 
 import dataclasses
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import NewFolder
+from ferjax.commands.arguments import File, NewFolder, Number
+from ferjax.commands.console import err, out
 
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Hold judges against a panel of people: how far their distributions are apart once the noise
-    of few raters and few samples is taken out.
+    """Hold judges against a panel of people, without the noise of few raters and few samples.
 
-        ferjax judge compare ratings.csv judgments.npz baseline.npz --out OUT
+        ferjax judge compare ratings.jsonl judgments.npz baseline.npz --out OUT
+
+    PANEL is GoEmotions' raw files (a folder), JSON lines with raters' labels or intensities,
+    EmoBank's individual ratings, a long CSV (item, rater, label or values), or a table of counts.
+    JUDGES are files of `ferjax judge parse`, or predictions of a network. OUT receives report.html,
+    comparison.json and comparison.csv. Nothing is sent anywhere.
     """
 
     panel: Annotated[Positional[Path], arg(metavar="PANEL")]
     """Ratings of people."""
-    judges: Annotated[Positional[tuple[Path, ...]], arg(metavar="JUDGMENTS...")]
-    """Files of judgments (.npz), or of predictions."""
+    judges: Annotated[Positional[tuple[Path, ...]], arg(metavar="JUDGES...")]
+    """Files of judgments or of predictions (.npz)."""
     out: NewFolder
     """Folder of the report."""
+    kind: Annotated[
+        Literal["single", "multi", "ordinal", "real"] | None,
+        arg(metavar="single|multi|ordinal|real", help_behavior_hint=""),
+    ] = None
+    """What ratings are, where the panel's file leaves it open."""
+    classes: Annotated[tuple[str, ...] | None, arg(metavar="NAME...", help_behavior_hint="")] = None
+    """All classes, where the panel's file holds only those that people chose."""
+    resamples: Number = 1000
+    """Bootstrap resamples of the texts."""
+    resample: Annotated[
+        tuple[Literal["texts", "raters", "samples"], ...], arg(metavar="texts|raters|samples...")
+    ] = ("texts",)
+    """Sources of noise, each also shown alone."""
+    margin: Annotated[float, arg(metavar="E")] = 0.1
+    """How much worse than a rater a judge may be to stand in for one."""
+    lexicon: File = None
+    """JSON of classes and their words; adds the transparency of classes."""
+    embeddings: File = None
+    """.npz with `texts` [text, width] by `ids`, and `classes` [class, width] by `names`, for
+    the transparency of classes."""
+    seed: Number = 0
+    """Of resamples, halves and floors."""
 
     def run(self) -> int:
-        raise ValueError("not there yet")
+        from ferjax import comparing
+        from ferjax.commands.display import Console
+        from ferjax.report import judgments as report
+
+        if self.embeddings is not None and self.lexicon is None:
+            raise ValueError("--embeddings goes with --lexicon")
+        with Console() as on_event:
+            sides, panel = comparing.read_sides(
+                self.panel, self.judges, kind=self.kind, classes=self.classes, on_event=on_event
+            )
+            words = None
+            if self.lexicon is not None:
+                words = comparing.read_words(self.lexicon, self.embeddings, sides)
+            done = comparing.compare(
+                sides,
+                resamples=self.resamples,
+                seed=self.seed,
+                sources=self.resample,
+                margin=self.margin,
+                words=words,
+                on_event=on_event,
+            )
+        command = shlex.join(["ferjax", *sys.argv[1:]])
+        read = [*panel.files, *map(str, self.judges)]
+        found, files = report.write(done, self.out, {"command": command, "files_read": read})
+        for finding in found:
+            out.print(f"{finding.tone:>4}  {finding.text}", highlight=False)
+        for file in files:
+            out.print(f"wrote {file}", highlight=False, soft_wrap=True)
+        judges = " ".join(map(str, self.judges))
+        err.print(
+            f"next: ferjax judge calibrate {self.panel} {judges} --out {self.out}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 0

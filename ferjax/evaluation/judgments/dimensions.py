@@ -31,7 +31,8 @@ def _pearson(weights: Weights, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     centre = float(np.nanmean(y))
     a = np.where(fine, x - centre, np.nan)
     b = np.where(fine, y - centre, np.nan)
-    mean_a, mean_b = means(weights, a), means(weights, b)
+    mean_a = means(weights, a)
+    mean_b = means(weights, b)
     covariance = means(weights, a * b) - mean_a * mean_b
     variance = (means(weights, a * a) - mean_a**2) * (means(weights, b * b) - mean_b**2)
     with np.errstate(invalid="ignore", divide="ignore"):

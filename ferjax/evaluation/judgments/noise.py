@@ -78,7 +78,7 @@ def _samples(
         spread = panels.spread(people)
         shared = jnp.stack([reference, spread, jnp.ones_like(spread)])[:, None]
         parts = jnp.concatenate([gap[None], jnp.broadcast_to(shared, (3, *gap.shape))])
-        return jnp.where(fine, parts, 0.0) @ item
+        return jnp.where(fine[None], parts, 0.0) @ item
 
     numbers = jnp.arange(len(weights))
     return jax.lax.map(one, (numbers, weights))

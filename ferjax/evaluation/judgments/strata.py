@@ -31,7 +31,8 @@ def strata(key: jax.Array, sides: Sides, lineup: Lineup, weights: Weights) -> di
     enough = there.sum(1) >= 4
     if pair.shape[1] < 2 or not enough.any():
         return {}
-    first, second = pair[:, 0], pair[:, 1]
+    first = pair[:, 0]
+    second = pair[:, 1]
     if sides.ratings.chosen is not None:
         same = (first == second).all(1)
         apart = ~(np.nan_to_num(first) * np.nan_to_num(second)).any(1) & ~same
