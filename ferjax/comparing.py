@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ferjax.evaluation.judgments.calibrate import calibrate, fitted
 from ferjax.evaluation.judgments.compare import Words, compare
 from ferjax.evaluation.judgments.sides import Sides, align
 from ferjax.events import Message, OnEvent, silent
@@ -14,7 +15,7 @@ from ferjax.judgments import Judgments
 from ferjax.predictions import Predictions
 from ferjax.texts.readers import Panel, read_panel
 
-__all__ = ["compare", "read_judges", "read_sides", "read_words"]
+__all__ = ["calibrate", "compare", "fitted", "read_judges", "read_sides", "read_words"]
 
 
 def read_sides(

@@ -11,7 +11,6 @@ are taken for at least -30, so that an impossible class that somebody chose is a
 """
 
 from ferjax.recalibration._calibrators import (
-    CALIBRATORS,
     Bias,
     Calibrator,
     DirichletMap,
@@ -28,6 +27,7 @@ from ferjax.recalibration._concentration import (
     fit_members,
 )
 from ferjax.recalibration._folds import cross_fit, make_folds
+from ferjax.recalibration._isotonic import Isotonic
 from ferjax.recalibration._newton import minimise
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Calibrator",
     "Concentration",
     "DirichletMap",
+    "Isotonic",
     "Marginal",
     "Shrinkage",
     "Temperature",
@@ -48,3 +49,14 @@ __all__ = [
     "make_folds",
     "minimise",
 ]
+
+CALIBRATORS: dict[str, type[Calibrator]] = {
+    "temperature": Temperature,
+    "bias": Bias,
+    "vector": VectorScaling,
+    "dirichlet": DirichletMap,
+    "shrinkage": Shrinkage,
+    "isotonic": Isotonic,
+    "marginal": Marginal,
+}
+"""Calibrators by name."""

@@ -9,7 +9,6 @@ from jax.typing import ArrayLike
 from ferjax.recalibration._newton import minimise
 
 __all__ = [
-    "CALIBRATORS",
     "Bias",
     "Calibrator",
     "DirichletMap",
@@ -279,14 +278,3 @@ class Marginal(NamedTuple):
 
 def _rowwise(of_class: jax.Array, like: jax.Array) -> jax.Array:
     return of_class.reshape(*[1] * (like.ndim - 1), -1)
-
-
-CALIBRATORS: dict[str, type[Calibrator]] = {
-    "temperature": Temperature,
-    "bias": Bias,
-    "vector": VectorScaling,
-    "dirichlet": DirichletMap,
-    "shrinkage": Shrinkage,
-    "marginal": Marginal,
-}
-"""Calibrators by name."""

@@ -1,28 +1,83 @@
 """``ferjax judge calibrate``: maps from judges' distributions to people's, cross-fitted."""
 
 import dataclasses
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import NewFolder
+from ferjax.commands.arguments import NewFolder, Number
+from ferjax.commands.console import err, out
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrate:
     """Fit maps from judges' distributions to people's, and score them on texts they have not seen,
-    beside the trivial rivals.
+    beside the trivial rivals: the uncalibrated judge, and what people choose on the whole.
 
-        ferjax judge calibrate ratings.csv judgments.npz --out OUT
+        ferjax judge calibrate ratings.jsonl judgments.npz --out OUT
+
+    PANEL and JUDGES are those of `ferjax judge compare`. OUT receives calibration.html, .json,
+    .csv, and calibrator.json, which `ferjax judge route` takes.
     """
 
     panel: Annotated[Positional[Path], arg(metavar="PANEL")]
     """Ratings of people."""
-    judges: Annotated[Positional[tuple[Path, ...]], arg(metavar="JUDGMENTS...")]
-    """Files of judgments (.npz), or of predictions."""
+    judges: Annotated[Positional[tuple[Path, ...]], arg(metavar="JUDGES...")]
+    """Files of judgments or of predictions (.npz)."""
     out: NewFolder
     """Folder of the table and of calibrator.json."""
+    calibrators: Annotated[
+        tuple[str, ...] | None, arg(metavar="NAME...", help_behavior_hint="")
+    ] = None
+    """Some of temperature, bias, vector, dirichlet, shrinkage, isotonic, marginal; all unless
+    given."""
+    folds: Number = 5
+    """Folds of texts; copies of a text stay together."""
+    kind: Annotated[
+        Literal["single", "multi"] | None, arg(metavar="single|multi", help_behavior_hint="")
+    ] = None
+    """What ratings are, where the panel's file leaves it open."""
+    classes: Annotated[tuple[str, ...] | None, arg(metavar="NAME...", help_behavior_hint="")] = None
+    """All classes, where the panel's file holds only those that people chose."""
+    resamples: Number = 1000
+    """Bootstrap resamples of the texts."""
+    seed: Number = 0
+    """Of folds and resamples."""
 
     def run(self) -> int:
-        raise ValueError("not there yet")
+        from ferjax import comparing
+        from ferjax.commands.display import Console
+        from ferjax.recalibration import CALIBRATORS
+        from ferjax.report.judgments import calibration as report
+
+        with Console() as on_event:
+            sides, panel = comparing.read_sides(
+                self.panel, self.judges, kind=self.kind, classes=self.classes, on_event=on_event
+            )
+            done = comparing.calibrate(
+                sides,
+                calibrators=self.calibrators or tuple(CALIBRATORS),
+                folds=self.folds,
+                resamples=self.resamples,
+                seed=self.seed,
+                on_event=on_event,
+            )
+        read = [*panel.files, *map(str, self.judges)]
+        about = {"command": shlex.join(["ferjax", *sys.argv[1:]]), "files_read": read}
+        fitted = comparing.fitted(sides, done.best)
+        found, files = report.write(done, fitted, self.out, about)
+        for finding in found:
+            out.print(f"{finding.tone:>4}  {finding.text}", highlight=False)
+        for file in files:
+            out.print(f"wrote {file}", highlight=False, soft_wrap=True)
+        judges = " ".join(map(str, self.judges))
+        err.print(
+            f"next: ferjax judge route {self.panel} {judges} --calibrator {files[-1]} --out "
+            f"{self.out / 'routed.jsonl'}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 0

@@ -90,7 +90,7 @@ def transparency(
     if similarity is not None:
         score = (score + _ranks(similarity)) / 2
     # [half, 1 + resample, class]: how well judges follow people on the half that did not score.
-    rho = np.stack([_followed(sides, weights * row) for row in inside])
+    rho = np.stack([_followed(sides, weights * row[None]) for row in inside])
     ceiling = samples["ceiling"]
     corrected = rho / ceiling
     agreement = samples["agreement"][0]

@@ -9,7 +9,8 @@ from ferjax.evaluation.judgments.sides import align
 from ferjax.judgments import Judge
 from ferjax.predictions import Predictions
 
-from .conftest import CLASSES, ITEMS
+CLASSES = ("joy", "anger", "fear", "neutral")
+ITEMS = 240
 
 
 def test_classes_and_items_are_matched_by_name(worlds):
