@@ -8,6 +8,7 @@
   router_grid    512 × 512 thresholds over a million faces
   bootstrap      intervals of AUROC and Spearman
   corruptions    ImageNet-C against the package imagecorruptions
+  judgments      judges beside people, with all intervals, beside a loop of numpy and scipy
   end_to_end     the quickstart and a full evaluation, seconds per stage
   devices        members over all GPUs or TPUs, bfloat16, B/14
 
@@ -28,6 +29,7 @@ NAMES = (
     "router_grid",
     "bootstrap",
     "corruptions",
+    "judgments",
     "end_to_end",
     "devices",
 )

@@ -46,9 +46,15 @@ COMMANDS = {
     "judge collect": Command("ask language models, every answer kept", "judge.collect:Collect"),
     "judge parse": Command("count what the answers say", "judge.parse:Parse"),
     "judge predict": Command("let a run over texts judge texts", "judge.predict:Predict"),
+    "judge describe": Command(
+        "say what a panel, or models' answers, hold", "judge.describe:Describe"
+    ),
     "judge compare": Command("hold judges against a panel of people", "judge.compare:Compare"),
     "judge calibrate": Command(
         "fit maps from judges' distributions to people's", "judge.calibrate:Calibrate"
+    ),
+    "judge route": Command(
+        "decide on texts: accept the label, defer, or ask people", "judge.route:Route"
     ),
     "members list": Command("list the members of a run", "members:MembersList"),
     "members select": Command("write some members as a run of their own", "members:MembersSelect"),

@@ -1,21 +1,49 @@
 """What `ferjax judge` does with a panel and judges, as functions: read both sides, compare them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ferjax.evaluation.judgments.calibrate import calibrate, fitted
 from ferjax.evaluation.judgments.compare import Words, compare
-from ferjax.evaluation.judgments.sides import Sides, align
-from ferjax.events import Message, OnEvent, silent
+from ferjax.evaluation.judgments.describe import agreement, split
+from ferjax.evaluation.judgments.routing import (
+    ACTIONS,
+    Decision,
+    JuryRouter,
+    Share,
+    Signals,
+    fit_router,
+    route,
+    shares,
+    signals,
+)
+from ferjax.evaluation.judgments.sides import Sides, align, with_unrated
+from ferjax.events import Message, OnEvent, Progress, silent
 from ferjax.files import read_arrays
 from ferjax.judgments import Judgments
 from ferjax.predictions import Predictions
-from ferjax.texts.readers import Panel, read_panel
+from ferjax.texts.readers import Panel, is_answers, read_answers, read_panel
 
-__all__ = ["calibrate", "compare", "fitted", "read_judges", "read_sides", "read_words"]
+__all__ = [
+    "Routed",
+    "agreement",
+    "calibrate",
+    "compare",
+    "fitted",
+    "read_answers_of",
+    "read_calibrators",
+    "read_judges",
+    "read_panel",
+    "read_sides",
+    "read_words",
+    "route_texts",
+    "routed_lines",
+    "split",
+]
 
 
 def read_sides(
@@ -24,6 +52,7 @@ def read_sides(
     *,
     kind: str | None = None,
     classes: tuple[str, ...] | None = None,
+    unrated: bool = False,
     on_event: OnEvent = silent,
 ) -> tuple[Sides, Panel]:
     """Reads ratings of people and files of judges, and brings them together.
@@ -33,6 +62,7 @@ def read_sides(
       judges: files of judgments, or of a network's predictions.
       kind: of the ratings, where the file leaves it open.
       classes: likewise.
+      unrated: keep texts that judges saw and nobody rated, too.
       on_event: told what everything was taken for.
 
     Returns:
@@ -48,6 +78,8 @@ def read_sides(
     for note in read.notes:
         on_event(Message(f"  {note}"))
     sides = align(read.ratings, files)
+    if unrated:
+        sides = align(with_unrated(read.ratings, files), files, rated_only=False)
     for name, file in files.items():
         what = "predictions of a network"
         if isinstance(file, Judgments):
@@ -80,6 +112,20 @@ def read_judges(paths: Sequence[Path]) -> dict[str, Judgments | Predictions]:
         else:
             found[name] = Judgments.load(path)
     return found
+
+
+def read_answers_of(path: Path) -> Judgments | None:
+    """Models' answers, if the file holds such: judgments (.npz), or a CSV of answers.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: naming the file and what is wrong with it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
+    if path.suffix == ".npz":
+        return Judgments.load(path)
+    return read_answers(path) if is_answers(path) else None
 
 
 def read_words(lexicon: Path, embeddings: Path | None, sides: Sides) -> Words:
@@ -128,3 +174,145 @@ def _in_order(rows: np.ndarray, names: np.ndarray, wanted: np.ndarray, what: str
     if rows.ndim != 2 or len(rows) != len(names):
         raise ValueError(f"embeddings must be [{what}, width] of {len(names)}, got {rows.shape}")
     return rows[[place[str(name)] for name in wanted]].astype(np.float32)
+
+
+def read_calibrators(path: Path, sides: Sides) -> tuple[dict[str, Any], set[str]]:
+    """Calibrators by judge, and the ids of the texts that they were fitted on.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if it is no file of calibrators, or one of other classes.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        judges = dict(kept["judges"])
+        classes = tuple(kept["classes"])
+        items = set(kept["items"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not written by `ferjax judge calibrate` ({error!r})") from error
+    if classes != sides.ratings.classes or kept.get("kind") != sides.ratings.kind:
+        raise ValueError(
+            f"{path}: calibrators of {kept.get('kind')} classes {', '.join(classes[:5])}; here "
+            f"{sides.ratings.kind} classes {', '.join(sides.ratings.classes[:5])}"
+        )
+    return judges, items
+
+
+class Routed(NamedTuple):
+    """Decisions on texts, and what they rest on."""
+
+    ids: np.ndarray
+    actions: np.ndarray
+    signals: Signals
+    router: JuryRouter
+    decided: Decision
+    """Of all texts that neither calibrators nor thresholds were fitted on."""
+    shares: dict[str, Share]
+    """Of classes, over the texts that calibrators were not fitted on; empty where all are rated."""
+
+
+def route_texts(
+    sides: Sides,
+    *,
+    calibrators: Mapping[str, Any] | None = None,
+    fitted_on: set[str] | None = None,
+    max_error: float = 0.4,
+    confidence: float = 0.9,
+    false_asks: float = 0.1,
+    seed: int = 0,
+    on_event: OnEvent = silent,
+) -> Routed:
+    """Accept the jury's label, defer to its distribution, or ask people, for every text.
+
+    Without calibrators, one half of the rated texts fits them, and the other half chooses and
+    certifies the thresholds: nothing is promised on texts that were looked at.
+
+    Args:
+      sides: people and judges, texts that nobody rated too.
+      calibrators: of :func:`read_calibrators`; None: fitted here.
+      fitted_on: ids of the texts that they were fitted on.
+      max_error: the error to be certified among accepted texts.
+      confidence: of the certificate.
+      false_asks: share of texts to be asked about only because models disagree.
+      seed: of the halves and of the raters who stand for "a person".
+      on_event: told how far it is.
+
+    Raises:
+      ValueError: if ratings are values, or too few texts are rated.
+    """
+    if sides.shares is None:
+        raise ValueError("routing decides on labels; these ratings are values")
+    rated = np.flatnonzero(sides.ratings.raters_of > 0)
+    on_event(Progress("route", 0.0, "calibrators"))
+    if calibrators is None:
+        half = np.random.default_rng(seed).permutation(int(sides.ratings.groups.max()) + 1) % 2
+        side = half[sides.ratings.groups][rated]
+        fit_on = rated[side == 0]
+        free = rated[side == 1]
+        if min(len(fit_on), len(free)) < 20:
+            raise ValueError(f"routing needs at least 40 rated texts, got {len(rated)}")
+        part = sides.take(fit_on)
+        table = calibrate(part, resamples=2, seed=seed)
+        calibrators = fitted(part, table.best)
+        used = set(sides.ratings.ids[fit_on].tolist())
+    else:
+        used = fitted_on or set()
+        free = np.array([row for row in rated if str(sides.ratings.ids[row]) not in used], int)
+        if len(free) < 20:
+            raise ValueError(
+                f"{len(free)} rated texts are left that the calibrators were not fitted on, 20 are "
+                "needed: give other rated texts, or no calibrators"
+            )
+    on_event(Progress("route", 0.6, "thresholds"))
+    whole = signals(sides, calibrators)
+
+    def of(rows: np.ndarray) -> Signals:
+        return Signals(whole.probs[rows], whole.ambiguity[rows], whole.division[rows])
+
+    router = fit_router(
+        sides.take(free),
+        of(free),
+        max_error=max_error,
+        confidence=confidence,
+        false_asks=false_asks,
+        seed=seed,
+    )
+    new = np.flatnonzero(sides.ratings.raters_of == 0)
+    actions, decided = route(sides, whole, router)
+    if len(new):
+        decided = route(sides.take(new), of(new), router)[1]
+    found = {}
+    if len(new) > 1:
+        found = shares(
+            sides.people_shares[free], whole.probs[free], whole.probs[new], sides.ratings.classes
+        )
+    on_event(Progress("route", 1.0, "done"))
+    return Routed(sides.ratings.ids, actions, whole, router, decided, found)
+
+
+def routed_lines(done: Routed, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A JSON object for each text: what is done, and why."""
+    lines = []
+    for row, name in enumerate(done.ids):
+        action = ACTIONS[done.actions[row]]
+        probs = done.signals.probs[row]
+        ambiguity = float(done.signals.ambiguity[row])
+        division = float(done.signals.division[row])
+        why = {
+            "accept": f"a person would not choose it with chance {ambiguity:.2f}, below "
+            f"{done.router.accept_below:.2f}",
+            "defer": f"no label is likely enough ({ambiguity:.2f}); the distribution is reported",
+            "ask": f"the models disagree ({division:.3f}, above {done.router.ask_above:.3f})",
+        }[action]
+        lines.append(
+            {
+                "id": str(name),
+                "action": action,
+                "label": classes[int(probs.argmax())],
+                "probs": {c: round(float(p), 4) for c, p in zip(classes, probs)},
+                "ambiguity": round(ambiguity, 5),
+                "division": round(division, 5) if np.isfinite(division) else None,
+                "why": why,
+            }
+        )
+    return lines

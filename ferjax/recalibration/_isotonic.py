@@ -68,13 +68,17 @@ def _fit_class(
     hits: jax.Array, probs: jax.Array, votes: jax.Array, even: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Knots and values of one class from its votes ``[item]`` of all ``votes [item]``."""
-    order = jnp.argsort(probs)
-    p = probs[order]
+    # Items without votes, or of weight 0, come last and shape nothing.
+    told = votes > 0
+    order = jnp.argsort(jnp.where(told, probs, 2.0))
+    p = jnp.where(told, probs, 2.0)[order]
+    told = told[order]
     # The same probability, up to rounding, is the same knot.
     new = jnp.concatenate([jnp.zeros(1, int), (jnp.diff(p) > 1e-6).astype(int)])
     knot = jnp.cumsum(new)
-    many = knot[-1] >= KNOTS
-    spread = (jnp.arange(p.size) * KNOTS) // p.size
+    many = jnp.max(jnp.where(told, knot, 0)) >= KNOTS
+    number = jnp.maximum(jnp.sum(told), 1)
+    spread = jnp.minimum((jnp.arange(p.size) * KNOTS) // number, KNOTS - 1)
     # Ties must not be split over knots: an item takes the knot of the first of its equals.
     first = jax.ops.segment_min(spread, knot, num_segments=p.size)[knot]
     knot = jnp.where(many, first, jnp.minimum(knot, KNOTS - 1))
@@ -85,8 +89,8 @@ def _fit_class(
     mass = per_knot(votes[order])
     hit = per_knot(hits[order])
     some = mass > 0
-    items = per_knot(jnp.ones_like(p))
-    place = per_knot(p) / jnp.where(items > 0, items, 1.0)
+    items = per_knot(told.astype(p.dtype))
+    place = per_knot(jnp.where(told, p, 0.0)) / jnp.where(items > 0, items, 1.0)
     lower = jnp.concatenate([jnp.zeros(1), jnp.cumsum(mass)])
     under = jnp.concatenate([jnp.zeros(1), jnp.cumsum(hit)])
     block_mass = lower[None, 1:] - lower[:-1, None]

@@ -68,15 +68,14 @@ class Calibrate:
         read = [*panel.files, *map(str, self.judges)]
         about = {"command": shlex.join(["ferjax", *sys.argv[1:]]), "files_read": read}
         fitted = comparing.fitted(sides, done.best)
-        found, files = report.write(done, fitted, self.out, about)
+        found, files = report.write(done, fitted, sides.ratings.ids.tolist(), self.out, about)
         for finding in found:
             out.print(f"{finding.tone:>4}  {finding.text}", highlight=False)
         for file in files:
             out.print(f"wrote {file}", highlight=False, soft_wrap=True)
         judges = " ".join(map(str, self.judges))
         err.print(
-            f"next: ferjax judge route {self.panel} {judges} --calibrator {files[-1]} --out "
-            f"{self.out / 'routed.jsonl'}",
+            f"next: ferjax judge route {self.panel} {judges} --out {self.out / 'routed.jsonl'}",
             highlight=False,
             soft_wrap=True,
         )

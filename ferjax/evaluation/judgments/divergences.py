@@ -24,8 +24,9 @@ def _plogp(p: jax.Array) -> jax.Array:
 
 
 def entropy_bits(shares: jax.Array) -> jax.Array:
-    """Entropy ``[..., item]`` of normalised shares, bits."""
-    return jnp.abs(jnp.sum(_plogp(normalised(shares)), -1))
+    """Entropy ``[..., item]`` of normalised shares, bits; equal ones are equal to the bit, for the
+    same shares in another order are summed in one order."""
+    return jnp.abs(jnp.sum(_plogp(jnp.sort(normalised(shares), axis=-1)), -1))
 
 
 def jensen_shannon_bits(people: jax.Array, judge: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from ferjax.panels import Moments
 from ferjax.predictions import Predictions
 from ferjax.ratings import Ratings
 
-__all__ = ["Sides", "align"]
+__all__ = ["Sides", "align", "with_unrated"]
 
 MOST_STEPS = 400
 """Steps of a real-valued scale; more different values than that are rounded to so many."""
@@ -41,6 +41,18 @@ class Sides:
     sets: tuple[np.ndarray | None, ...] = ()
     """Each judge's sets of classes ``[item, sample, class]``, where the file holds them."""
     notes: tuple[str, ...] = ()
+
+    def take(self, rows: np.ndarray) -> "Sides":
+        """The sides of some items."""
+        return dataclasses.replace(
+            self,
+            ratings=self.ratings.take(rows),
+            answers=self.answers[:, rows],
+            asked=self.asked[:, rows],
+            shares=None if self.shares is None else self.shares[:, rows],
+            values=None if self.values is None else self.values[:, rows],
+            sets=tuple(None if s is None else s[rows] for s in self.sets),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,13 +114,48 @@ def _of_values(values: jax.Array, steps: jax.Array, widths: jax.Array) -> Moment
     return panels.of_values(values, steps, widths)
 
 
-def align(ratings: Ratings, files: Mapping[str, Judgments | Predictions]) -> Sides:
+def with_unrated(ratings: Ratings, files: Mapping[str, Judgments | Predictions]) -> Ratings:
+    """The panel with the items that judges saw and nobody rated, behind its own.
+
+    Args:
+      ratings: the panel.
+      files: as in :func:`align`; of networks, ids that are not the panel's.
+    """
+    known = set(ratings.ids.tolist())
+    hashes = set() if ratings.hashes is None else set(ratings.hashes.tolist())
+    more: dict[str, str] = {}
+    for file in files.values():
+        ids = file.ids.astype(str).tolist()
+        texts = getattr(file, "hashes", None)
+        same_text = [False] * len(ids) if texts is None else [h in hashes for h in texts]
+        named = any(name in known for name in ids)
+        for name, same in zip(ids, same_text):
+            # Without a common id, items are matched by their texts.
+            if name not in known and not (same and not named):
+                more.setdefault(name, f"[no text: {name}]")
+    if not more:
+        return ratings
+    unclear = ratings.unclear
+    if unclear is not None:
+        unclear = np.concatenate([unclear, np.zeros(len(more), unclear.dtype)])
+    return dataclasses.replace(
+        ratings,
+        ids=np.concatenate([ratings.ids, np.array(list(more))]),
+        unclear=unclear,
+        texts=None if ratings.texts is None else (*ratings.texts, *more.values()),
+    )
+
+
+def align(
+    ratings: Ratings, files: Mapping[str, Judgments | Predictions], *, rated_only: bool = True
+) -> Sides:
     """Brings a panel and files of judges together.
 
     Args:
       ratings: the panel.
       files: name of the file -> judgments, or a network's predictions, which are one judge (the
         mean of the members) named as the file.
+      rated_only: leave out items that nobody rated.
 
     Returns:
       :class:`Sides` over the items that any judge saw and at least one person rated.
@@ -138,10 +185,13 @@ def align(ratings: Ratings, files: Mapping[str, Judgments | Predictions]) -> Sid
     answers = np.concatenate([part.answers for part in parts])
     seen = (answers > 0).any(0)
     rated = ratings.raters_of > 0
-    kept = np.flatnonzero(seen & rated)
+    kept = np.flatnonzero(seen & rated if rated_only else seen)
     if not len(kept):
         raise ValueError("no item was both rated by people and judged")
-    for what, missing in (("no judge answered", ~seen), ("nobody rated", seen & ~rated)):
+    left_out = {"no judge answered": ~seen}
+    if rated_only:
+        left_out["nobody rated"] = seen & ~rated
+    for what, missing in left_out.items():
         if missing.any():
             notes.append(f"{int(missing.sum()):,} items of the panel left out: {what}")
     values = None
@@ -296,7 +346,8 @@ def _rows(ratings: Ratings, ids: np.ndarray, hashes: np.ndarray | None) -> np.nd
     if (found >= 0).any():
         mine = ratings.hashes
         if hashes is not None and mine is not None:
-            other = np.flatnonzero((found >= 0) & (mine[found] != hashes))
+            rated = (found >= 0) & (ratings.raters_of[found] > 0)
+            other = np.flatnonzero(rated & (mine[found] != hashes))
             if len(other):
                 raise ValueError(f"item {ids[other[0]]}: it judged another text than people rated")
         return found

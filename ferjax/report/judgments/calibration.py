@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,18 @@ def _rival(name: str) -> str:
 def write(
     c: Calibration,
     fitted: Mapping[str, Any],
+    items: Sequence[str],
     folder: Path,
     about: Mapping[str, Any] | None = None,
 ) -> tuple[list[Conclusion], list[Path]]:
     """Writes calibration.html, .json, .csv and calibrator.json.
+
+    Args:
+      c: what was found.
+      fitted: calibrators by judge.
+      items: the ids of the texts that they were fitted on.
+      folder: made if it is not there.
+      about: ``command``, ``files_read``, whatever is known.
 
     Returns:
       The findings in words, and the files, the page first.
@@ -102,6 +110,12 @@ def write(
     write_atomically(files[0], page.encode())
     write_json(files[1], {**to_json(c), "conclusions": found, "about": about})
     write_atomically(files[2], text.getvalue().encode())
-    kept = {"format": "calibrators 1", "kind": c.kind, "classes": c.classes, "judges": fitted}
+    kept: dict[str, Any] = {
+        "format": "calibrators 1",
+        "kind": c.kind,
+        "classes": c.classes,
+        "judges": fitted,
+    }
+    kept["items"] = list(items)
     write_atomically(files[3], (json.dumps(kept) + "\n").encode())
     return found, files

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ferjax.ratings import Ratings
-from ferjax.texts.readers import _emobank, _goemotions, _long, _raters, _wide
+from ferjax.texts.readers import _answers, _emobank, _goemotions, _long, _raters, _wide
+from ferjax.texts.readers._answers import read_answers
 from ferjax.texts.readers._rows import Csv, first_line
 
-__all__ = ["Panel", "read_panel"]
+__all__ = ["Panel", "is_answers", "read_answers", "read_panel"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Panel:
             f"{self.format}: {len(r.ids):,} items, {len(r.item):,} ratings ({few} – {many} an "
             f"item) by {who}{unclear}; kind {r.kind}, {len(r.classes)} {names}"
         )
+
+
+def is_answers(path: str | Path) -> bool:
+    """Whether a file is a table of models' answers, not of people's ratings."""
+    path = Path(path)
+    if path.is_dir() or first_line(path).lstrip().startswith("{"):
+        return False
+    return _answers.recognised(Csv(path).header)
 
 
 def read_panel(

@@ -1,0 +1,109 @@
+"""The commands compare, calibrate and route from files to files, and on wrong input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ferjax.cli import main
+
+
+def ferjax(*words):
+    with pytest.raises(SystemExit) as exit:
+        main([*map(str, words), "--no-cache"])
+    return exit.value.code or 0
+
+
+@pytest.fixture(scope="module")
+def files(worlds, tmp_path_factory):
+    """A panel as a long table, of half of the texts, and judgments of all."""
+    folder = tmp_path_factory.mktemp("judges")
+    ratings, _, judgments, _ = worlds["single"]
+    lines = ["item,rater,label,text"]
+    for item, rater, chosen in zip(ratings.item, ratings.rater, ratings.chosen):
+        if item < 160:
+            label = ratings.classes[int(np.argmax(chosen))]
+            lines.append(f"t{item},{rater},{label},text number {item}")
+    (folder / "panel.csv").write_text("\n".join(lines) + "\n")
+    judgments.save(folder / "judges.npz")
+    return folder
+
+
+@pytest.mark.slow
+def test_compare_calibrate_route(files, capsys):
+    panel = files / "panel.csv"
+    judges = files / "judges.npz"
+    out = files / "out"
+    few = ("--resamples", 100)
+    assert ferjax("judge", "compare", panel, judges, "--out", out, *few) == 0
+    said = capsys.readouterr()
+    assert "is worth" in said.out and "report.html" in said.out
+    assert "long table of labels: 160 items, 800 ratings" in said.err
+    assert f"next: ferjax judge calibrate {panel} {judges}" in said.err.replace("\n", "")
+    names = ("temperature", "shrinkage", "isotonic")
+    assert (
+        ferjax("judge", "calibrate", panel, judges, "--out", out, *few, "--calibrators", *names)
+        == 0
+    )
+    assert "nats a rating" in capsys.readouterr().out
+    routed = out / "routed.jsonl"
+    flags = ("--max-error", 0.5)
+    assert ferjax("judge", "route", panel, judges, "--out", routed, *flags) == 0
+    said = capsys.readouterr()
+    assert "need no further ratings" in said.out
+    lines = [json.loads(line) for line in routed.read_text().splitlines()]
+    assert len(lines) == 240 and {line["action"] for line in lines} <= {"accept", "defer", "ask"}
+    summary = json.loads((out / "routed.jsonl.json").read_text())
+    assert summary["router"]["certificate"]["accept_error"] == 0.5
+    assert set(summary["shares"]) == {"joy", "anger", "fear", "neutral"}
+    expected = {"report.html", "comparison.json", "comparison.csv", "calibrator.json"}
+    assert expected <= {path.name for path in out.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("compare", "{f}/none.csv", "{f}/judges.npz", "--out", "{f}/x"), "no panel at"),
+        (("compare", "{f}/panel.csv", "{f}/none.npz", "--out", "{f}/x"), "no judges at"),
+        (("compare", "{f}/panel.csv", "{f}/panel.csv", "--out", "{f}/x"), "neither .npz nor .npy"),
+        (
+            ("compare", "{f}/panel.csv", "{f}/judges.npz", "{f}/judges.npz", "--out", "{f}/x"),
+            "judge 'right, t 0.7' is there twice",
+        ),
+        (
+            ("compare", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--kind", "ordinal"),
+            "label must be a number, got",
+        ),
+        (
+            ("compare", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--embeddings", "e"),
+            "--embeddings goes with --lexicon",
+        ),
+        (
+            ("route", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--max-error", "2"),
+            "--max-error must lie between 0 and 1, got 2",
+        ),
+        (
+            ("route", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/no/x"),
+            "no folder",
+        ),
+        (
+            ("calibrate", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--folds", "999"),
+            "cross-fitting needs at least 2 folds and as many groups",
+        ),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(files, words, said, capsys):
+    assert ferjax("judge", *(word.format(f=files) for word in words)) == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert said in message and "Traceback" not in message
+    assert not (files / "x").exists()
+
+
+def test_a_lexicon_that_is_none_is_refused(files, capsys):
+    words = files / "words.json"
+    words.write_text('{"joy": "happy"}')
+    flags = ("--out", files / "x", "--lexicon", words)
+    assert ferjax("judge", "compare", files / "panel.csv", files / "judges.npz", *flags) == 2
+    assert "expected an object of classes and lists of words" in " ".join(
+        capsys.readouterr().err.split()
+    )
