@@ -42,10 +42,20 @@ def _share(figure: Interval) -> str:
 def conclude(c: Comparison) -> list[Conclusion]:
     """All findings, the most important first."""
     parts = (
-        *(_best, _unparsed, _pooling, _temperatures, _noise, _entropy, _jury, _stand_in),
+        *(_too_good, _best, _unparsed, _pooling, _temperatures, _noise, _entropy, _jury, _stand_in),
         *(_dimensions, _strata, _transparency),
     )
     return [conclusion for part in parts for conclusion in part(c)]
+
+
+def _too_good(c: Comparison) -> Iterator[Conclusion]:
+    seen = [name for name, row in c.judges.items() if row.gap.high < 0]
+    if seen:
+        yield Conclusion(
+            "bad",
+            f"{_listed(seen)}: closer to these ratings than the truth itself can be. The judge has "
+            "seen them, or the ratings were made from it; nothing below can be trusted.",
+        )
 
 
 def _scored(rows: Mapping[str, JudgeRow]) -> dict[str, JudgeRow]:
