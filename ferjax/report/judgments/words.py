@@ -179,9 +179,8 @@ def _entropy(c: Comparison) -> Iterator[Conclusion]:
     assert found is not None
     if row.entropy_if_right is not None:
         right = row.entropy_if_right
-        tone = "good" if found.low > 0.5 * right else "bad"
         yield Conclusion(
-            tone,
+            "good" if found.low > 0.5 * right else "bad",
             f"Its entropy follows people's with ρ {_share(found)} at best ({name}); a judge "
             f"that is right would reach {right:.2f} with as many answers, not 1.",
         )
