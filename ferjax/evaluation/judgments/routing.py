@@ -17,7 +17,6 @@ from ferjax import conformal, panels
 from ferjax.evaluation.judgments.calibrate import applied
 from ferjax.evaluation.judgments.sides import Sides
 from ferjax.evaluation.routing_results import Certificate
-from ferjax.evaluation.thresholds import certified_defer_threshold
 from ferjax.prediction_powered import powered_mean
 
 __all__ = ["ACTIONS", "Decision", "JuryRouter", "Share", "Signals", "fit_router", "route", "shares"]
@@ -138,14 +137,53 @@ def fit_router(
         finite = np.where(np.isfinite(of.division), of.division, np.finfo(np.float32).max)
         ask_above = float(conformal.conformal_threshold(finite, false_asks))
     order = rng.permutation(len(label))
-    certificate = certified_defer_threshold(
-        of.ambiguity[order],
-        wrong[order],
-        of.division[order] <= ask_above,
-        accept_error=max_error,
-        confidence=confidence,
-    )
+    passes = of.division[order] <= ask_above
+    certificate = _certify(of.ambiguity[order], wrong[order], passes, max_error, confidence)
     return JuryRouter(ask_above, false_asks, certificate, len(label))
+
+
+def _certify(
+    ambiguity: np.ndarray,
+    wrong: np.ndarray,
+    passes: np.ndarray,
+    max_error: float,
+    confidence: float,
+) -> Certificate:
+    """The most lenient threshold of the ambiguity with a certified error among accepted texts.
+
+    Every other text proposes thresholds, its quantiles; the others certify
+    (:func:`ferjax.conformal.learn_then_test`). The walk begins where so many are accepted that a
+    few errors do not end it: with a handful of rated texts the first tenth proves nothing.
+    """
+    prove = slice(1, None, 2)
+    levels = np.linspace(0, 1, 41)[1:]
+    walk = np.quantile(ambiguity[0::2], levels)
+    inside = (ambiguity[prove][:, None] <= walk[None]) & passes[prove][:, None]
+    accepted = inside.sum(0)
+    errors = (inside & wrong[prove][:, None]).sum(0)
+    least = 3 * np.log(1 - confidence) / np.log(1 - max_error)
+    first = int(np.searchsorted(levels * len(inside), min(least, 0.9 * len(inside))))
+    delta = 1 - confidence
+    proven = np.asarray(
+        conformal.learn_then_test(errors, accepted, max_error=max_error, delta=delta, first=first)
+    )
+    if not proven.any():
+        found = errors[first] / max(accepted[first], 1)
+        return Certificate(
+            max_error,
+            confidence,
+            refused=f"an error of at most {max_error:.0%} among accepted texts cannot be promised "
+            f"with confidence {confidence:.0%} on {len(inside)} texts (found {found:.0%} among the "
+            f"{accepted[first]} clearest): rate more texts, or allow more errors",
+        )
+    last = int(np.flatnonzero(proven)[-1])
+    return Certificate(
+        max_error,
+        confidence,
+        above=float(walk[last]),
+        accepted=float(accepted[last] / len(inside)),
+        error=float(errors[last] / accepted[last]),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,7 +73,7 @@ def write(
     names = ("calibration.html", "calibration.json", "calibration.csv", "calibrator.json")
     files = [folder / name for name in names]
     tones = {"good": "good", "bad": "caution", "note": "note"}
-    items = "".join(
+    listed = "".join(
         f"<li class={f.tone}><b>{tones[f.tone]}</b>{html.escape(f.text)}</li>" for f in found
     )
     head = ["calibrator", "cross-entropy", "better than none", "better than marginal"]
@@ -98,7 +98,7 @@ def write(
         "Do calibrators make judges more like people?",
         f"{len(c.rows)} judges, {c.items:,} texts, {c.folds} folds: every figure is of texts that "
         "the calibrator was not fitted on",
-        f"<h2>In words</h2><ul class=findings>{items}</ul>",
+        f"<h2>In words</h2><ul class=findings>{listed}</ul>",
         parts,
         "Made by ferjax. “Chosen” is, in each fold, the calibrator that was best in the others. "
         "The marginal is the rival that knows nothing of the text.",

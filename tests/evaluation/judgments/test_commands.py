@@ -68,7 +68,7 @@ def test_compare_calibrate_route(files, capsys):
         (("compare", "{f}/panel.csv", "{f}/panel.csv", "--out", "{f}/x"), "neither .npz nor .npy"),
         (
             ("compare", "{f}/panel.csv", "{f}/judges.npz", "{f}/judges.npz", "--out", "{f}/x"),
-            "judge 'right, t 0.7' is there twice",
+            "judge 'mean, t 1' is there twice",
         ),
         (
             ("compare", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--kind", "ordinal"),
