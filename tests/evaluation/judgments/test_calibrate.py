@@ -89,14 +89,14 @@ def test_routing_keeps_its_promise_on_texts_that_nobody_rated(worlds):
     files = {"judges": judgments}
     whole = align(comparing.with_unrated(few, files), files, rated_only=False)
     assert len(whole.ratings.ids) == 240 and (whole.ratings.raters_of > 0).sum() == 120
-    done = comparing.route_texts(whole, max_error=0.45, false_asks=0.1, seed=3)
+    done = comparing.route_texts(whole, max_error=0.6, false_asks=0.1, seed=3)
     assert sum(done.decided.actions.values()) == 120
     order = [int(name[1:]) for name in done.ids]
     label = done.signals.probs.argmax(-1)
     wrong = 1 - truth[order, label]
     accepted = done.actions == ACTIONS.index("accept")
     assert accepted.any()
-    assert wrong[accepted].mean() < 0.45
+    assert wrong[accepted].mean() < 0.6
     assert wrong[accepted].mean() < wrong[~accepted].mean()
     for c, share in enumerate(done.shares.values()):
         assert share.low - 0.02 < truth[:, c].mean() < share.high + 0.02
