@@ -9,6 +9,7 @@
   bootstrap      intervals of AUROC and Spearman
   corruptions    ImageNet-C against the package imagecorruptions
   judgments      judges beside people, with all intervals, beside a loop of numpy and scipy
+  methods        a step and a prediction of every method, beside votes
   end_to_end     the quickstart and a full evaluation, seconds per stage
   devices        members over all GPUs or TPUs, bfloat16, B/14
 
@@ -30,6 +31,7 @@ NAMES = (
     "bootstrap",
     "corruptions",
     "judgments",
+    "methods",
     "end_to_end",
     "devices",
 )

@@ -30,7 +30,7 @@ from benchmarks import results
 from benchmarks.timing import free_memory, interleave, matmul_peak
 from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
 from ferjax.ensemble import cost, inputs, members, parallel
-from ferjax.ensemble.methods import METHODS, Target
+from ferjax.ensemble.methods import Target, method_of
 from ferjax.ensemble.optimizer import adamw
 from ferjax.faces.dataset import DataSpec
 from ferjax.models import vit
@@ -39,7 +39,7 @@ FACES = 256
 CLASSES = 8
 SIDE = 48
 SPEC = DataSpec(tuple(f"class {k}" for k in range(CLASSES)), SIDE)
-METHOD = METHODS["votes"]
+METHOD = method_of(Config())
 STACKED = "stacked vmap"
 LOOP = "loop of jitted members"
 MAP = "lax.map"

@@ -37,6 +37,7 @@ COMMANDS = {
     ),
     "data": Command("build a data set from its published files", "data:Data"),
     "train": Command("train an ensemble from a configuration", "train:Train"),
+    "distil": Command("train one network to say what an ensemble says", "distil:Distil"),
     "watch": Command("see how a run is going, or how it ended", "watch:Watch"),
     "evaluate": Command(
         "hold a run, or anybody's scores, against people and shift", "evaluate:Evaluate"

@@ -16,8 +16,10 @@ name                   shape, dtype           meaning
 ``abstentions``        [item, kind] (opt.)    whole counts of people who could not judge, by reason
 ``truth``              [item, class] (opt.)   the true p(y | item), where the data are drawn
 ``meta``               JSON text              ``condition``, ``split``, ``classes`` (names),
-                                              ``corruption``/``severity`` where it is one, and
-                                              ``tolerance`` where a harmless change was made
+                                              ``corruption``/``severity`` where it is one,
+                                              ``tolerance`` where a harmless change was made, and
+                                              ``passes``: how many members beside one another are
+                                              passes of one (1 where it is not there)
 ``classes``            [class] text (opt.)    names of the classes, where ``meta`` does not say
 ``features_*``         [..., item, width]     optional features for density scores, by name
 ``scores_*``           [item]                 optional further scores; larger must mean more
@@ -79,6 +81,8 @@ class Predictions:
     tolerance: str | None = None
     """The harmless change that was made to the items; None: none."""
     vote_shares: np.ndarray | None = None
+    passes: int = 1
+    """Members beside one another that are passes of one, and are never parted."""
 
     def __post_init__(self) -> None:
         if self.log_probs.ndim != 3:
@@ -87,7 +91,11 @@ class Predictions:
             )
         if self.log_probs.dtype.kind != "f":
             raise ValueError(f"log_probs must be floating point, got {self.log_probs.dtype}")
-        _, items, classes = self.log_probs.shape
+        members, items, classes = self.log_probs.shape
+        if members % self.passes:
+            raise ValueError(
+                f"log_probs has {members} members, no multiple of the {self.passes} passes of each"
+            )
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
         if self.corruption is None and self.severity is not None:
@@ -224,7 +232,7 @@ class Predictions:
         Raises:
           OSError: if it cannot be written.
         """
-        named = ("condition", "split", "corruption", "severity", "classes", "tolerance")
+        named = ("condition", "split", "corruption", "severity", "classes", "tolerance", "passes")
         arrays: dict[str, Any] = {
             "log_probs": self.log_probs.astype(np.float32),
             "ids": self.ids.astype(np.int64) if self.ids.dtype.kind in "iu" else self.ids,
@@ -319,6 +327,7 @@ class Predictions:
             condition=condition,
             corruption=corruption,
             severity=meta.get("severity"),
+            passes=meta.get("passes", 1),
             features=named("features_"),
             scores=named("scores_"),
             groups=arrays.get("groups"),
@@ -366,6 +375,9 @@ def _checked_meta(meta: Any) -> dict[str, Any]:
     for name in ("condition", "split", "corruption", "tolerance"):
         if not isinstance(meta.get(name), str | None):
             raise ValueError(f"{name} must be text, got {meta[name]!r}")
+    passes = meta.get("passes", 1)
+    if type(passes) is not int or passes < 1:
+        raise ValueError(f"passes must be a whole number, at least 1, got {passes!r}")
     classes = meta.get("classes")
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if classes is not None and not named:

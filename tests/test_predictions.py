@@ -40,6 +40,7 @@ def test_round_trip_of_everything(tmp_path):
         abstentions=np.arange(8).reshape(4, 2),
         classes=CLASSES,
         log_concentration=np.array([[0.5, -3.0, np.inf, 2.0]] * 2, np.float32),
+        passes=2,
     )
     given.save(tmp_path / "p.npz")
     got = Predictions.load(tmp_path / "p.npz")
@@ -249,3 +250,13 @@ def test_files_that_are_no_predictions_are_refused_by_name(tmp_path, kind):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Predictions.load(tmp_path / "nowhere.npz")
+
+
+def test_passes_belong_to_members(tmp_path):
+    assert written(tmp_path).passes == 1
+    assert written(tmp_path, meta={"passes": 2}).passes == 2
+    with pytest.raises(ValueError, match="2 members, no multiple of the 3 passes of each"):
+        written(tmp_path, meta={"passes": 3})
+    for wrong in (0, 1.5, "2", True):
+        with pytest.raises(ValueError, match="passes must be a whole number, at least 1, got"):
+            written(tmp_path, meta={"passes": wrong})

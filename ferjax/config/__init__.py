@@ -6,6 +6,7 @@ never starts JAX.
 
 from ferjax.config._checks import nearest, require_seed
 from ferjax.config._collect import GOEMOTIONS, VAD, CollectConfig, load_collect_config
+from ferjax.config._methods import EacConfig, EvidentialConfig, ScnConfig
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
     BASE_CORRUPTIONS,
@@ -26,8 +27,11 @@ __all__ = [
     "CollectConfig",
     "Config",
     "DataConfig",
+    "EacConfig",
     "EvaluateConfig",
+    "EvidentialConfig",
     "ModelConfig",
+    "ScnConfig",
     "TrainConfig",
     "dinov2",
     "load_collect_config",

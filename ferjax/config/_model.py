@@ -47,6 +47,11 @@ class ModelConfig:
     drop_path: float = 0.0
     """Stochastic depth of the last block, growing linearly from 0 at the first (0 in the paper's
     recipe)."""
+    dropout: float = 0.0
+    """Probability that a value is dropped in training, and in the passes of mc-dropout."""
+    dropout_at: Literal["head", "blocks"] = "head"
+    """head: among the features that the linear head sees; blocks: after the activation of every
+    trained block's MLP."""
     pretrained: str = ""
     """Weights to start every member from: a safetensors file or folder, a .pth file. Empty:
     random."""
@@ -89,10 +94,18 @@ class ModelConfig:
             f"model.heads must divide model.dim: {self.dim} / {self.heads} leaves a rest",
         )
         require(0 <= self.drop_path < 1, f"model.drop_path must be in [0, 1), got {self.drop_path}")
+        require(0 <= self.dropout < 1, f"model.dropout must be in [0, 1), got {self.dropout}")
         require(
             self.trainable_blocks is None or 0 <= self.trainable_blocks < self.depth,
             f"model.trainable_blocks must be in 0..{self.depth - 1} (unset trains all), "
             f"got {self.trainable_blocks}",
+        )
+        blocks = self.network == "vit" and self.trainable_blocks != 0
+        require(
+            blocks or not (self.dropout and self.dropout_at == "blocks"),
+            "model.dropout_at blocks drops values of trained blocks, and with "
+            + ("model.trainable_blocks 0" if self.network == "vit" else f"network {self.network}")
+            + " there is none; use model.dropout_at head",
         )
         below = self.image_size // self.patch_size * self.patch_size
         near = " or ".join(str(s) for s in (below, below + self.patch_size) if s > 0)

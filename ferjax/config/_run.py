@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ferjax.config._checks import build, nearest, require, require_known_choices, require_seed
+from ferjax.config._methods import EacConfig, EvidentialConfig, Method, ScnConfig
 from ferjax.config._model import ModelConfig
 from ferjax.config._shipped import find_config
 from ferjax.files import parse_json, read_json, require_file
@@ -89,8 +90,13 @@ class TrainConfig:
     seeds: tuple[int, ...] = (42, 43, 44, 45, 46)
     """One member per seed: its head init, batch order and flips. Their number is the ensemble size
     K."""
-    method: Literal["votes", "labels"] = "votes"
-    """votes: cross-entropy to the vote distribution; labels: to the most voted class."""
+    method: Method = "votes"
+    """votes: cross-entropy to the vote distribution; labels: to the most voted class; multinomial:
+    to the counts, so that faces with more votes weigh more. dirichlet: votes, and a concentration
+    per face fitted to the counts; dirichlet-joint: mean and concentration by the counts alone.
+    evidential, scn, eac: as published, see their settings. mc-dropout: votes, and several passes
+    with model.dropout at prediction; disagreement: votes, and an output for the share of people who
+    do not choose the most voted class. distil: what `ferjax distil` trains."""
     epochs: int = 8
     """Times that every member sees all training faces."""
     batch_size: int = 32
@@ -120,6 +126,12 @@ class TrainConfig:
     max_bad_steps: int = 5
     """Steps in a row with a non-finite loss or gradient after which a member returns to its best
     parameters; a second time it is frozen and left out."""
+    evidential: EvidentialConfig = dataclasses.field(default_factory=EvidentialConfig)
+    """Settings of the method evidential."""
+    scn: ScnConfig = dataclasses.field(default_factory=ScnConfig)
+    """Settings of the method scn."""
+    eac: EacConfig = dataclasses.field(default_factory=EacConfig)
+    """Settings of the method eac."""
     labels: dataclasses.InitVar[str | None] = None
     """What version 0.1.0 called the method: soft for votes, hard for labels. Where it is given, it
     decides."""
@@ -203,6 +215,8 @@ class EvaluateConfig:
     """Training faces that densities are fitted on, at most."""
     batch_size: int = 256
     """Faces that go through all members at a time."""
+    passes: int = 20
+    """Forward passes of a member, each with values dropped anew (mc-dropout only)."""
     resamples: int = 2000
     """Bootstrap resamples behind every interval."""
     seed: int = 0
@@ -248,6 +262,10 @@ class EvaluateConfig:
             2 <= self.resamples <= 10**6,
             f"evaluate.resamples must be at least 2 and at most 1,000,000, got {self.resamples}",
         )
+        require(
+            1 <= self.passes <= 10**4,
+            f"evaluate.passes must be at least 1 and at most 10,000, got {self.passes}",
+        )
         for name in ("false_rejection", "defer_share"):
             require(
                 0 < getattr(self, name) < 1,
@@ -269,6 +287,42 @@ class Config:
             part = getattr(self, field.name)
             kind: Any = field.type
             require(isinstance(part, kind), f"{field.name} must be a {kind.__name__}, got {part!r}")
+        self._require_what_the_method_needs()
+
+    def _require_what_the_method_needs(self) -> None:
+        method = self.train.method
+        texts = self.model.network != "vit"
+        require(
+            not (texts and method == "eac"),
+            "train.method eac compares the places that pictures are read at; model.network "
+            f"{self.model.network} reads texts",
+        )
+        require(
+            not (texts and method == "scn" and self.train.scn.erase > 0),
+            "train.scn.erase erases rectangles of pictures; set it to 0 for model.network "
+            f"{self.model.network}",
+        )
+        require(
+            method != "eac" or self.model.head == "cls+mean",
+            "train.method eac compares class-activation maps, which only a head that sees the mean "
+            f"patch token has: set model.head cls+mean, got {self.model.head}",
+        )
+        require(
+            method != "mc-dropout" or self.model.dropout > 0,
+            "train.method mc-dropout drops nothing with model.dropout 0: set it, e.g. "
+            "--model.dropout 0.1",
+        )
+        require(
+            method != "scn" or self.train.accumulate == 1,
+            "train.method scn ranks the faces of a whole batch, which train.accumulate "
+            f"{self.train.accumulate} would split: set it to 1",
+        )
+        first = int(self.train.batch_size * self.train.scn.share)
+        require(
+            method != "scn" or 0 < first < self.train.batch_size,
+            f"train.scn.share {self.train.scn.share} of train.batch_size {self.train.batch_size} "
+            f"is {first} faces: both groups need at least one",
+        )
 
     def to_json(self) -> str:
         """The configuration as indented JSON, the inverse of :meth:`from_json`."""
@@ -292,6 +346,12 @@ class Config:
         except ValueError as error:
             raise ValueError(f"not a JSON configuration: {error}") from error
         return build(cls, values)
+
+
+_PARTS = (
+    *(DataConfig, ModelConfig, TrainConfig, EvaluateConfig),
+    *(EvidentialConfig, ScnConfig, EacConfig),
+)
 
 
 def load_config(path: str | Path) -> Config:
@@ -334,11 +394,7 @@ def _run_python(path: Path) -> dict[str, Any]:
         cause = error
     if isinstance(cause, TypeError) and "unexpected keyword argument" in said:
         # A wrong keyword in a Python config arrives as the dataclass's TypeError.
-        known = [
-            f.name
-            for c in (DataConfig, ModelConfig, TrainConfig, EvaluateConfig, Config)
-            for f in dataclasses.fields(c)
-        ]
+        known = [f.name for c in (*_PARTS, Config) for f in dataclasses.fields(c)]
         said = f"{cause}; {nearest(said.split(chr(39))[1], known)}"
     where = "" if line is None else f", line {line}"
     raise ValueError(f"{path}{where}: {said}") from cause

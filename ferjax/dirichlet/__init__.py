@@ -16,10 +16,12 @@ from ferjax.dirichlet._entropies import (
     mutual_information,
 )
 from ferjax.dirichlet._likelihood import log_likelihood
+from ferjax.dirichlet._matching import concentration_of_entropy
 from ferjax.dirichlet._parameters import Dirichlet, from_alpha
 
 __all__ = [
     "Dirichlet",
+    "concentration_of_entropy",
     "expected_disagreement",
     "expected_entropy",
     "expected_entropy_contributions",

@@ -90,7 +90,7 @@ class Checkpoints:
         Raises:
           OSError: if this or the save before it could not be written, e.g. to a full disk.
         """
-        parts = state._asdict()
+        parts = {name: part for name, part in state._asdict().items() if jax.tree.leaves(part)}
         stored = without_keys({**parts, _SUMS: checksums(parts)})
         with _in_words(self.folder):
             self._manager.save(

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.config import Config, ModelConfig
-from ferjax.ensemble import parallel
+from ferjax.ensemble import checkpoint, parallel
 from ferjax.ensemble.methods import method_of
+from ferjax.ensemble.programs import stacked_state
 from ferjax.faces.dataset import DataSpec
 from ferjax.models import networks, vit
 
@@ -92,8 +93,10 @@ def estimate(
     trained = (m.depth - first) * block_flops(m) + (0 if trunk else embed)
     frozen = first * block_flops(m) + (embed if trunk else 0)
     # Forward, gradients of activations, gradients of weights; a recomputed forward with remat.
-    train = trained * (4 if m.remat else 3)
-    member = _member_parameters(m, len(spec.classes), method_of(c).extra)
+    method = method_of(config)
+    train = method.views * trained * (4 if m.remat else 3)
+    member = _member_parameters(m, len(spec.classes), method.extra)
+    remembered = checkpoint.size(stacked_state(config, len(spec.classes), faces=train_faces).memory)
     shared = _parameters(trunk) if trunk else 0
     item = jnp.dtype(m.dtype).itemsize
     if trunk:
@@ -104,13 +107,17 @@ def estimate(
     inside = _block_bytes(m, layout.platform)
     kept = tokens * dim * item if m.remat else inside
     pictures = 0 if trunk else _PICTURES * 3 * m.image_size**2 * 4
-    activations = layers * kept + (inside if m.remat else 0) + pictures
+    activations = method.views * (layers * kept + (inside if m.remat else 0) + pictures)
     return Budget(
         member_parameters=member,
         trunk_parameters=shared,
         forward_flops=trained + frozen,
         train_flops=train,
-        state_bytes=int(_copies(layout, c.accumulate) * member * 4 + shared * 4),
+        state_bytes=int(
+            _copies(layout, c.accumulate) * member * 4
+            + layout.per_device * remembered // len(c.seeds)
+            + shared * 4
+        ),
         data_bytes=int(data),
         activation_bytes=int(
             layout.at_once * activations * c.batch_size / c.accumulate / layout.replicas
@@ -124,7 +131,7 @@ def _of_texts(config: Config, spec: DataSpec, layout: parallel.Layout, texts: in
     m = config.model
     c = config.train
     classes = len(spec.classes)
-    member = _member_parameters(m, classes, method_of(c).extra)
+    member = _member_parameters(m, classes, method_of(config).extra)
     inner = 2.0 * spec.side * m.dim * (0.5 if m.network == "ngrams" else 1.0)
     forward = inner + 2.0 * m.dim * classes
     kept = c.batch_size // c.accumulate * 4 * (spec.side * m.dim + 2 * m.dim + 2 * classes)

@@ -10,6 +10,7 @@ file                       what it holds
 ``metrics.jsonl``          the log, see :mod:`ferjax.ensemble.log`
 ``ended.json``             how it ended, see :mod:`ferjax.ensemble.ending`
 ``trunk.safetensors``      the frozen trunk, where one is shared
+``teacher.safetensors``    what an ensemble says of the training faces, where it is distilled
 ``densities.safetensors``  after an evaluation, see :mod:`ferjax.ensemble.densities`
 =========================  ========================================================================
 """
@@ -69,6 +70,17 @@ class RunFolder:
     def trunk(self) -> Path:
         """The frozen trunk all members share, if there is one."""
         return self.path / "trunk.safetensors"
+
+    @property
+    def teacher(self) -> Path:
+        """What an ensemble says of the training faces, if this is a student of it."""
+        return self.path / "teacher.safetensors"
+
+    @property
+    def shared(self) -> dict[str, Path]:
+        """The files there are that belong to all members together."""
+        named = {"frozen trunks": self.trunk, "teachers": self.teacher}
+        return {name: path for name, path in named.items() if path.is_file()}
 
     def config(self) -> Config:
         """The run's configuration.

@@ -34,6 +34,8 @@ class ForwardOutputs(NamedTuple):
     scores: dict[str, jax.Array]
     """``[face]`` by name: the free ``energy`` of its logits, and what its method adds."""
     features: Features
+    log_concentration: jax.Array | None = None
+    """``[pass, face]`` where its method predicts Dirichlet distributions."""
 
 
 Forward = Callable[[Any, Any, jax.Array, jax.Array], ForwardOutputs]
@@ -65,6 +67,9 @@ def make_forward(config: ModelConfig, num_classes: int, method: Method) -> Forwa
         config, above, start=first, num_classes=num_classes, extra=method.extra
     )
     random = vit.members_model(config, num_classes, method.extra)
+    # What passes share is everything below the first mask. Blocks with masks of their own are so
+    # many networks, too many to hold at once.
+    at_once = config.dropout_at == "head"
 
     def forward(
         params: Any, trunk_params: Any, inputs: jax.Array, key: jax.Array
@@ -75,14 +80,15 @@ def make_forward(config: ModelConfig, num_classes: int, method: Method) -> Forwa
         output, own = member(params, inputs)
 
         def one_pass(key: jax.Array | None) -> vit.Output:
-            return output if key is None else random.apply(params, inputs, key)
+            return output if key is None else random.apply(params, inputs, sample=key)
 
-        reading = read_passes(method, one_pass, key)
+        reading = read_passes(method, one_pass, key, at_once=at_once)
         energy = -jax.nn.logsumexp(output.logits, axis=-1)
         return ForwardOutputs(
             reading.log_probs,
             {"energy": energy, **reading.scores},
             Features(output.features, _named(shared), _named(own)),
+            reading.log_concentration,
         )
 
     return forward

@@ -6,6 +6,7 @@ of the frozen trunk, computed once before training, where one is shared. :func:`
 device.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,25 @@ from ferjax.events import OnEvent, Progress, silent
 from ferjax.faces.images import mirror, normalise, to_network_size
 from ferjax.models import vit
 
-__all__ = ["Draw", "batches", "cache_tokens", "drawing", "network_input", "prepared"]
+__all__ = [
+    "Draw",
+    "batches",
+    "cache_tokens",
+    "drawing",
+    "mirror_rectangles",
+    "network_input",
+    "prepared",
+    "rectangles",
+]
 
-Draw = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-"""``draw(stored, rows, flips) -> inputs``: those rows of what is stored, mirrored where it
-``flips``."""
+Draw = Callable[..., jax.Array]
+"""``draw(stored, rows, flips, erased=None) -> inputs``: those rows of what is stored, mirrored
+where it ``flips``, then ``erased`` within :func:`rectangles`."""
+
+AREA = (0.02, 0.25)
+"""Of an erased rectangle, as a share of the face."""
+ASPECT = (0.3, 3.3)
+"""Its height over its width."""
 
 
 def network_input(images: jax.Array, image_size: int) -> jax.Array:
@@ -30,19 +45,79 @@ def network_input(images: jax.Array, image_size: int) -> jax.Array:
     return normalise(to_network_size(images, image_size))
 
 
+def rectangles(key: jax.Array, faces: int, probability: float) -> jax.Array:
+    """Rectangles to be erased, as random erasing draws them.
+
+    Areas of 2 to 25 % of the face and aspects of 0.3 to 3.3, whose logarithm is uniform, anywhere
+    within the face.
+
+    Args:
+      key: of these faces.
+      faces: how many.
+      probability: that a face has one at all.
+
+    Returns:
+      ``[face, 4]``: top, left, height and width, in sides of the face; 0 high and wide where there
+      is none.
+
+    References:
+      Zhong et al., Random Erasing Data Augmentation, 2017, https://arxiv.org/abs/1708.04896.
+    """
+    drawn = jax.random.uniform(key, (5, faces))
+    area = AREA[0] + drawn[0] * (AREA[1] - AREA[0])
+    low, high = (math.log(aspect) for aspect in ASPECT)
+    aspect = jnp.exp(low + drawn[1] * (high - low))
+    size = jnp.stack([jnp.sqrt(area * aspect), jnp.sqrt(area / aspect)], axis=-1)
+    corner = drawn[2:4].T * (1 - size)
+    erased = (drawn[4] < probability)[:, None]
+    return jnp.where(erased, jnp.concatenate([corner, size], axis=-1), 0.0)
+
+
+def mirror_rectangles(erased: jax.Array) -> jax.Array:
+    """The same rectangles ``[face, 4]`` in the mirrored faces."""
+    top, left, height, width = erased.T
+    return jnp.stack([top, 1 - left - width, height, width], axis=-1)
+
+
+def _within(erased: jax.Array, side: int) -> jax.Array:
+    """Which of ``side`` times ``side`` equal squares have their centre within, ``[face, row,
+    column]``."""
+    centres = ((jnp.arange(side) + 0.5) / side)[None]
+    top, left, height, width = erased.T[:, :, None]
+    rows = (centres >= top) & (centres < top + height)
+    columns = (centres >= left) & (centres < left + width)
+    return rows[:, :, None] & columns[:, None, :]
+
+
 def drawing(config: ModelConfig) -> Draw:
     """How a training batch becomes network input: of stored faces, or of :func:`cache_tokens`.
 
-    Texts are stored as their network takes them.
+    What is erased becomes 0: the mean colour of normalised pictures; of a frozen trunk's tokens,
+    those of the patches. Texts are stored as their network takes them.
     """
 
-    def faces(images: jax.Array, rows: jax.Array, flips: jax.Array) -> jax.Array:
-        return network_input(mirror(images[rows], flips), config.image_size)
+    def faces(
+        images: jax.Array, rows: jax.Array, flips: jax.Array, erased: jax.Array | None = None
+    ) -> jax.Array:
+        drawn = network_input(mirror(images[rows], flips), config.image_size)
+        if erased is None:
+            return drawn
+        return jnp.where(_within(erased, config.image_size)[..., None], 0, drawn)
 
-    def tokens(cached: jax.Array, rows: jax.Array, flips: jax.Array) -> jax.Array:
-        return cached[rows, flips.astype(jnp.int32)]
+    def tokens(
+        cached: jax.Array, rows: jax.Array, flips: jax.Array, erased: jax.Array | None = None
+    ) -> jax.Array:
+        drawn = cached[rows, flips.astype(jnp.int32)]
+        if erased is None:
+            return drawn
+        within = _within(erased, config.image_size // config.patch_size).reshape(len(rows), -1)
+        kept = jnp.zeros((len(rows), drawn.shape[1] - within.shape[1]), bool)
+        return jnp.where(jnp.concatenate([kept, within], axis=1)[..., None], 0, drawn)
 
-    def texts(stored: jax.Array, rows: jax.Array, flips: jax.Array) -> jax.Array:
+    def texts(
+        stored: jax.Array, rows: jax.Array, flips: jax.Array, erased: jax.Array | None = None
+    ) -> jax.Array:
+        del flips, erased
         return stored[rows]
 
     if config.network != "vit":

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.ensemble import status as statuses
-from ferjax.ensemble.inputs import Draw
+from ferjax.ensemble.inputs import Draw, mirror_rectangles, rectangles
 from ferjax.ensemble.methods import Batch, Method, Target
 from ferjax.ensemble.optimizer import Optimizer, OptimizerState, apply_updates
 from ferjax.ensemble.parallel import NO_SPLIT, Split
@@ -32,6 +32,12 @@ __all__ = [
 ]
 
 Params = Any
+
+# What a step's key is folded with, for each thing that is random in it. Parts of a batch count on
+# from theirs.
+_FLIPS = 0
+_PARTS = 1
+_ERASED = 2**31
 
 
 class RunningMeans(NamedTuple):
@@ -56,6 +62,8 @@ class EnsembleState(NamedTuple):
     best_accuracy: jax.Array
     status: statuses.MemberStatus
     means: RunningMeans
+    memory: Any = ()
+    """What the member remembers of every training face, where its method does; empty else."""
 
 
 class StepReport(NamedTuple):
@@ -71,7 +79,11 @@ class StepReport(NamedTuple):
 
 
 def init(
-    model: Model, optimizer: Optimizer, seed: jax.Array, pretrained: Params | None = None
+    model: Model,
+    optimizer: Optimizer,
+    seed: jax.Array,
+    pretrained: Params | None = None,
+    memory: Any = (),
 ) -> EnsembleState:
     """The state of a member that has taken no step.
 
@@ -81,6 +93,7 @@ def init(
       seed: the member's seed, a scalar uint32.
       pretrained: parameters that replace the random ones, by top-level name (everything but the
         head, usually).
+      memory: of the training faces, ``[face, ...]``, where the method keeps one.
     """
     key = jax.random.key(seed)
     params = {**model.init(jax.random.fold_in(key, 0)), **(pretrained or {})}
@@ -93,6 +106,7 @@ def init(
         best_accuracy=jnp.float32(-1.0),
         status=statuses.init_status(),
         means=RunningMeans(jnp.int32(0), jnp.float32(0), jnp.float32(0)),
+        memory=memory,
     )
 
 
@@ -149,47 +163,63 @@ def train_step(
       ``step(state, order, stored, target) -> (state, report)`` with ``order [step, face]`` from
       :func:`epoch_order`, ``stored`` what batches are drawn from, and ``target`` of every training
       face.
-    """
 
-    def loss_of(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        loss, reading = method.loss(model.apply, params, batch)
-        right = jnp.argmax(reading.log_probs, -1) == jnp.argmax(batch.target.q, -1)
-        return loss, jnp.mean(right.astype(jnp.float32))
+    Raises:
+      ValueError: if the method needs whole batches and they would be split.
+    """
+    if method.whole_batch and (accumulate > 1 or split.replicas > 1):
+        raise ValueError(
+            "this method holds the faces of a batch against one another: a batch can neither be "
+            f"accumulated ({accumulate} parts) nor shared ({split.replicas} replicas)"
+        )
+
+    def loss_of(params: Params, batch: Batch) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+        loss, seen = method.loss(model.apply, params, batch)
+        right = jnp.argmax(seen.log_probs, -1) == jnp.argmax(batch.target.q, -1)
+        return loss, (jnp.mean(right.astype(jnp.float32)), seen.memory)
 
     def step(
         state: EnsembleState, order: jax.Array, stored: Any, target: Target
     ) -> tuple[EnsembleState, StepReport]:
         rows = order[state.step % order.shape[0]]
         key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
-        flips = jax.random.bernoulli(jax.random.fold_in(key, 0), shape=rows.shape)
+        flips = jax.random.bernoulli(jax.random.fold_in(key, _FLIPS), shape=rows.shape)
+        erased = None
+        if method.erase:
+            erased = rectangles(jax.random.fold_in(key, _ERASED), len(rows), method.erase)
 
-        def part(
-            i: jax.Array, rows: jax.Array, flips: jax.Array
-        ) -> tuple[Params, jax.Array, jax.Array]:
-            rows, flips = split.share((rows, flips))
+        def part(i: jax.Array, *drawn: Any) -> tuple[Params, jax.Array, jax.Array, Any]:
+            rows, flips, erased = split.share(drawn)
+            mirrored = None
+            if method.views == 2:
+                turned = None if erased is None else mirror_rectangles(erased)
+                mirrored = draw(stored, rows, ~flips, turned)
             batch = Batch(
-                inputs=draw(stored, rows, flips),
+                inputs=draw(stored, rows, flips, erased),
                 target=jax.tree.map(lambda of_all: of_all[rows], target),
-                key=jax.random.fold_in(key, 1 + i),
+                key=jax.random.fold_in(key, _PARTS + i),
+                epoch=state.step // order.shape[0],
+                mirrored=mirrored,
+                memory=jax.tree.map(lambda of_all: of_all[rows], state.memory),
             )
             value_and_gradients = jax.value_and_grad(loss_of, has_aux=True)
-            (loss, accuracy), gradients = value_and_gradients(state.params, batch)
-            return gradients, loss, accuracy
+            (loss, (accuracy, memory)), gradients = value_and_gradients(state.params, batch)
+            return gradients, loss, accuracy, memory
 
         if accumulate == 1:
-            mean = part(jnp.int32(0), rows, flips)
+            *mean, memory = part(jnp.int32(0), rows, flips, erased)
         else:
-            pieces = (
-                jnp.arange(accumulate),
-                rows.reshape(accumulate, -1),
-                flips.reshape(accumulate, -1),
+            memory = ()  # methods that have one need their batches whole
+            pieces = jax.tree.map(
+                lambda drawn: drawn.reshape(accumulate, -1, *drawn.shape[1:]),
+                (rows, flips, erased),
             )
 
             def add(total: Any, piece: Any) -> tuple[Any, None]:
-                return jax.tree.map(jnp.add, total, part(*piece)), None
+                return jax.tree.map(jnp.add, total, part(piece[0], *piece[1])[:3]), None
 
             zeros = jax.tree.map(jnp.zeros_like, (state.params, jnp.float32(0), jnp.float32(0)))
-            total, _ = jax.lax.scan(add, zeros, pieces)
+            total, _ = jax.lax.scan(add, zeros, (jnp.arange(accumulate), pieces))
             mean = jax.tree.map(lambda x: x / accumulate, total)
         gradients, loss, accuracy = mean
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -208,8 +238,17 @@ def train_step(
                 for before, now in zip(state.means, (jnp.int32(1), loss, accuracy))
             )
         )
+
+        def remember(of_all: jax.Array, now: jax.Array) -> jax.Array:
+            return of_all.at[rows].set(jnp.where(counted, now, of_all[rows]))
+
         state = state._replace(
-            params=params, opt_state=opt_state, step=state.step + 1, status=status, means=means
+            params=params,
+            opt_state=opt_state,
+            step=state.step + 1,
+            status=status,
+            means=means,
+            memory=jax.tree.map(remember, state.memory, memory),
         )
         return state, StepReport(loss, accuracy, status, means)
 

@@ -15,6 +15,7 @@ from ferjax.config import Config
 from ferjax.ensemble import cost, parallel
 from ferjax.ensemble.accelerators import kind_of, memory_limit
 from ferjax.ensemble.cost import Budget
+from ferjax.ensemble.methods import method_of
 from ferjax.faces.dataset import DataSpec
 
 __all__ = ["Choice", "Placed", "batch_of_replicas", "choose", "step_seconds"]
@@ -57,8 +58,12 @@ class Choice(NamedTuple):
 
 
 def batch_of_replicas(config: Config) -> int:
-    """Faces that replicas of a member may share: those whose gradients are taken at once."""
-    return config.train.batch_size // config.train.accumulate
+    """Faces that replicas of a member may share: those whose gradients are taken at once.
+
+    1 for a method that holds the faces of a batch against one another.
+    """
+    whole = method_of(config).whole_batch
+    return 1 if whole else config.train.batch_size // config.train.accumulate
 
 
 def step_seconds(config: Config, budget: Budget, layout: parallel.Layout) -> float:
@@ -150,10 +155,16 @@ def choose(
       The fastest of those that fit, and the next; the smallest where none fits.
 
     Raises:
-      ValueError: as :func:`ferjax.ensemble.parallel.lay_out`, and on an empty chunk.
+      ValueError: as :func:`ferjax.ensemble.parallel.lay_out`, on an empty chunk, and on replicas
+        of a method that needs whole batches.
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"a chunk holds at least one member, got {chunk}")
+    if replicas is not None and replicas > 1 and method_of(config).whole_batch:
+        raise ValueError(
+            f"{replicas} replicas would share the batches of a member, and train.method "
+            f"{config.train.method} ranks the faces of a whole batch"
+        )
     members = len(config.train.seeds)
     batch = batch_of_replicas(config)
     if replicas is None:

@@ -31,6 +31,7 @@ from ferjax.models import attention
 from ferjax.predictions import Predictions
 
 __all__ = [
+    "MemberOutputs",
     "Trained",
     "fit_densities",
     "load_run",
@@ -42,6 +43,20 @@ __all__ = [
     "predictor",
     "scores_program",
 ]
+
+
+class MemberOutputs(NamedTuple):
+    """What all members say of faces; of a method with several passes each counts as a member, a
+    member's beside one another."""
+
+    log_probs: Any
+    """``[member, face, class]``."""
+    scores: dict[str, Any]
+    """``[face]`` by name: the method's, and those of :mod:`ferjax.ensemble.densities` as far as
+    densities were fitted."""
+    log_concentration: Any = None
+    """``[member, face]`` where members predict Dirichlet distributions, see
+    :class:`ferjax.ensemble.methods.Reading`."""
 
 
 class _Member(NamedTuple):
@@ -61,7 +76,7 @@ def _forward(
     ``(member, trunk_params, images, ids, severity)``; pictures ``[face, S, S, 3]`` in [0, 1].
     """
     config = trained.config
-    method = method_of(config.train)
+    method = method_of(config)
     forward = make_forward(config.model, len(trained.spec.classes), method)
 
     def run(
@@ -96,12 +111,12 @@ def scores_program(trained: Trained, corruption: str | None, layout: parallel.La
 
     def member_scores(
         member: _Member, shared: tuple[Any, Densities | None], *batch: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[jax.Array, jax.Array | None, dict[str, jax.Array]]:
         trunk, fitted = shared
         outputs, pictures = forward(member, trunk, *batch)
         own = member.densities or {}
         scores = densities.partial_scores(outputs, pictures, side, fitted, own, member.head)
-        return outputs.log_probs, scores
+        return outputs.log_probs, outputs.log_concentration, scores
 
     return parallel.map_members(layout, member_scores, (0, None, None, None, None))
 
@@ -111,7 +126,7 @@ def predictor(
     corruption: str | None = None,
     layout: parallel.Layout | None = None,
     head: Head | None = None,
-) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
+) -> Callable[..., MemberOutputs]:
     """Compiles the forward pass of all members for one corruption.
 
     Args:
@@ -121,11 +136,8 @@ def predictor(
       head: densities of the head's features, for more scores.
 
     Returns:
-      ``(images uint8 [face, H, W], ids [face], severity) -> (log_probs [member, face, class],
-      scores name -> [face])``, one compilation per batch shape; severity is an argument of the
-      compiled program. Of a method with several passes each counts as a member, a member's beside
-      one another. The scores are the method's, and those of :mod:`ferjax.ensemble.densities` as far
-      as densities were fitted.
+      ``(images uint8 [face, H, W], ids [face], severity) -> MemberOutputs``, one compilation per
+      batch shape; severity is an argument of the compiled program.
 
     Raises:
       ValueError: on an unknown corruption.
@@ -139,12 +151,11 @@ def predictor(
     shared = parallel.replicate(layout, (trained.trunk, fitted))
     finish = jax.jit(lambda parts: densities.finish(parts, fitted))
 
-    def run(
-        images: np.ndarray, ids: np.ndarray, severity: int = 1
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def run(images: np.ndarray, ids: np.ndarray, severity: int = 1) -> MemberOutputs:
         batch = _on_devices(layout, images, ids, severity)
-        log_probs, parts = parallel.gather(layout, mapped(members, shared, *batch))
-        return log_probs.reshape(-1, *log_probs.shape[2:]), finish(parts)
+        *said, parts = parallel.gather(layout, mapped(members, shared, *batch))
+        log_probs, concentration = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), said)
+        return MemberOutputs(log_probs, finish(parts), concentration)
 
     return run
 
@@ -155,13 +166,13 @@ def _on_devices(layout: parallel.Layout, images: Any, ids: Any, severity: int) -
 
 
 def predict(
-    run: Callable[..., tuple[jax.Array, dict[str, jax.Array]]],
+    run: Callable[..., MemberOutputs],
     images: np.ndarray,
     ids: np.ndarray,
     batch_size: int,
     severity: int = 1,
     on_batch: Callable[[float], None] = lambda _: None,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+) -> MemberOutputs:
     """Runs a predictor over any number of faces, in batches of one shape.
 
     Args:
@@ -173,19 +184,25 @@ def predict(
       on_batch: told the share of the faces that is done.
 
     Returns:
-      Log-probabilities ``[member, face, class]`` and scores ``[face]`` by name.
+      What all members say of the faces, in numpy arrays.
     """
-    parts = []
+    parts: list[MemberOutputs] = []
     shards = list(zip(batches(images, batch_size), batches(ids, batch_size)))
     for done, (image_batch, id_batch) in enumerate(shards, 1):
         parts.append(jax.device_get(run(image_batch, id_batch, severity)))
         on_batch(done / len(shards))
-    log_probs = np.concatenate([part[0] for part in parts], axis=1)[:, : len(images)]
-    scores = {
-        name: np.concatenate([part[1][name] for part in parts])[: len(images)]
-        for name in parts[0][1]
-    }
-    return log_probs, scores
+    faces = len(images)
+
+    def joined(*batches: np.ndarray, axis: int) -> np.ndarray:
+        return np.take(np.concatenate(batches, axis), np.arange(faces), axis)
+
+    return MemberOutputs(
+        joined(*(part.log_probs for part in parts), axis=1),
+        {n: joined(*(part.scores[n] for part in parts), axis=0) for n in parts[0].scores},
+        None
+        if parts[0].log_concentration is None
+        else joined(*(part.log_concentration for part in parts), axis=1),
+    )
 
 
 def _spread(faces: Faces, most: int) -> Faces:
@@ -289,7 +306,7 @@ def predict_conditions(
                 condition.tolerance, faces.images, faces.ids, seed=config.seed
             )
             faces = faces._replace(images=changed)
-        log_probs, scores = predict(
+        said = predict(
             compiled[condition.corruption],
             faces.images,
             faces.ids,
@@ -298,18 +315,20 @@ def predict_conditions(
             tell,
         )
         result = Predictions(
-            log_probs,
+            said.log_probs,
             faces.ids,
             faces.votes,
             faces.truth,
             condition.name,
             condition.corruption,
             condition.severity,
-            scores=scores,
+            scores=said.scores,
             split=condition.split,
             abstentions=faces.abstentions,
             classes=trained.spec.classes,
             tolerance=condition.tolerance,
+            log_concentration=said.log_concentration,
+            passes=method_of(trained.config).passes,
         )
         result.save(path)
         yield result
@@ -320,6 +339,7 @@ def _forget_others(trained: Trained, folder: Path) -> None:
     config = trained.config
     data = dataclasses.asdict(config.data)
     del data["path"]
+    passes = method_of(config).passes
     made_by = {
         "members": trained.digest,
         "method": config.train.method,
@@ -331,6 +351,7 @@ def _forget_others(trained: Trained, folder: Path) -> None:
         "tolerances": config.evaluate.tolerances,
         "tolerance_faces": config.evaluate.tolerance_faces,
         "data": data,
+        **({"passes": passes} if passes > 1 else {}),
     }
     text = json.dumps(made_by) + "\n"
     note = folder / "made_by.json"
@@ -359,7 +380,7 @@ def predict_set(
       on_event: told how far it is.
     """
     ids = first_id + np.arange(len(images))
-    log_probs, scores = predict(
+    said = predict(
         predictor(trained),
         images,
         ids,
@@ -368,5 +389,13 @@ def predict_set(
     )
     classes = trained.spec.classes
     return Predictions(
-        log_probs, ids, votes, condition=name, scores=scores, split="ood", classes=classes
+        said.log_probs,
+        ids,
+        votes,
+        condition=name,
+        scores=said.scores,
+        split="ood",
+        classes=classes,
+        log_concentration=said.log_concentration,
+        passes=method_of(trained.config).passes,
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ferjax.config import Config
 from ferjax.ensemble import inputs, members, optimizer, parallel
-from ferjax.ensemble.methods import method_of
+from ferjax.ensemble.methods import Target, method_of
 from ferjax.models import attention, networks
 
 __all__ = ["Programs", "compile_programs", "lines_per_epoch", "stacked_state"]
@@ -17,7 +17,7 @@ __all__ = ["Programs", "compile_programs", "lines_per_epoch", "stacked_state"]
 class Programs(NamedTuple):
     """Functions of the stacked state ``[M, ...]`` in the layout's form, and what that state is.
 
-    ``init(seeds, start) -> state``; ``order(key, epoch) -> rows [member, step, face]``;
+    ``init(seeds, start, target) -> state``; ``order(key, epoch) -> rows [member, step, face]``;
     ``step(state, order, stored, target) -> (state, report)`` and ``validate(state, batches, labels)
     -> (state, log_probs)``, both of which consume the state they are given.
     """
@@ -46,16 +46,36 @@ def lines_per_epoch(log_every: int, steps: int) -> int:
 
 
 def _member_init(config: Config, num_classes: int, steps: int) -> Callable:
-    model = networks.members_model(config.model, num_classes, method_of(config.train).extra)
+    method = method_of(config)
+    model = networks.members_model(config.model, num_classes, method.extra)
     optimise = optimizer.adamw(config.train, steps, config.model.depth)
-    return lambda seed, start: members.init(model, optimise, seed, start)
+
+    def init(seed: jax.Array, start: Any, target: Target) -> members.EnsembleState:
+        return members.init(model, optimise, seed, start, method.memory(target))
+
+    return init
 
 
-def stacked_state(config: Config, num_classes: int, start: Any = None) -> members.EnsembleState:
-    """Shapes and types of a run's state, every leaf ``[M, ...]``."""
+def stacked_state(
+    config: Config, num_classes: int, start: Any = None, faces: int = 0
+) -> members.EnsembleState:
+    """Shapes and types of a run's state, every leaf ``[M, ...]``.
+
+    Args:
+      config: the run.
+      num_classes: classes of the votes.
+      start: parameters that every member starts from, by top-level name; None for random ones.
+      faces: in the training set; where it is not known, what members remember of them has the
+        right type alone.
+    """
     seeds = jax.ShapeDtypeStruct((len(config.train.seeds),), jnp.uint32)
-    init = jax.vmap(_member_init(config, num_classes, 1), (0, None))
-    return jax.eval_shape(init, seeds, start)
+    init = jax.vmap(_member_init(config, num_classes, 1), (0, None, None))
+
+    def of_some_faces(seeds: jax.Array, start: Any) -> members.EnsembleState:
+        shape = (faces, num_classes)
+        return init(seeds, start, Target(jnp.zeros(shape), jnp.zeros(shape, jnp.int32)))
+
+    return jax.eval_shape(of_some_faces, seeds, start)
 
 
 def compile_programs(
@@ -72,7 +92,7 @@ def compile_programs(
     """
     c = config.train
     steps = faces // c.batch_size
-    method = method_of(c)
+    method = method_of(config)
     architecture = attention.chosen(config.model, has_kernel=layout.has_attention_kernel)
     model = networks.members_model(architecture, num_classes, method.extra)
     prepare = inputs.prepared(config.model)
@@ -95,14 +115,14 @@ def compile_programs(
     )
     validate = members.validate(predict, layout.split)
     init = _member_init(config, num_classes, steps)
-    like = stacked_state(config, num_classes, start)
+    like = stacked_state(config, num_classes, start, faces)
     lie = parallel.spread(layout, like, _seldom_read)
 
     def stepping(function: Callable, in_axes: tuple[int | None, ...]) -> Callable:
         return parallel.map_members(layout, function, in_axes, carries=True, shardings=lie)
 
     return Programs(
-        init=parallel.map_members(layout, init, (0, None), shardings=lie),
+        init=parallel.map_members(layout, init, (0, None, None), shardings=lie),
         order=parallel.map_members(layout, order, (0, None)),
         step=stepping(step, (0, 0, None, None)),
         validate=stepping(validate, (0, None, None)),

@@ -70,7 +70,7 @@ def open_run_members(path: Path, on_event: OnEvent = silent) -> RunMembers:
 
 
 def _write(out: Path, run: RunMembers) -> Path:
-    """Writes members as a run folder, in one piece; ``run.folder`` gives the trunk."""
+    """Writes members as a run folder, in one piece; ``run.folder`` gives what they share."""
     out = Path(out)
     if out.exists():
         raise FileExistsError(f"{out} exists; choose another folder")
@@ -81,8 +81,8 @@ def _write(out: Path, run: RunMembers) -> Path:
     try:
         scratch.write_description(run.config, run.spec)
         scratch.log.write_text("".join(json.dumps(line) + "\n" for line in run.lines))
-        if run.folder.trunk.is_file():
-            shutil.copyfile(run.folder.trunk, scratch.trunk)
+        for file in run.folder.shared.values():
+            shutil.copyfile(file, scratch.path / file.name)
         about = integrity.describe(scratch, run.config, run.spec)
         checkpoints = checkpoint.Checkpoints(scratch.checkpoints, about=about)
         checkpoints.save(run.step, run.state)
@@ -146,8 +146,8 @@ def merge(paths: Sequence[Path], out: Path, on_event: OnEvent = silent) -> Path:
       on_event: told of damaged checkpoints that were passed over.
 
     Raises:
-      ValueError: naming the run and what does not fit: configuration, data, frozen trunk, seeds, or
-        progress.
+      ValueError: naming the run and what does not fit: configuration, data, frozen trunk, teacher,
+        seeds, or progress.
       FileExistsError: if ``out`` exists.
     """
     if len(paths) < 2:
@@ -185,11 +185,12 @@ def _require_same(first: RunMembers, run: RunMembers) -> None:
             f"{where}: it is at step {run.step}, the other at {first.step}; finish both with "
             "--resume"
         )
-    trunks = [
-        r.folder.trunk.read_bytes() if r.folder.trunk.is_file() else b"" for r in (first, run)
+    shared = [
+        {name: file.read_bytes() for name, file in r.folder.shared.items()} for r in (first, run)
     ]
-    if trunks[0] != trunks[1]:
-        raise ValueError(f"{where}: their frozen trunks differ")
+    for name in shared[0] | shared[1]:
+        if shared[0].get(name) != shared[1].get(name):
+            raise ValueError(f"{where}: their {name} differ")
 
 
 def _concatenate(*leaves: Any) -> Any:
@@ -260,8 +261,17 @@ def add_members(
             "(`ferjax train ... --resume`)"
         )
     trunk = load_tree(old.folder.trunk) if old.folder.trunk.is_file() else None
+    teacher = training.load_teacher(old.folder)
     added = out.with_name(f"{out.name}.added")
-    training.train(config, data, added, resume=added.exists(), trunk=trunk, on_event=on_event)
+    training.train(
+        config,
+        data,
+        added,
+        resume=added.exists(),
+        trunk=trunk,
+        teacher=teacher,
+        on_event=on_event,
+    )
     merge((path, added), out, on_event)
     shutil.rmtree(added)
     return out

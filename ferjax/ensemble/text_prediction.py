@@ -27,12 +27,12 @@ def predict_texts(trained: Trained, stored: np.ndarray, on_event: OnEvent = sile
       float32 ``[member, text, class]``; of a method with several passes each counts as a member.
     """
     config = trained.config
-    method = method_of(config.train)
+    method = method_of(config)
     model = networks.members_model(config.model, len(trained.spec.classes), method.extra)
 
     def member(params: Any, seed: jax.Array, batch: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.key(seed), 3)
-        return read_passes(method, lambda of: model.apply(params, batch, of), key).log_probs
+        return read_passes(method, lambda of: model.apply(params, batch, sample=of), key).log_probs
 
     layout = parallel.lay_out(len(config.train.seeds))
     mapped = parallel.map_members(layout, member, (0, 0, None))

@@ -29,7 +29,7 @@ from ferjax.ensemble.ending import noted
 from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.log import Log
 from ferjax.ensemble.loop import Data, Loop
-from ferjax.ensemble.methods import Target
+from ferjax.ensemble.methods import Target, Teacher
 from ferjax.ensemble.profiling import Trace
 from ferjax.ensemble.programs import compile_programs
 from ferjax.events import LogLine, Message, OnEvent, silent
@@ -42,6 +42,7 @@ __all__ = [
     "Interrupted",
     "Run",
     "dry_run",
+    "load_teacher",
     "place",
     "starting_point",
     "steps_per_epoch",
@@ -125,6 +126,7 @@ def train(
     chunk: int | None = None,
     profile: Path | None = None,
     trunk: Any = None,
+    teacher: Teacher | None = None,
     on_event: OnEvent = silent,
 ) -> Run:
     """Trains an ensemble.
@@ -140,6 +142,8 @@ def train(
       chunk: members that a device computes at once, likewise. A resumed run keeps its own.
       profile: folder for a trace of a few steps, see :mod:`ferjax.ensemble.profiling`.
       trunk: parameters of the frozen trunk, where it is another run's.
+      teacher: what an ensemble says of the training faces, for ``distil``; that of the folder by
+        default.
       on_event: told every step, every line of the log and what people should know, see
         :mod:`ferjax.events`; of several processes the first tells.
 
@@ -153,6 +157,14 @@ def train(
     """
     on_event = on_event if multihost.is_primary() else silent
     run = RunFolder(Path(folder))
+    if teacher is None:
+        teacher = load_teacher(run)
+    if (config.train.method == "distil") != (teacher is not None):
+        raise ValueError(
+            "train.method distil learns from an ensemble: train it with `ferjax distil RUN`"
+            if teacher is None
+            else f"train.method {config.train.method} learns from no ensemble; distil does"
+        )
     faces = len(dataset["train"].ids)
     steps = steps_per_epoch(config.train, faces)
     if resume:
@@ -169,16 +181,20 @@ def train(
             multihost.on_primary(lambda: run.keep_chunk(layout.chunk))
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
+            if teacher is not None:
+                _keep_teacher(run, teacher)
             first, state = _saved(run, programs.like, on_event) if resume else (0, None)
             if first:
                 integrity.require_same(run, first, config, dataset.spec)
             for text in _plan(config, choice, steps, first, before):
                 on_event(Message(text))
-            data = _data(config, layout, dataset, frozen, on_event)
+            data = _data(config, layout, dataset, frozen, teacher, on_event)
             if state is None:
                 seeds = np.array(config.train.seeds, np.uint32)
                 state = programs.init(
-                    parallel.scatter(layout, seeds), parallel.replicate(layout, start)
+                    parallel.scatter(layout, seeds),
+                    parallel.replicate(layout, start),
+                    data.target,
                 )
             else:
                 state = parallel.scatter(layout, state, programs.shardings)
@@ -270,6 +286,18 @@ def _shared_trunk(run: RunFolder, frozen: Any) -> Any:
     return frozen
 
 
+def load_teacher(run: RunFolder) -> Teacher | None:
+    """The teacher in a run's folder, if there is one."""
+    return Teacher(**load_tree(run.teacher)) if run.teacher.is_file() else None
+
+
+def _keep_teacher(run: RunFolder, teacher: Teacher) -> None:
+    """Writes the teacher into the run's folder, if there is none yet."""
+    multihost.on_primary(
+        lambda: None if run.teacher.is_file() else save_tree(teacher._asdict(), run.teacher)
+    )
+
+
 def _saved(
     run: RunFolder, like: members.EnsembleState, on_event: OnEvent
 ) -> tuple[int, members.EnsembleState | None]:
@@ -281,7 +309,14 @@ def _saved(
             f"cannot resume {run.path}: its checkpoints were written by an earlier ferjax, which "
             "can only be evaluated"
         )
-    return checkpoint.read(run.checkpoints, len(like.step), like=like, on_event=on_event)
+    step, state = checkpoint.read(run.checkpoints, len(like.step), like=like, on_event=on_event)
+    for kept, expected in zip(jax.tree.leaves(state.memory), jax.tree.leaves(like.memory)):
+        if kept.shape != expected.shape:
+            raise ValueError(
+                f"cannot resume {run.path}: its members remember {kept.shape[1]} training faces, "
+                f"these data have {expected.shape[1]}"
+            )
+    return step, state
 
 
 def _data(
@@ -289,9 +324,15 @@ def _data(
     layout: parallel.Layout,
     dataset: Dataset,
     frozen: Any,
+    teacher: Teacher | None,
     on_event: OnEvent,
 ) -> Data:
     train, valid = (dataset[name] for name in ("train", "valid"))
+    if teacher is not None and len(teacher.probs) != len(train.ids):
+        raise ValueError(
+            f"the teacher speaks of {len(teacher.probs)} faces, the training split has "
+            f"{len(train.ids)}"
+        )
     stored = train.images
     validated = valid.images
     if frozen is not None:
@@ -301,6 +342,8 @@ def _data(
         )[:, 0]
     size = -(-config.evaluate.batch_size // layout.replicas) * layout.replicas
     labels = valid.q.argmax(-1)
-    target = Target._make((train.q, train.votes.astype(np.int32)))
+    counts = train.votes.sum(-1)
+    weight = (counts / max(counts.mean(), 1)).astype(np.float32)
+    target = Target._make((train.q, train.votes.astype(np.int32), weight, teacher or ()))
     batches = inputs.batches(validated, size)
     return Data(*parallel.replicate(layout, (stored, target, batches, labels)))

@@ -37,9 +37,11 @@ def ensemble_size(conditions: Conditions) -> EnsembleSize:
         for c in (conditions.test, *conditions.worst)
     ]
     log_probs = np.stack(copies)  # the clean test items first
-    members = log_probs.shape[1]
+    passes = conditions.test.predictions.passes
+    members = log_probs.shape[1] // passes
     people = conditions.test.voted
-    masks = sub_ensembles(members)
+    of_members = sub_ensembles(members)
+    masks = np.repeat(of_members, passes, axis=1)
     parts = jax.device_get(_of_subsets(masks, log_probs))
     figures = _figures(
         parts.epistemic,
@@ -50,7 +52,7 @@ def ensemble_size(conditions: Conditions) -> EnsembleSize:
         people.q.astype(np.float32),
     )
     of_subsets = {name: np.asarray(of, np.float64) for name, of in figures.items()}
-    size = masks.sum(1)
+    size = of_members.sum(1)
     corrected = np.where(size > 1, size / np.maximum(size - 1, 1), np.nan)
     of_subsets["mean_epistemic_corrected"] = of_subsets["mean_epistemic"] * corrected
     without_one = size == members - 1

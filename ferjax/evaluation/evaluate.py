@@ -47,7 +47,7 @@ def evaluate(
         decisions = threshold_choice.decisions(conditions, thresholds.routers["uar"].rule)
         harmed = harm(conditions, thresholds)
     return Evaluation(
-        members=test.predictions.log_probs.shape[0],
+        members=len(test.predictions.log_probs) // test.predictions.passes,
         classes=conditions.classes,
         resamples=conditions.resamples,
         seed=conditions.seed,

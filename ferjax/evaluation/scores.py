@@ -36,6 +36,8 @@ LABELS = {
     "head_neighbour": "nearest neighbour, head",
     "texture": "texture",
     "ood_density": "OOD density (texture + early blocks)",
+    "predicted_disagreement": "predicted disagreement δ̂",
+    "scn": "1 − α (SCN)",
     "l_uar": "L-UAR (seven features)",
     "l_uar_density": "L-UAR with densities",
     "random": "random router",

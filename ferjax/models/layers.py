@@ -1,5 +1,7 @@
 """Layers of a Vision Transformer: patch embedding, attention, MLP, and the block of the two."""
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,12 @@ import jax.numpy as jnp
 from ferjax.config import ModelConfig
 from ferjax.models import attention, matmul
 
-__all__ = ["Attention", "Block", "Embed", "Mlp", "dense", "norm"]
+__all__ = ["Attention", "Block", "Embed", "Mlp", "Mode", "dense", "drop_values", "dropout", "norm"]
+
+Mode = Literal["deterministic", "training", "sampling"]
+"""What is random in a network: nothing; in ``training`` drop-path and dropout, drawn for every
+face; in ``sampling`` (a pass of MC-dropout) dropout alone, drawn once and shared by all faces.
+Static."""
 
 
 def dense(config: ModelConfig, width: int, name: str) -> nn.Dense:
@@ -22,6 +29,24 @@ def dense(config: ModelConfig, width: int, name: str) -> nn.Dense:
 
 def norm(dtype: str, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=1e-6, dtype=dtype, name=name)
+
+
+def drop_values(x: jax.Array, rate: float, key: jax.Array, *, shared: bool) -> jax.Array:
+    """Dropout of ``x [item, ...]``.
+
+    A mask that all items share is for each of them distributed like one of its own, and makes a
+    pass one network: independent of the size of a batch, and of what else is in it.
+    """
+    shape = (1, *x.shape[1:]) if shared else x.shape
+    kept = jax.random.bernoulli(key, 1 - rate, shape)
+    return jnp.where(kept, x / (1 - rate), 0).astype(x.dtype)
+
+
+def dropout(module: nn.Module, x: jax.Array, rate: float, mode: Mode) -> jax.Array:
+    """:func:`drop_values` with the module's stream ``dropout``, where the mode has it."""
+    if mode == "deterministic" or rate == 0:
+        return x
+    return drop_values(x, rate, module.make_rng("dropout"), shared=mode == "sampling")
 
 
 class Embed(nn.Module):
@@ -90,13 +115,15 @@ class Mlp(nn.Module):
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode = "deterministic") -> jax.Array:
         c = self.config
         if c.mlp == "gelu":
-            hidden = dense(c, c.mlp_width, "up")(x)
-            return dense(c, c.dim, "down")(nn.gelu(hidden, approximate=False))
-        gate, up = jnp.split(dense(c, 2 * c.mlp_width, "up")(x), 2, axis=-1)
-        return dense(c, c.dim, "down")(nn.silu(gate) * up)
+            hidden = nn.gelu(dense(c, c.mlp_width, "up")(x), approximate=False)
+        else:
+            gate, up = jnp.split(dense(c, 2 * c.mlp_width, "up")(x), 2, axis=-1)
+            hidden = nn.silu(gate) * up
+        rate = c.dropout if c.dropout_at == "blocks" else 0.0
+        return dense(c, c.dim, "down")(dropout(self, hidden, rate, mode))
 
 
 class Block(nn.Module):
@@ -106,18 +133,18 @@ class Block(nn.Module):
     drop: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array, deterministic: bool = True) -> jax.Array:
+    def __call__(self, x: jax.Array, mode: Mode = "deterministic") -> jax.Array:
         c = self.config
 
         def residual(branch: jax.Array, name: str) -> jax.Array:
             scale = self.param(name, nn.initializers.constant(c.layer_scale), (c.dim,))
-            return self._drop_path(branch * scale.astype(c.dtype)[None, None], deterministic)
+            return self._drop_path(branch * scale.astype(c.dtype)[None, None], mode)
 
         x = x + residual(Attention(c, name="attention")(norm(c.dtype, "norm1")(x)), "scale1")
-        return x + residual(Mlp(c, name="mlp")(norm(c.dtype, "norm2")(x)), "scale2")
+        return x + residual(Mlp(c, name="mlp")(norm(c.dtype, "norm2")(x), mode), "scale2")
 
-    def _drop_path(self, branch: jax.Array, deterministic: bool) -> jax.Array:
-        if deterministic or self.drop == 0:
+    def _drop_path(self, branch: jax.Array, mode: Mode) -> jax.Array:
+        if mode != "training" or self.drop == 0:
             return branch
         kept = jax.random.bernoulli(
             self.make_rng("drop_path"), 1 - self.drop, (branch.shape[0], 1, 1)

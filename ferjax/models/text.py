@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.config import ModelConfig
+from ferjax.models.layers import drop_values
 from ferjax.models.vit import Model, Output
 
 __all__ = ["text_model"]
@@ -64,7 +65,6 @@ def text_model(config: ModelConfig, num_classes: int, extra: int = 0) -> Model:
         key: jax.Array | None = None,
         sample: jax.Array | None = None,
     ) -> Output:
-        del key, sample  # nothing is random in it
         if config.network == "ngrams":
             there = (inputs > 0)[..., None]
             vectors = jnp.where(there, params["embed"]["table"][inputs], 0)
@@ -72,7 +72,12 @@ def text_model(config: ModelConfig, num_classes: int, extra: int = 0) -> Model:
         else:
             length = jnp.linalg.norm(inputs, axis=-1, keepdims=True)
             features = inputs * jnp.sqrt(dim) / jnp.maximum(length, 1e-12)
-        maps = {n: features @ params[n]["kernel"] + params[n]["bias"][None] for n in heads}
+        seen = features
+        if config.dropout and key is not None:
+            seen = drop_values(features, config.dropout, key, shared=False)
+        elif config.dropout and sample is not None:
+            seen = drop_values(features, config.dropout, sample, shared=True)
+        maps = {n: seen @ params[n]["kernel"] + params[n]["bias"][None] for n in heads}
         return Output(maps["head"], features, maps.get("extra"))
 
     return Model(init, apply)

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from ferjax.config import ModelConfig
-from ferjax.models.layers import Block, Embed, norm
+from ferjax.models.layers import Block, Embed, Mode, dropout, norm
 
 __all__ = [
     "Model",
@@ -45,21 +45,24 @@ Params = Any
 class Output(NamedTuple):
     """What a network says of a batch, float32.
 
-    ``logits [face, class]``; the ``features [face, width]`` that the linear head saw; and ``extra
-    [face, column]`` outputs beside the classes, None where a network has no such columns. What they
-    mean is up to a method, see :mod:`ferjax.ensemble.methods`.
+    ``logits [face, class]``; the ``features [face, width]`` that the linear head saw, before
+    dropout; ``extra [face, column]`` outputs beside the classes, None where a network has no such
+    columns, which a method gives their meaning (:mod:`ferjax.ensemble.methods`); and the final
+    ``patches [face, patch, dim]``, whose mean a head of ``cls+mean`` sees.
     """
 
     logits: jax.Array
     features: jax.Array
     extra: jax.Array | None = None
+    patches: jax.Array | None = None
 
 
 class Model(NamedTuple):
     """Two pure functions of one member.
 
-    ``init(key) -> params`` and ``apply(params, inputs, key=None) -> output``; ``key`` turns on what
-    is random in the network (drop-path), without it the model is deterministic.
+    ``init(key) -> params`` and ``apply(params, inputs, key=None, sample=None) -> output``. Without
+    a key the model is deterministic; ``key`` turns on what is random in training (drop-path and
+    dropout, for every face anew), ``sample`` one pass of MC-dropout, whose masks all faces share.
     """
 
     init: Callable[[jax.Array], Params]
@@ -79,22 +82,24 @@ class VisionTransformer(nn.Module):
     extra: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array, deterministic: bool = True) -> Any:
+    def __call__(self, x: jax.Array, mode: Mode = "deterministic") -> Any:
         c = self.config
         block = nn.remat(Block, static_argnums=(2,)) if c.remat else Block
         x = Embed(c, name="embed")(x) if self.start == 0 else x.astype(c.dtype)
         for i in range(self.start, self.stop):
             drop = c.drop_path * i / max(c.depth - 1, 1)
-            x = block(c, drop, name=f"block_{i}")(x, deterministic)
+            x = block(c, drop, name=f"block_{i}")(x, mode)
         if not self.classes:
             return x
         x = norm("float32", "norm")(x.astype(jnp.float32))
         features = x[:, 0]
+        patches = x[:, 1 + c.registers :]
         if c.head == "cls+mean":
-            features = jnp.concatenate([features, x[:, 1 + c.registers :].mean(1)], axis=-1)
-        logits = _head(self.classes, "head")(features)
-        extra = _head(self.extra, "extra")(features) if self.extra else None
-        return Output(logits, features, extra)
+            features = jnp.concatenate([features, patches.mean(1)], axis=-1)
+        seen = dropout(self, features, c.dropout if c.dropout_at == "head" else 0.0, mode)
+        logits = _head(self.classes, "head")(seen)
+        extra = _head(self.extra, "extra")(seen) if self.extra else None
+        return Output(logits, features, extra, patches)
 
 
 def _head(width: int, name: str) -> nn.Dense:
@@ -114,9 +119,24 @@ def _model(module: VisionTransformer) -> Model:
     def init(key: jax.Array) -> Params:
         return module.init(key, jnp.zeros(shape))["params"]
 
-    def apply(params: Params, inputs: jax.Array, key: jax.Array | None = None) -> Any:
-        rngs = None if key is None else {"drop_path": key}
-        return module.apply({"params": params}, inputs, key is None, rngs=rngs)
+    def apply(
+        params: Params,
+        inputs: jax.Array,
+        key: jax.Array | None = None,
+        sample: jax.Array | None = None,
+    ) -> Any:
+        if key is not None and sample is not None:
+            raise ValueError("a network is trained (key) or sampled (sample), not both at once")
+        mode: Mode = "deterministic"
+        rngs = None
+        if key is not None:
+            # Dropout has a stream of its own: drop-path draws what it drew before there was any.
+            mode = "training"
+            rngs = {"drop_path": key, "dropout": jax.random.fold_in(key, 1)}
+        elif sample is not None:
+            mode = "sampling"
+            rngs = {"dropout": sample}
+        return module.apply({"params": params}, inputs, mode, rngs=rngs)
 
     return Model(init, apply)
 

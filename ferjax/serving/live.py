@@ -119,12 +119,13 @@ def traceable(trained: Trained) -> Callable[[ArrayLike, Rules], RouterOutput]:
 def _members(
     trained: Trained, layout: parallel.Layout
 ) -> Callable[[ArrayLike], tuple[jax.Array, dict[str, jax.Array]]]:
-    """All members on clean pictures: ``images -> (log_probs [member, item, class], densities)``."""
+    """All members on clean pictures: ``images -> (log_probs [member, item, class], scores)``."""
     run = prediction.predictor(trained, layout=layout)
 
     def forward(images: ArrayLike) -> tuple[jax.Array, dict[str, jax.Array]]:
         images = jnp.asarray(images)
         # Ids and severity belong to a corruption's noise; without a corruption they are not read.
-        return run(images, jnp.zeros(images.shape[0], jnp.uint32), 1)
+        said = run(images, jnp.zeros(images.shape[0], jnp.uint32), 1)
+        return said.log_probs, said.scores
 
     return forward

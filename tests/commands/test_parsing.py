@@ -130,6 +130,7 @@ IN_ANY_ORDER = [
     ("judge collect", ["./c.py"], [["--model", "a", "b"], ["--base-url", "u"], ["--out", "x"]]),
     ("judge parse", ["run"], [["--out", "x.npz"]]),
     ("judge predict", ["run"], [["--texts", "t.csv"], ["--out", "x.npz"]]),
+    ("distil", ["run"], [["--out", "x"], ["--seed", "7"], ["--epochs", "2"], ["--resume"]]),
     ("judge compare", ["panel.csv", "a.npz", "b.npz"], [["--out", "x"]]),
     ("judge calibrate", ["panel.csv", "a.npz"], [["--out", "x"]]),
     ("members list", ["run"], []),

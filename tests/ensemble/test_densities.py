@@ -120,9 +120,9 @@ def test_densities_come_back_from_disk_as_they_were(run, tiny_faces, tmp_path):
     assert set(load_tree(run / densities.FILE)) == {"spectrum", "texture", "own", "joint"}
     images = tiny_faces["test"].images[:4]
     ids = tiny_faces["test"].ids[:4]
-    _, bare = prediction.predict(
+    bare = prediction.predict(
         prediction.predictor(trained._replace(densities=None)), images, ids, 4
-    )
+    ).scores
     assert set(bare) == {"energy"}
 
 

@@ -71,3 +71,54 @@ def test_cached_tokens_are_the_trunks_of_the_face_and_its_mirror(tiny, rng, mirr
     done = [event.done for event in events]
     assert done == sorted(done) and done[-1] == 1
     assert events[0].task == "trunk tokens of 6 faces"
+
+
+def test_rectangles_lie_in_the_face_and_are_as_large_and_as_long_as_they_say():
+    drawn = np.asarray(inputs.rectangles(jax.random.key(0), 4000, 0.5))
+    top, left, height, width = drawn.T
+    some = height > 0
+    assert 0.47 < some.mean() < 0.53
+    assert (drawn[~some] == 0).all()
+    assert (drawn >= 0).all() and (top + height <= 1).all() and (left + width <= 1).all()
+    area = (height * width)[some]
+    aspect = np.log(height[some] / width[some])
+    assert 0.02 <= area.min() < 0.025 and 0.245 < area.max() <= 0.2501
+    assert abs(area.mean() - 0.135) < 0.005
+    assert abs(aspect.mean()) < 0.05 and aspect.max() < np.log(3.3) + 1e-4
+    assert (inputs.rectangles(jax.random.key(0), 9, 0.0) == 0).all()
+    assert (inputs.rectangles(jax.random.key(0), 9, 1.0)[:, 2:] > 0).all()
+
+
+def test_what_is_erased_is_the_mean_colour_and_nothing_else_changes(images):
+    rows = jnp.array([5, 2, 7])
+    flips = jnp.array([False, True, True])
+    erased = jnp.array([[0.25, 0.5, 0.5, 0.25], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    plain = np.array(inputs.drawing(PIXELS)(images, rows, flips))
+    got = inputs.drawing(PIXELS)(images, rows, flips, erased)
+    plain[0, 4:12, 8:12] = 0
+    plain[2] = 0
+    np.testing.assert_array_equal(got, plain)
+
+
+def test_of_a_frozen_trunk_the_tokens_of_patches_are_erased(images):
+    """Those whose centre lies within; class and register tokens stay."""
+    config = dataclasses.replace(TOKENS, image_size=32, registers=2)
+    tokens = jnp.asarray(np.random.default_rng(1).normal(size=(3, 2, 3 + 16, 4)), jnp.float32)
+    rows = jnp.array([1, 0])
+    flips = jnp.array([True, False])
+    erased = jnp.array([[0.0, 0.6, 0.4, 0.4], [0.0, 0.0, 0.1, 0.1]])
+    expected = np.array(inputs.drawing(config)(tokens, rows, flips))
+    for row, column in ((0, 2), (0, 3), (1, 2), (1, 3)):
+        expected[0, 3 + 4 * row + column] = 0
+    np.testing.assert_array_equal(inputs.drawing(config)(tokens, rows, flips, erased), expected)
+
+
+def test_the_second_view_is_the_mirror_image_of_the_first_erased_alike(images):
+    rows = jnp.arange(8)
+    flips = jnp.arange(8) % 2 == 0
+    erased = inputs.rectangles(jax.random.key(3), 8, 1.0)
+    draw = inputs.drawing(PIXELS)
+    one = draw(images, rows, flips, erased)
+    other = draw(images, rows, ~flips, inputs.mirror_rectangles(erased))
+    np.testing.assert_allclose(other, one[:, :, ::-1], atol=1e-5)
+    assert (one == 0).all(-1).any((1, 2)).all()

@@ -7,13 +7,14 @@ import numpy as np
 import optax
 import pytest
 
-from ferjax.config import ModelConfig, TrainConfig
+from ferjax.config import Config, ModelConfig, TrainConfig
 from ferjax.ensemble import inputs, members, optimizer, status
-from ferjax.ensemble.methods import METHODS, Target
+from ferjax.ensemble.methods import Target, method_of
 from ferjax.models import vit
 
 CONFIG = ModelConfig(image_size=16, patch_size=8, dim=8, depth=1, heads=2)
 CLASSES = 5
+VOTES = method_of(Config())
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +78,7 @@ def _initial(model):
 
 
 def _steps(model, data, count, **options):
-    step = members.train_step(
-        model, optax.sgd(0.1), METHODS["votes"], inputs.drawing(CONFIG), **options
-    )
+    step = members.train_step(model, optax.sgd(0.1), VOTES, inputs.drawing(CONFIG), **options)
     step = jax.jit(step)
     state = _initial(model)
     order = members.epoch_order(state.key, jnp.int32(0), faces=24, batch_size=8)

@@ -8,12 +8,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 
-from ferjax import losses
-from ferjax.config import ModelConfig, TrainConfig
+from ferjax import losses, uncertainty
+from ferjax import votes as vote_arithmetic
+from ferjax.config import Config, ModelConfig, TrainConfig
 from ferjax.ensemble import inputs, members, methods, optimizer, prediction, training
 from ferjax.ensemble.forward import make_forward
-from ferjax.ensemble.methods import METHODS, Batch, Method, Reading, Target
+from ferjax.ensemble.methods import (
+    METHODS,
+    Batch,
+    Method,
+    Reading,
+    Seen,
+    Target,
+    Teacher,
+    method_of,
+)
 from ferjax.faces.dataset import Dataset, DataSpec, Faces
 from ferjax.models import vit
 from ferjax.models.vit import Output
@@ -43,7 +55,7 @@ def test_a_configuration_can_name_every_method_and_no_other():
 
 @pytest.mark.parametrize("name", ["votes", "labels"])
 def test_softmax_methods_read_the_logits_and_ask_once(name):
-    method = METHODS[name]
+    method = METHODS[name](Config())
     logits = jnp.array([[1.0, 2.0, -1.0]])
     reading = method.read(Output(logits, jnp.zeros((1, 2))))
     np.testing.assert_array_equal(reading.log_probs, jax.nn.log_softmax(logits))
@@ -59,13 +71,112 @@ def test_votes_train_towards_the_distribution_and_labels_towards_the_most_voted_
 
     logits = jax.random.normal(jax.random.key(0), (FACES, CLASSES))
     batch = Batch(jnp.zeros((FACES, 1)), target, jax.random.key(1))
-    (loss, reading), gradient = jax.value_and_grad(
-        lambda params: METHODS[name].loss(apply, params, batch), has_aux=True
+    (loss, seen), gradient = jax.value_and_grad(
+        lambda params: METHODS[name](Config()).loss(apply, params, batch), has_aux=True
     )(logits)
     q = target.q if name == "votes" else np.eye(CLASSES)[np.argmax(target.q, -1)]
-    expected = -np.mean(np.sum(q * np.asarray(reading.log_probs), -1))
+    expected = -np.mean(np.sum(q * np.asarray(seen.log_probs), -1))
     assert float(loss) == pytest.approx(float(expected), abs=1e-5)
-    np.testing.assert_allclose(gradient * FACES, jnp.exp(reading.log_probs) - q, atol=1e-6)
+    np.testing.assert_allclose(gradient * FACES, jnp.exp(seen.log_probs) - q, atol=1e-6)
+
+
+def loss_of(name, said, target):
+    """A method's loss and gradient, of a "network" that answers its parameters."""
+
+    def apply(params, inputs, key):
+        return Output(params["logits"], inputs, params.get("extra"))
+
+    batch = Batch(jnp.zeros((FACES, 1)), target, jax.random.key(1))
+    method = METHODS[name](Config())
+    (loss, _), gradient = jax.jit(
+        jax.value_and_grad(lambda params: method.loss(apply, params, batch), has_aux=True)
+    )(said)
+    return float(loss), gradient
+
+
+@pytest.fixture(scope="module")
+def said():
+    rng = np.random.default_rng(2)
+    return {
+        "logits": jnp.asarray(rng.normal(size=(FACES, CLASSES)), jnp.float32),
+        "extra": jnp.asarray(rng.normal(size=(FACES, 1)), jnp.float32),
+    }
+
+
+def counts_log_likelihood(votes, alpha):
+    """Of the Dirichlet-multinomial, without the coefficient that no prediction changes."""
+    votes, alpha = np.asarray(votes, np.float64), np.asarray(alpha, np.float64)
+    total = votes.sum(-1)
+    coefficient = scipy.special.gammaln(total + 1) - scipy.special.gammaln(votes + 1).sum(-1)
+    return scipy.stats.dirichlet_multinomial.logpmf(votes, alpha, total) - coefficient
+
+
+def test_a_concentration_is_fitted_to_the_counts_and_leaves_the_mean_to_the_votes(said, target):
+    loss, gradient = loss_of("dirichlet", said, target)
+    of_votes, gradient_of_votes = loss_of("votes", {"logits": said["logits"]}, target)
+    probs = scipy.special.softmax(np.asarray(said["logits"], np.float64), -1)
+
+    def fit(extra):
+        return -counts_log_likelihood(target.votes, probs * np.exp(extra)).mean()
+
+    extra = np.asarray(said["extra"], np.float64)
+    assert loss == pytest.approx(of_votes + fit(extra), rel=1e-5)
+    np.testing.assert_allclose(gradient["logits"], gradient_of_votes["logits"], atol=1e-6)
+    for face in (0, 5):
+        step = np.zeros_like(extra)
+        step[face] = 1e-5
+        slope = (fit(extra + step) - fit(extra - step)) / 2e-5
+        np.testing.assert_allclose(gradient["extra"][face], slope, atol=1e-5)
+
+
+def test_mean_and_concentration_may_both_come_from_the_counts(said, target):
+    logits = {"logits": said["logits"]}
+    loss, gradient = loss_of("dirichlet-joint", logits, target)
+    alpha = np.exp(np.asarray(said["logits"], np.float64))
+    assert loss == pytest.approx(-counts_log_likelihood(target.votes, alpha).mean(), rel=1e-5)
+    assert (np.asarray(gradient["logits"]) != 0).all()
+    reading = METHODS["dirichlet-joint"](Config()).read(Output(said["logits"], jnp.zeros((1, 1))))
+    parameters = np.exp(reading.log_probs + reading.log_concentration[:, None])
+    np.testing.assert_allclose(parameters, alpha, rtol=1e-5)
+
+
+def test_of_the_multinomial_every_vote_weighs_the_same(said):
+    votes = np.random.default_rng(3).integers(0, 6, (FACES, CLASSES))
+    q = votes / votes.sum(-1, keepdims=True)
+    weight = votes.sum(-1) / votes.sum(-1).mean()
+    target = Target(*map(jnp.float32, (q, votes, weight)))
+    loss, _ = loss_of("multinomial", {"logits": said["logits"]}, target)
+    log_probs = scipy.special.log_softmax(np.asarray(said["logits"], np.float64), -1)
+    expected = -(votes * log_probs).sum() / votes.sum()
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_disagreement_is_fitted_by_its_square_beside_the_votes(said, target):
+    loss, gradient = loss_of("disagreement", said, target)
+    of_votes, _ = loss_of("votes", {"logits": said["logits"]}, target)
+    predicted = scipy.special.expit(np.asarray(said["extra"], np.float64)[:, 0])
+    delta = vote_arithmetic.disagreement(vote_arithmetic.distribution(target.votes))
+    assert loss == pytest.approx(of_votes + np.mean((predicted - delta) ** 2), rel=1e-5)
+    slope = 2 * (predicted - delta) * predicted * (1 - predicted) / FACES
+    np.testing.assert_allclose(gradient["extra"][:, 0], slope, atol=1e-6)
+    read = METHODS["disagreement"](Config()).read(
+        Output(said["logits"], jnp.zeros((1, 1)), said["extra"])
+    )
+    np.testing.assert_allclose(read.scores["predicted_disagreement"], predicted, rtol=1e-5)
+
+
+def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn(said):
+    teacher = Teacher(jax.nn.softmax(said["logits"]), said["extra"][:, 0])
+    q = jnp.full((FACES, CLASSES), 1 / CLASSES)
+    target = Target(q, jnp.zeros((FACES, CLASSES), jnp.int32), teacher=teacher)
+    loss, gradient = loss_of("distil", said, target)
+    assert loss == pytest.approx(
+        float(uncertainty.entropy(jnp.log(teacher.probs)).mean()), rel=1e-4
+    )
+    for part in gradient.values():
+        np.testing.assert_allclose(part, 0.0, atol=1e-5)
+    more, gradient = loss_of("distil", {**said, "extra": said["extra"] + 1}, target)
+    assert more > loss and (gradient["extra"] > 0).all()
 
 
 def concentration_loss(apply, params, batch):
@@ -75,7 +186,8 @@ def concentration_loss(apply, params, batch):
     noise = 1e-3 * jax.random.normal(jax.random.fold_in(batch.key, 7), output.extra[:, 0].shape)
     strength = jnp.sum(batch.target.votes, -1).astype(jnp.float32)
     fit = jnp.mean((output.extra[:, 0] + noise - jnp.log(strength)) ** 2)
-    return jnp.mean(losses.cross_entropy(reading.log_probs, batch.target.q)) + fit, reading
+    nats = jnp.mean(losses.cross_entropy(reading.log_probs, batch.target.q))
+    return nats + fit, Seen(reading.log_probs)
 
 
 def concentration_read(output):
@@ -128,7 +240,7 @@ def test_scores_of_a_method_come_out_of_the_forward_pass(images):
 def test_passes_of_a_random_network_are_asked_with_keys_of_their_own(target):
     """A "network" whose answer is its key's: three passes differ, and scores are their mean."""
     method = Method(
-        METHODS["votes"].loss,
+        method_of(Config()).loss,
         lambda output: Reading(output.logits, {"first": output.logits[:, 0]}),
         passes=3,
     )
@@ -149,7 +261,7 @@ def test_passes_of_a_random_network_are_asked_with_keys_of_their_own(target):
 @pytest.mark.slow
 def test_a_new_method_on_other_data_goes_all_the_way(tiny, rng, tmp_path, monkeypatch):
     """Head, loss, reading and scores from the method; class count and side from the data."""
-    monkeypatch.setitem(METHODS, "votes", CONCENTRATION)
+    monkeypatch.setitem(METHODS, "votes", lambda config: CONCENTRATION)
     spec = DataSpec(("cat", "dog", "owl"), 20)
 
     def faces(count, first):

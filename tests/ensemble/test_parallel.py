@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.config import ModelConfig, TrainConfig
+from ferjax.config import Config, ModelConfig, TrainConfig
 from ferjax.ensemble import inputs, members, optimizer, parallel
 from ferjax.ensemble.collectives import between_members, collectives
-from ferjax.ensemble.methods import METHODS, Target
+from ferjax.ensemble.methods import Target, method_of
 from ferjax.models import vit
 
 SEEDS = jnp.arange(8, dtype=jnp.uint32) + 40
@@ -118,7 +118,7 @@ def pieces():
     train = TrainConfig(epochs=2, batch_size=BATCH, warmup_epochs=0, learning_rate=1e-2)
     model = vit.members_model(config, CLASSES)
     adamw = optimizer.adamw(train, FACES // BATCH)
-    method = METHODS["votes"]
+    method = method_of(Config())
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (FACES, 16, 16), np.uint8))
     q = jnp.asarray(rng.dirichlet(np.ones(CLASSES), FACES), jnp.float32)

@@ -10,7 +10,7 @@ import pytest
 
 from ferjax.corruptions.suites import corrupt
 from ferjax.ensemble import prediction
-from ferjax.ensemble.methods import METHODS
+from ferjax.ensemble.methods import METHODS, method_of
 from ferjax.faces.images import normalise, to_network_size
 from ferjax.models import vit
 from ferjax.predictions import Predictions
@@ -31,7 +31,7 @@ def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, co
     """And all members see the same corrupted picture: the one that its face's id names."""
     images = tiny_faces["test"].images[:8]
     ids = tiny_faces["test"].ids[:8]
-    got, _ = prediction.predict(compiled[corruption], images, ids, 8, severity)
+    got = prediction.predict(compiled[corruption], images, ids, 8, severity).log_probs
     pictures = to_network_size(jnp.asarray(images), trained.config.model.image_size)
     if corruption:
         pictures = corrupt(
@@ -46,10 +46,10 @@ def test_predictions_are_the_loop_over_members(trained, compiled, tiny_faces, co
 def test_neither_batches_nor_company_change_a_prediction(compiled, tiny_faces):
     images = tiny_faces["test"].images[:19]
     ids = tiny_faces["test"].ids[:19]
-    whole, scores = prediction.predict(compiled["gnoise"], images, ids, 8, 3)
-    assert whole.shape == (3, 19, 8)
+    whole, scores, none = prediction.predict(compiled["gnoise"], images, ids, 8, 3)
+    assert whole.shape == (3, 19, 8) and none is None
     some = np.array([17, 3, 11])
-    log_probs, of_some = prediction.predict(compiled["gnoise"], images[some], ids[some], 8, 3)
+    log_probs, of_some, _ = prediction.predict(compiled["gnoise"], images[some], ids[some], 8, 3)
     np.testing.assert_allclose(log_probs, whole[:, some], atol=1e-5)
     assert {"ood_density", "texture", "energy"} <= set(scores)
     for name, values in scores.items():
@@ -71,9 +71,10 @@ def test_passes_count_as_members_beside_one_another(trained, tiny_faces, monkeyp
     """A network with nothing random in it answers the same in every pass."""
     images = tiny_faces["test"].images[:8]
     ids = tiny_faces["test"].ids[:8]
-    once, scores = prediction.predict(prediction.predictor(trained), images, ids, 8)
-    monkeypatch.setitem(METHODS, "votes", METHODS["votes"]._replace(passes=2))
-    twice, same_scores = prediction.predict(prediction.predictor(trained), images, ids, 8)
+    once, scores, _ = prediction.predict(prediction.predictor(trained), images, ids, 8)
+    twice_asked = method_of(trained.config)._replace(passes=2)
+    monkeypatch.setitem(METHODS, "votes", lambda config: twice_asked)
+    twice, same_scores, _ = prediction.predict(prediction.predictor(trained), images, ids, 8)
     np.testing.assert_allclose(twice, np.repeat(once, 2, axis=0), atol=1e-5)
     chex.assert_trees_all_close(scores, same_scores, rtol=1e-3, atol=1e-3)
 
@@ -142,7 +143,7 @@ def predictions_made(trained, monkeypatch):
     def predict(run, images, *_):
         made.append(len(images))
         shape = (len(trained.best_accuracy), len(images), 8)
-        return np.full(shape, -np.log(8), np.float32), {}
+        return prediction.MemberOutputs(np.full(shape, -np.log(8), np.float32), {})
 
     monkeypatch.setattr(prediction, "predict", predict)
     monkeypatch.setattr(prediction, "predictor", lambda *_, **__: None)
@@ -222,7 +223,7 @@ def test_a_set_of_its_own_has_its_name_ids_and_votes(trained, tiny_faces):
     assert (p.condition, p.split, p.classes) == ("mine", "ood", tiny_faces.spec.classes)
     np.testing.assert_array_equal(p.ids, 1000 + np.arange(5))
     np.testing.assert_array_equal(p.votes, faces.votes)
-    expected, scores = prediction.predict(
+    expected, scores, _ = prediction.predict(
         prediction.predictor(trained), faces.images, faces.ids, 64
     )
     np.testing.assert_allclose(p.log_probs, expected, atol=1e-5)

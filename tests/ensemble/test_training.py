@@ -293,7 +293,7 @@ def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path,
     trained = prediction.load_run(run.folder)
     images = tiny_faces["test"].images[:9]
     ids = tiny_faces["test"].ids[:9]
-    got, _ = prediction.predict(prediction.predictor(trained), images, ids, 16)
+    got = prediction.predict(prediction.predictor(trained), images, ids, 16).log_probs
     whole = jax.jit(vit.vit(dataclasses.replace(model, trainable_blocks=None), 8).apply)
     inputs = normalise(to_network_size(jnp.asarray(images), model.image_size))
     for member in range(3):

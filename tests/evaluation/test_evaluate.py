@@ -291,6 +291,20 @@ def test_every_sub_ensemble_is_itself(predicted, evaluation):
     assert whole["mean_epistemic_corrected"].mean == pytest.approx(corrected)
 
 
+def test_passes_of_a_member_are_never_parted(predicted, evaluation):
+    """Every member asked twice is the same ensemble, of as many members."""
+    twice = {
+        name: dataclasses.replace(p, log_probs=np.repeat(p.log_probs, 2, axis=0), passes=2)
+        for name, p in predicted.items()
+    }
+    found = ensemble_size.ensemble_size(Conditions.of(twice, resamples=RESAMPLES))
+    assert set(found.sizes) == {1, 2, 3}
+    for size, row in evaluation.ensemble_size.sizes.items():
+        assert found.sizes[size].subsets == row.subsets
+        for name, spread in row.figures.items():
+            np.testing.assert_allclose(found.sizes[size].figures[name], spread, atol=1e-5)
+
+
 def test_the_jackknife_over_members_is_the_cores(predicted, evaluation):
     from ferjax import uncertainty
 

@@ -8,20 +8,22 @@ import jax
 import numpy as np
 import pytest
 
-from ferjax.config import Config, ModelConfig, TrainConfig
+from ferjax.config import Config, EvaluateConfig, ModelConfig, TrainConfig
+from ferjax.ensemble.methods import method_of
 from ferjax.ensemble.prediction import Trained
 from ferjax.faces.dataset import DataSpec
 from ferjax.models import vit
 from ferjax.routing import ACTIONS, RouterRule
-from ferjax.serving import export
+from ferjax.serving import archive, export
+from ferjax.serving.live import from_trained
 from ferjax.serving.program import InferenceProgram, RouterOutput
 from ferjax.serving.router import Router
 
 
 def contents(file):
-    with zipfile.ZipFile(file) as archive:
-        assert archive.testzip() is None
-        return {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file) as zipped:
+        assert zipped.testzip() is None
+        return {name: zipped.read(name) for name in zipped.namelist()}
 
 
 @pytest.mark.slow
@@ -159,3 +161,39 @@ class TestThreeClassesOf32Pixels:
         assert opened([rng.integers(0, 255, (90, 60, 3), np.uint8)])[0].label in self.classes
         with pytest.raises(ValueError, match="number 0 is float32"):
             opened(np.zeros((1, 32, 32), np.float32))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method, network, score",
+    [
+        ("scn", {}, "scn"),
+        ("evidential", {}, "energy"),
+        ("dirichlet", {}, "energy"),
+        ("disagreement", {}, "predicted_disagreement"),
+        ("mc-dropout", {"dropout": 0.3}, "energy"),
+        ("mc-dropout", {"dropout": 0.3, "dropout_at": "blocks"}, "energy"),
+    ],
+)
+def test_methods_with_another_reading_are_exported_with_it(method, network, score, tmp_path):
+    """`export` itself holds the file to the run; passes have their masks in the program."""
+    config = Config(
+        model=ModelConfig(
+            image_size=32, patch_size=16, dim=16, depth=1, heads=2, head="cls+mean", **network
+        ),
+        train=TrainConfig(seeds=(1, 2), method=method),
+        evaluate=EvaluateConfig(passes=3),
+    )
+    model = vit.members_model(config.model, 3, method_of(config).extra)
+    params = jax.jit(jax.vmap(model.init))(jax.random.split(jax.random.key(0), 2))
+    params["head"]["kernel"] *= 100
+    classes = ("cat", "dog", "red fox")
+    trained = Trained(config, DataSpec(classes, 32), params, None, np.array([0.5, 0.5]))
+    rules = {"uar": RouterRule(0.9, 0.1, reject=score)}
+    file = tmp_path / "animals.ferjax"
+    export.export(trained, file, thresholds=rules, platforms=("cpu",))
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32), np.uint8)
+    ours = from_trained(trained, rules).forward(images)
+    theirs = archive.load(file).forward(images)
+    assert score in theirs.scores
+    np.testing.assert_allclose(ours.scores[score], theirs.scores[score], rtol=1e-4, atol=1e-4)

@@ -1,0 +1,18 @@
+"""As ferplus_s14_mc_dropout.py, with dropout after the activation of every trained block.
+
+    ferjax train configs/ferplus_s14_mc_dropout_blocks.py --out runs/s14_mc_dropout_blocks \
+        --data.path data/ferplus --model.pretrained weights/dinov2_vits14.safetensors
+Ten passes, each through the four trained blocks. Time and score: not measured here.
+"""
+
+import dataclasses
+import runpy
+from pathlib import Path
+
+votes = runpy.run_path(str(Path(__file__).with_name("ferplus_dinov2_s14_cpu.py")))["config"]
+config = dataclasses.replace(
+    votes,
+    train=dataclasses.replace(votes.train, method="mc-dropout"),
+    model=dataclasses.replace(votes.model, dropout=0.1, dropout_at="blocks"),
+    evaluate=dataclasses.replace(votes.evaluate, passes=10),
+)

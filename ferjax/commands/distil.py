@@ -1,0 +1,56 @@
+"""``ferjax distil``: one student from an ensemble."""
+
+import dataclasses
+import sys
+
+from ferjax.commands.arguments import NewFolder, OptionalNumber, Run
+from ferjax.commands.console import err, out
+
+
+@dataclasses.dataclass(frozen=True)
+class Distil:
+    """Train one network that predicts what an ensemble does, at one forward pass.
+
+        ferjax distil RUN --out STUDENT
+        ferjax evaluate STUDENT
+
+    The student learns the ensemble's mean and spread on the training faces, as a Dirichlet
+    distribution for each, and so has an epistemic uncertainty of its own. It is a run like any
+    other, of the same architecture and frozen trunk, and starts where the members started. Killed,
+    it continues with --resume.
+    """
+
+    run_folder: Run
+    """A trained run; it is not changed."""
+    out: NewFolder
+    """Folder of the student; must be new, unless --resume."""
+    seed: OptionalNumber = None
+    """Seed of the student; that of the first member if left out."""
+    epochs: OptionalNumber = None
+    """Epochs of its training; those of the ensemble if left out."""
+    resume: bool = False
+    """Continue an interrupted student."""
+
+    def run(self) -> int:
+        from ferjax.commands.display import Console
+        from ferjax.ensemble import distillation, training
+        from ferjax.interruption import EXIT_STATUS
+
+        try:
+            with Console() as on_event:
+                student = distillation.distil(
+                    self.run_folder,
+                    self.out,
+                    seed=self.seed,
+                    epochs=self.epochs,
+                    resume=self.resume,
+                    on_event=on_event,
+                )
+        except training.Interrupted as interrupted:
+            err.print(f"{interrupted}; continue with --resume")
+            sys.exit(EXIT_STATUS[interrupted.cause])
+        out.print(
+            f"distilled {self.run_folder}: {student.folder}\n"
+            f"next: ferjax evaluate {student.folder}",
+        )
+        return 0

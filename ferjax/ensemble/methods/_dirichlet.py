@@ -1,0 +1,93 @@
+"""Dirichlet distributions fitted to vote counts: how sure a member is of what people would say."""
+
+import jax
+import jax.numpy as jnp
+
+from ferjax import dirichlet as algebra
+from ferjax import losses
+from ferjax.config import Config
+from ferjax.ensemble.methods._seam import Apply, Batch, Method, Params, Reading, Seen, softmax
+from ferjax.models.vit import Output
+
+__all__ = ["dirichlet", "distil", "joint"]
+
+
+def _log_concentration(output: Output) -> jax.Array:
+    assert output.extra is not None
+    return output.extra[:, 0]
+
+
+def _with_concentration(output: Output) -> Reading:
+    """The softmax as the mean, and the extra output as the log of the concentration."""
+    return softmax(output)._replace(log_concentration=_log_concentration(output))
+
+
+def dirichlet(config: Config) -> Method:
+    """Votes, and a concentration per face by the likelihood of the counts, the mean held fixed.
+
+    The likelihood reaches the network through the concentration alone, so that the mean is trained
+    as it is without. Concentrations may fall below the number of classes, even below 1: "clear to
+    people, but not to me which it is".
+
+    References:
+      Walmsley et al., Galaxy Zoo DECaLS, 2022, https://arxiv.org/abs/2102.08414 (the likelihood,
+      for mean and concentration together).
+    """
+    del config
+
+    def loss(apply: Apply, params: Params, batch: Batch) -> tuple[jax.Array, Seen]:
+        output = apply(params, batch.inputs, batch.key)
+        log_probs = softmax(output).log_probs
+        fit = algebra.log_likelihood(
+            batch.target.votes, jax.lax.stop_gradient(log_probs), _log_concentration(output)
+        )
+        nats = losses.cross_entropy(log_probs, batch.target.q)
+        return jnp.mean(nats - fit), Seen(log_probs)
+
+    return Method(loss, _with_concentration, extra=1)
+
+
+def joint(config: Config) -> Method:
+    """Parameters ``exp(logits)``, mean and concentration both by the likelihood of the counts."""
+    del config
+
+    def parts(output: Output) -> tuple[jax.Array, jax.Array]:
+        return softmax(output).log_probs, jax.nn.logsumexp(output.logits, axis=-1)
+
+    def read(output: Output) -> Reading:
+        log_probs, log_concentration = parts(output)
+        return Reading(log_probs, log_concentration=log_concentration)
+
+    def loss(apply: Apply, params: Params, batch: Batch) -> tuple[jax.Array, Seen]:
+        log_probs, log_concentration = parts(apply(params, batch.inputs, batch.key))
+        fit = algebra.log_likelihood(batch.target.votes, log_probs, log_concentration)
+        return -jnp.mean(fit), Seen(log_probs)
+
+    return Method(loss, read)
+
+
+def distil(config: Config) -> Method:
+    """Learns the mean and the concentration of an ensemble's predictions.
+
+    The mean by cross-entropy; the concentration by the divergence of the ensemble's Dirichlet
+    distribution from the student's, the student's mean held fixed.
+
+    References:
+      Malinin et al., Ensemble Distribution Distillation, 2020, https://arxiv.org/abs/1905.00076.
+    """
+    del config
+
+    def loss(apply: Apply, params: Params, batch: Batch) -> tuple[jax.Array, Seen]:
+        output = apply(params, batch.inputs, batch.key)
+        log_probs = softmax(output).log_probs
+        teacher = batch.target.teacher
+        divergence = algebra.kl(
+            jnp.log(teacher.probs),
+            teacher.log_concentration,
+            jax.lax.stop_gradient(log_probs),
+            _log_concentration(output),
+        )
+        nats = losses.cross_entropy(log_probs, teacher.probs)
+        return jnp.mean(nats + divergence), Seen(log_probs)
+
+    return Method(loss, _with_concentration, extra=1)
