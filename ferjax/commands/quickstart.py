@@ -18,13 +18,23 @@ class Quickstart:
     pictures. No downloads, no GPU.
 
     Takes about two minutes on two CPU cores and leaves report and pictures in the run folder.
+
+    With --judges everything once on texts: people and four models of a local server judge texts
+    whose truth is known; the answers are collected, compared, calibrated and routed. No network, no
+    model; under two minutes too.
     """
 
+    judges: bool = False
+    """Judges of texts instead of faces."""
     out: NewFolder = Path("runs/quickstart")
     """Folder of the run; where it holds a quickstart already, that is continued and shown again."""
     config: Suppress[Config] = dataclasses.field(default_factory=Config)
 
     def run(self) -> int:
+        if self.judges:
+            from ferjax.commands.judge import quickstart
+
+            return quickstart.run(self.out)
         from ferjax.ensemble.folder import RunFolder
         from ferjax.report import console
 
