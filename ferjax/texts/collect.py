@@ -25,9 +25,9 @@ from ferjax.texts.prompting import load_prompt, prompt_hash
 from ferjax.texts.replies import Failure
 from ferjax.texts.slots import Slot, grid, group
 from ferjax.texts.store import ANSWERED, Store, read_answers
-from ferjax.texts.throttle import Throttle, backoff
+from ferjax.texts.throttle import Pace, Throttle, backoff
 
-__all__ = ["Collected", "Pace", "ServerRefuses", "collect", "describe"]
+__all__ = ["Collected", "ServerRefuses", "collect", "describe"]
 
 _GRACE = 20.0  # seconds that requests in flight get to finish after a signal
 _SHORT = 3  # replies in a row with too few choices, after which fewer are asked for
@@ -37,23 +37,6 @@ _HOPELESS = {
     403: "give the key's environment variable with --key-env",
     404: "see --model and --base-url (it ends in /v1 for most servers)",
 }
-
-
-class Pace(NamedTuple):
-    """How a server is asked."""
-
-    at_once: int = 8
-    """Requests in flight, at most; fewer where the server is overloaded."""
-    per_minute: float | None = None
-    """Requests a minute, at most."""
-    attempts: int = 6
-    """For a slot in one run; a server's plea to wait does not count."""
-    most_requests: int | None = None
-    """Stop after so many requests."""
-    several: bool = True
-    """Ask for several samples of one text in one request (``n``), where the server gives them."""
-    seeds: bool = True
-    """Send each request a seed of its own."""
 
 
 class Collected(NamedTuple):
@@ -123,7 +106,6 @@ def collect(
     question = Question(config, prompt, texts)
     slots = grid(config, prompt_hash(prompt, config), texts, models)
     with Store(folder, describe(config), texts) as store, Stop() as stop:
-        stop.graceful = True
         loop = _Loop(question, slots, client, store, pace, stop, on_event)
         loop.run()
     return loop.done()
@@ -181,6 +163,7 @@ class _Loop:
             return
         self._check_server()
         self._remember_replies()
+        self.stop.graceful = True  # from here on a signal is looked for
         try:
             while self._unfinished():
                 self._send()

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ferjax.config import CollectConfig
-from ferjax.texts.collect import Pace
 from ferjax.texts.items import Texts
 from ferjax.texts.prompting import load_prompt, messages, prompt_hash
 from ferjax.texts.slots import grid, group
 from ferjax.texts.store import ANSWERED, read_answers
+from ferjax.texts.throttle import Pace
 
 __all__ = ["Estimate", "estimate"]
 

@@ -6,8 +6,26 @@ asks to wait, all requests wait.
 """
 
 import random
+from typing import NamedTuple
 
-__all__ = ["Throttle", "backoff"]
+__all__ = ["Pace", "Throttle", "backoff"]
+
+
+class Pace(NamedTuple):
+    """How a server is asked."""
+
+    at_once: int = 8
+    """Requests in flight, at most; fewer where the server is overloaded."""
+    per_minute: float | None = None
+    """Requests a minute, at most."""
+    attempts: int = 6
+    """For a slot in one run; a server's plea to wait does not count."""
+    most_requests: int | None = None
+    """Stop after so many requests."""
+    several: bool = True
+    """Ask for several samples of one text in one request (``n``), where the server gives them."""
+    seeds: bool = True
+    """Send each request a seed of its own."""
 
 
 def backoff(attempt: int, dice: random.Random, *, first: float = 0.5, most: float = 60.0) -> float:

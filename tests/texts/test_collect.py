@@ -17,9 +17,10 @@ from ferjax.interruption import Interrupted
 from ferjax.texts import world as worlds
 from ferjax.texts.answers import judgments_of
 from ferjax.texts.client import Client
-from ferjax.texts.collect import Pace, ServerRefuses, collect
+from ferjax.texts.collect import ServerRefuses, collect
 from ferjax.texts.local_server import ALL_FAULTS, Faults, LocalServer
 from ferjax.texts.store import ANSWERED, read_answers
+from ferjax.texts.throttle import Pace
 from ferjax.texts.world import LABELS
 
 WORLD = worlds.make(20, 0)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from ferjax.config import CollectConfig
-from ferjax.texts import collect as collecting
 from ferjax.texts import world
 from ferjax.texts.answers import judgments_of
 from ferjax.texts.client import Client
+from ferjax.texts.collect import collect
 from ferjax.texts.store import read_answers
+from ferjax.texts.throttle import Pace
 
 pytestmark = pytest.mark.slow
 TEXTS = world.make(4, 0).texts
@@ -90,9 +91,7 @@ def random_server(tmp_path_factory):
 
 def ask(url, folder, config):
     with Client(url, timeout=60) as client:
-        return collecting.collect(
-            config, TEXTS, ("m",), client, folder, pace=collecting.Pace(at_once=1)
-        )
+        return collect(config, TEXTS, ("m",), client, folder, pace=Pace(at_once=1))
 
 
 def replaced(**change):

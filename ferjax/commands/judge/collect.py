@@ -85,11 +85,12 @@ class Collect:
         from ferjax.texts.client import Client, key_from_environment
         from ferjax.texts.estimate import estimate
         from ferjax.texts.items import read_texts
+        from ferjax.texts.throttle import Pace
 
         config = self._changed(load_collect_config(self.config))
         texts = read_texts(config.texts, self.most_texts)
         self._check()
-        pace = collect.Pace(
+        pace = Pace(
             at_once=self.concurrency,
             per_minute=self.per_minute,
             attempts=self.attempts,

@@ -58,18 +58,16 @@ def run(folder: Path) -> int:
     )
     answers = folder / "answers"
     with LocalServer(shares, ALL_FAULTS) as server:
-        Collect(
-            str(config), server.base_url, _MODELS, answers, concurrency=16, timeout=3.0
-        ).run()
+        Collect(str(config), server.base_url, _MODELS, answers, concurrency=16, timeout=3.0).run()
     Parse(answers).run()
     judges = (answers / "judgments.npz",)
     Compare(panel, judges, folder).run()
     spread = (1 - (world.truth**2).sum(1)).mean()
     for name, p in tables.items():
         gap = float(np.square(p - world.truth).sum(1).mean())
-        worth = "as many people as you like" if gap == 0 else f"{spread / gap:.2f} people"
-        out.print(f"known of this world: {name} has a gap of {gap:.4f} and is worth {worth}")
+        worth = "any number of people" if gap < 1e-9 else f"{spread / gap:.1f} people"
+        out.print(f"known of this world: {name} has a gap of {gap:.3f} and is worth {worth}")
     Calibrate(panel, judges, folder / "calibrated").run()
-    Route(panel, judges, folder / "routed.jsonl").run()
+    Route(panel, judges, folder / "routed.jsonl", max_error=0.5).run()
     out.print(f"report: {folder / 'report.html'}")
     return 0
