@@ -59,12 +59,7 @@ class ServerRefuses(Exception):
 def describe(config: CollectConfig) -> dict[str, Any]:
     """What the folder says of the question, see :mod:`ferjax.texts.store`."""
     prompt = load_prompt(config)
-    asked = {
-        "name": prompt.name,
-        "ask": config.ask,
-        "system": prompt.system,
-        "user": prompt.user,
-    }
+    asked = {**prompt._asdict(), "ask": config.ask}
     return {
         "kind": config.kind,
         "labels": list(config.labels),
