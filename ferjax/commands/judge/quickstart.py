@@ -21,6 +21,9 @@ def run(folder: Path) -> int:
 
     Args:
       folder: where everything goes; what is in it already is gone on with.
+
+    Raises:
+      FileExistsError: if the folder holds a run of faces.
     """
     import numpy as np
 
@@ -33,6 +36,8 @@ def run(folder: Path) -> int:
     from ferjax.texts.local_server import ALL_FAULTS, LocalServer
     from ferjax.texts.world import LABELS
 
+    if (folder / "config.json").is_file():
+        raise FileExistsError(f"{folder} holds a run of faces; choose another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     world = worlds.make(_TEXTS, seed=0)
     panel = folder / "ratings.csv"
