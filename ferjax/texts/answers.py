@@ -102,6 +102,8 @@ def judgments_of(folder: Path) -> Parsed:
         about |= {"levels": vocabulary.levels, "values": _values(stated, asked - unparsed)}
     else:
         about["counts"], asked, unparsed = _counts(stated, asked, unparsed, vocabulary)
+        if description["kind"] == "multi":
+            about["sets"] = _sets(stated, about["counts"])
     every = [answer for _, _, answer in answered.values()]
     return Parsed(
         Judgments(asked=asked, unparsed=unparsed, **about),
@@ -169,6 +171,20 @@ def _counts(
             )
             asked[k, i] = SHARES_OF + unparsed[k, i]
     return counts, asked, unparsed
+
+
+def _sets(stated: list[list[list[Answer]]], counts: np.ndarray) -> np.ndarray | None:
+    """Each answer's labels, bool ``[judge, item, sample, class]``; None where any are shares."""
+    answers = [[[a.labels for a in each if a.parsed] for each in row] for row in stated]
+    most = max((len(each) for row in answers for each in row), default=0)
+    sets = np.zeros((*counts.shape[:2], max(1, most), counts.shape[2]), bool)
+    for k, row in enumerate(answers):
+        for i, each in enumerate(row):
+            for sample, labels in enumerate(each):
+                if labels is None:
+                    return None
+                sets[k, i, sample, sorted(labels)] = True
+    return sets
 
 
 def _whole(shares: np.ndarray) -> np.ndarray:

@@ -167,6 +167,24 @@ def test_other_ways_of_asking_give_the_distribution_itself(tmp_path, way):
     np.testing.assert_allclose(shares, WORLD.truth, atol=3e-4)
 
 
+def test_sets_of_labels_are_kept_answer_by_answer(tmp_path):
+    config = CollectConfig("", ("joy", "anger"), temperatures=(1.0,), samples=3)
+    answers = iter(['["joy"]', "[]", "no", '["anger", "joy"]'] * 15)
+
+    class InTurn(Answering):
+        def chat(self, body):
+            content = {"choices": [{"message": {"content": next(answers)}}]}
+            return self.reply._replace(body=json.dumps(content).encode())
+
+    pace = Pace(several=False, at_once=1)
+    collect(config, WORLD.texts, ("m",), InTurn(200, {}), tmp_path, pace=pace)
+    judgments = judgments_of(tmp_path).judgments
+    assert judgments.counts.sum(1).tolist() == [[30, 15]]
+    assert judgments.unparsed.sum() == 15
+    assert judgments.sets.shape == (1, 20, 3, 2)
+    np.testing.assert_array_equal(judgments.sets.sum(2), judgments.counts)
+
+
 def test_numbers_of_three_scales(tmp_path):
     config = CollectConfig("", ("valence", "arousal"), kind="real", temperatures=(1.0,), samples=3)
     body = {"choices": [{"message": {"content": '{"valence": 4, "arousal": 2.5}'}}]}
