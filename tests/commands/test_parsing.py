@@ -132,6 +132,8 @@ IN_ANY_ORDER = [
     ("judge predict", ["run"], [["--texts", "t.csv"], ["--out", "x.npz"]]),
     ("distil", ["run"], [["--out", "x"], ["--seed", "7"], ["--epochs", "2"], ["--resume"]]),
     ("judge compare", ["panel.csv", "a.npz", "b.npz"], [["--out", "x"]]),
+    ("judge route", ["panel.csv", "a.npz"], [["--out", "x"], ["--max-error", "0.3"]]),
+    ("judge describe", ["s.csv"], []),
     ("judge calibrate", ["panel.csv", "a.npz"], [["--out", "x"]]),
     ("members list", ["run"], []),
     ("members select", ["run"], [["--members", "0", "2"], ["--out", "x"]]),
