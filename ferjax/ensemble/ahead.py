@@ -55,7 +55,8 @@ class CompiledProgram(NamedTuple):
 def _data(config: Config, spec: DataSpec, faces: Mapping[str, int], replicas: int) -> tuple:
     """Shapes of what lies on the devices: ``(stored, target, valid batches, labels)``."""
     m = config.model
-    train, valid = faces["train"], faces["valid"]
+    train = faces["train"]
+    valid = faces["valid"]
     classes = len(spec.classes)
     if config.model.trainable_blocks is None:
         of_one = (spec.side, spec.side)

@@ -5,7 +5,7 @@ file                       what it holds
 =========================  ========================================================================
 ``config.json``            the configuration
 ``data.json``              classes and stored side of the data
-``layout.json``            how many members a device computes at once
+``layout.json``            how many members a device computes at once, where not all of them
 ``checkpoints/``           the newest states, see :mod:`ferjax.ensemble.checkpoint`
 ``metrics.jsonl``          the log, see :mod:`ferjax.ensemble.log`
 ``ended.json``             how it ended, see :mod:`ferjax.ensemble.ending`
@@ -130,7 +130,9 @@ class RunFolder:
         return found
 
     def keep_chunk(self, chunk: int | None) -> None:
-        """Writes what :meth:`chunk` reads."""
+        """Writes what :meth:`chunk` reads; nothing where nothing need be kept."""
+        if chunk is None and self.chunk() is None:
+            return
         text = json.dumps({"chunk": chunk}) + "\n"
         write_atomically(self.path / "layout.json", text.encode())
 
