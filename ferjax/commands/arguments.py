@@ -14,6 +14,7 @@ __all__ = [
     "OptionalNumber",
     "Run",
     "Word",
+    "require_folder_of",
 ]
 
 Run = Annotated[Positional[Path], arg(metavar="RUN")]
@@ -26,3 +27,15 @@ File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")]
 OptionalNumber = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 Word = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
+
+
+def require_folder_of(file: Path) -> None:
+    """Refuses a file that cannot be written where it is to be, before the work that it is for.
+
+    Raises:
+      ValueError: naming it.
+    """
+    if file.is_dir():
+        raise ValueError(f"cannot write {file}: it is a folder")
+    if not file.absolute().parent.is_dir():
+        raise ValueError(f"cannot write {file}: its folder does not exist")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, Number
+from ferjax.commands.arguments import File, Number, require_folder_of
 from ferjax.commands.console import out
 
 
@@ -50,9 +50,11 @@ class Corruptions:
                 raise ValueError("what to write? give --sheet OUT.png")
             for suite, names in suites.items():
                 out.print(f"{suite}: {', '.join(names)}")
+            out.print("next: ferjax corruptions --sheet sheet.png draws them")
             return 0
         if self.size < 32:
             raise ValueError(f"--size must be at least 32 pixels, got {self.size}")
+        require_folder_of(self.sheet)
         self._draw([name for names in suites.values() for name in names], self.sheet)
         out.print(f"wrote {self.sheet}")
         return 0
@@ -62,6 +64,7 @@ class Corruptions:
         import jax.numpy as jnp
         import numpy as np
 
+        from ferjax.commands.display import progress
         from ferjax.corruptions import corrupt
         from ferjax.faces import images
         from ferjax.report import plots
@@ -74,7 +77,11 @@ class Corruptions:
 
             return np.asarray(jax.jit(jax.vmap(at))(jnp.arange(1, 6)))
 
-        rows = {name: np.concatenate([clean, at_all_severities(name)]) for name in names}
+        rows = {}
+        with progress("drawing the corruptions") as advance:
+            for name in names:
+                rows[name] = np.concatenate([clean, at_all_severities(name)])
+                advance(1 / len(names), name)
         plots.corruption_sheet(rows, sheet)
 
     def _square(self) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from ferjax.commands.arguments import Run
+from ferjax.commands.arguments import Run, require_folder_of
 from ferjax.commands.console import out
 
 
@@ -37,13 +37,16 @@ class Export:
 
     def run(self) -> int:
         from ferjax.commands.display import Console
+        from ferjax.events import Message
         from ferjax.serving.export import export
 
         if self.verify:
             return self._verify()
         if self.file is None:
             raise ValueError("where to? give --out FILE, or --verify for a file that is there")
+        require_folder_of(self.file)  # before the run is opened
         with Console() as on_event:
+            on_event(Message("tracing the run, and comparing what is exported with it"))
             about = export(self.run_folder, self.file, platforms=self.platforms, on_event=on_event)
         parity = about["parity"]
         made = about["provenance"]
@@ -52,7 +55,8 @@ class Export:
             f"wrote {self.file}, {size:,.1f} MB: {made['members']} members for "
             f"{', '.join(made['platforms'])}, routers {', '.join(about['routers'])}\n"
             f"compared with the run on {parity['pictures']} pictures: largest difference "
-            f"{parity['largest_difference']:.2g} ({parity['in']})",
+            f"{parity['largest_difference']:.2g} ({parity['in']})\n"
+            f"next: ferjax route {self.file} photos/ --out lines.jsonl",
         )
         return 0
 

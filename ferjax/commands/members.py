@@ -11,6 +11,10 @@ from ferjax.commands.arguments import NewFolder, Run
 from ferjax.commands.console import err, out
 
 
+def _wrote(run: Path) -> None:
+    out.print(f"wrote {run}\nnext: ferjax evaluate {run}")
+
+
 @dataclasses.dataclass(frozen=True)
 class MembersList:
     """List the members of a run: seed, best valid accuracy, steps skipped, whether frozen."""
@@ -36,6 +40,7 @@ class MembersList:
                 str(k), str(seed), f"{best:.3f}" if best >= 0 else "-", str(status.skipped[k]), note
             )
         out.print(table, soft_wrap=False)
+        out.print(f"next: ferjax members select {self.run_folder} --members 0 1 --out NEW_RUN")
         return 0
 
 
@@ -55,7 +60,7 @@ class MembersSelect:
         from ferjax.ensemble import regroup
 
         written = regroup.select(self.run_folder, self.members, self.out, Console())
-        out.print(f"wrote {written}")
+        _wrote(written)
         return 0
 
 
@@ -72,7 +77,7 @@ class MembersMerge:
         from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
-        out.print(f"wrote {regroup.merge(self.run_folders, self.out, Console())}")
+        _wrote(regroup.merge(self.run_folders, self.out, Console()))
         return 0
 
 
@@ -104,5 +109,5 @@ class MembersAdd:
         except training.Interrupted as interrupted:
             err.print(f"{interrupted}; the same command continues")
             sys.exit(EXIT_STATUS[interrupted.cause])
-        out.print(f"wrote {written}")
+        _wrote(written)
         return 0

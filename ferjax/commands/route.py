@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -76,6 +77,7 @@ class Route:
             if isinstance(event, Message):
                 err.print(event.text)
 
+        err.print(f"opening {self.run_or_file}, and compiling")
         router = Router(self.run_or_file, name, batch_size=self.batch_size, on_event=tell)
         rule = router.rule
         err.print(
@@ -103,15 +105,19 @@ class Route:
             f"{summary.routed:,} routed" + (f", {failed}" if summary.failed else ""),
         )
         if summary.contact_sheet is not None:
-            err.print(f"picture: {summary.contact_sheet}")
+            err.print(f"picture: open {summary.contact_sheet}")
+        if self.out is not None:
+            err.print(f"wrote {self.out}")
+            if self.run_or_file.is_dir():
+                err.print(f"next: ferjax export {self.run_or_file} --out FILE, for another machine")
         return SOME_FAILED if summary.failed else 0
 
 
 @contextlib.contextmanager
 def _progress(paths: tuple[str, ...]) -> Iterator[Callable[[int], None]]:
-    """A bar in a terminal, and nothing in a pipe; pictures are counted while they are routed."""
+    """A bar in a terminal, now and then a line in a pipe; pictures are counted meanwhile."""
     if not err.is_terminal:
-        yield lambda done: None
+        yield _told_now_and_then()
         return
     from rich.progress import (
         BarColumn,
@@ -139,3 +145,15 @@ def _progress(paths: tuple[str, ...]) -> Iterator[Callable[[int], None]]:
 
             threading.Thread(target=count, daemon=True).start()
         yield lambda done: bar.update(task, completed=done)
+
+
+def _told_now_and_then(seconds: float = 20.0) -> Callable[[int], None]:
+    told = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= seconds:
+            told = time.monotonic()
+            err.print(f"routing: {done:,} pictures")
+
+    return tell

@@ -4,7 +4,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from ferjax.commands.arguments import File, Run
+from ferjax.commands.arguments import File, Run, require_folder_of
 from ferjax.commands.console import out
 from ferjax.commands.display import run_table, sentence
 
@@ -32,8 +32,8 @@ class Watch:
 
         folder = RunFolder(self.run_folder)
         config = folder.config()
-        if self.plot is not None and not self.plot.absolute().parent.is_dir():
-            raise FileNotFoundError(f"{self.plot.parent} is no folder: where shall the plot go?")
+        if self.plot is not None:
+            require_folder_of(self.plot)
         if self.follow:
             self._follow(folder, config.train.epochs)
         if not self.follow or out.is_terminal:

@@ -36,7 +36,8 @@ class WeightsInfo:
             f"dim {found.dim}, {found.depth} blocks, {found.mlp} MLP, patch {found.patch_size}, "
             f"{found.registers} registers, positions {found.grid} x {found.grid} "
             f"({found.grid * found.patch_size} px), resized by the rule {found.rule!r}\n{head}"
-            + (f"\nleft out: {', '.join(found.left_out)}" if found.left_out else ""),
+            + (f"\nleft out: {', '.join(found.left_out)}" if found.left_out else "")
+            + f"\nnext: ferjax train CONFIG --out RUN --model.pretrained {self.source}",
         )
         return 0
 
@@ -65,5 +66,8 @@ class WeightsExport:
         written = pretrained.write_hugging_face(
             params, trained.config.model, trained.spec.classes, self.out
         )
-        out.print(f"wrote {written}")
+        out.print(
+            f"wrote {written}\nnext: transformers' AutoModelForImageClassification.from_pretrained("
+            f'"{written}")'
+        )
         return 0
