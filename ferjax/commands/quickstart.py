@@ -50,7 +50,7 @@ class Quickstart:
         err.print("routing two dozen pictures")
         wall = self._route()
         members = len(self.config.train.seeds)
-        out.print(f"{members} members, trained on drawn faces that nobody ever was")
+        out.print(f"{members} members, trained on {self.config.data.synthetic_faces:,} drawn faces")
         console.show(
             done.evaluation,
             done.conclusions,

@@ -22,7 +22,7 @@ __all__ = [
     "band",
     "colour",
     "data_uri",
-    "legend_below",
+    "legend_above",
     "legend_beside",
     "panels",
     "picture_uri",
@@ -124,13 +124,13 @@ def legend_beside(axes: Any, **options: Any) -> None:
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), **options)
 
 
-def legend_below(figure: Figure, axes: Any, columns: int = 4) -> None:
-    """One legend below all panels of a figure, from one of them."""
+def legend_above(figure: Figure, axes: Any, columns: int = 4) -> None:
+    """One legend above all panels of a figure, from one of them."""
     handles, titles = axes.get_legend_handles_labels()
     figure.legend(
         handles,
         titles,
-        loc="outside lower center",
+        loc="outside upper center",
         ncols=min(columns, len(titles)),
         frameon=False,
         fontsize=8,

@@ -12,7 +12,7 @@ from ferjax.report.plots._figure import (
     Figure,
     Patch,
     colour,
-    legend_below,
+    legend_above,
     panels,
     shown_scores,
     single,
@@ -46,7 +46,7 @@ def selective(s: Selective) -> Figure:
         for name in names:
             look = {"color": colour(name, names), "label": label(name)}
             axes.plot(s.coverage, s.curves[name][kind], lw=1.7, **look)
-    legend_below(figure, grid[0])
+    legend_above(figure, grid[0])
     return figure
 
 
@@ -85,7 +85,7 @@ def sensitivity(sizes: Mapping[int, SizeRow]) -> Figure:
         axes.set_xticks(ticks if len(ticks) <= 10 else ticks[:: len(ticks) // 8])
     figure.supxlabel("members K", fontsize=9)
     if named is not None:
-        legend_below(figure, named)
+        legend_above(figure, named)
     return figure
 
 
@@ -103,7 +103,7 @@ def contributions(table: Mapping[str, ClassContribution]) -> Figure:
     figure.legend(
         [Patch(color="#777"), Patch(color="#c4c4c4")],
         ["clean", "corrupted (paler)"],
-        loc="outside lower center",
+        loc="outside upper center",
         ncols=2,
         frameon=False,
         fontsize=8,

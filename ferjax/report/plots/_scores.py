@@ -7,7 +7,7 @@ from ferjax.report.plots._figure import (
     Figure,
     band,
     colour,
-    legend_below,
+    legend_above,
     legend_beside,
     panels,
     shown_scores,
@@ -107,7 +107,7 @@ def corruption_curves(s: Shift) -> Figure:
         axes.axhline(0.5, color="#999", lw=0.8, ls=":")
         axes.set_title(title.removeprefix("imagenet_c.").replace("_", " "), fontsize=9)
         axes.set_xticks(sorted(severities))
-    legend_below(figure, grid[0])
+    legend_above(figure, grid[0])
     figure.supxlabel("severity", fontsize=9)
     figure.supylabel("AUROC", fontsize=9)
     return figure

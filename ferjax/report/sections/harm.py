@@ -51,21 +51,23 @@ def harm(e: Evaluation) -> list[Section]:
 
 
 def _table(found: Harm, rows: dict[str, HarmRow]) -> str:
-    routers = list(next(iter(found.conditions.values())).rejected)
-    head = ["condition", "accuracy", "harmful"]
-    for router in routers:
-        head += [f"{router}: rejected", "accuracy kept", "accuracy rejected", "excess", "missed"]
-    cells = []
-    for name, row in rows.items():
-        of_routers = []
-        for router in routers:
-            of_routers += [
+    """A table for each router."""
+    head = ("condition", "accuracy", "harmful", "rejected")
+    head += ("accuracy kept", "accuracy rejected", "excess", "missed")
+    tables = []
+    for router in next(iter(found.conditions.values())).rejected:
+        cells = [
+            (
+                name.removeprefix("tolerance_").replace("_", " "),
+                row.accuracy,
+                "yes" if row.harmful else "no",
                 percent(row.rejected[router], 1),
                 row.accuracy_kept[router],
                 row.accuracy_rejected[router],
                 percent(row.excess[router], 1),
                 percent(row.missed[router], 1) if row.harmful else "–",
-            ]
-        shown = name.removeprefix("tolerance_").replace("_", " ")
-        cells.append((shown, row.accuracy, "yes" if row.harmful else "no", *of_routers))
-    return html.table(head, cells)
+            )
+            for name, row in rows.items()
+        ]
+        tables.append(html.table(head, cells, caption=f"router {router}"))
+    return "".join(tables)

@@ -147,9 +147,11 @@ def _rejections(table: Mapping[str, Mapping[str, Rejection]]) -> list[str]:
             )
             for name, r in found
         ]
-        title = f"Each score at its own conformal threshold: {group.replace('_', ' ')}"
-        parts.append(html.details(title, html.table(head, rows)))
-    return parts
+        parts.append(html.table(head, rows, caption=group.replace("_", " ")))
+    if not parts:
+        return []
+    title = f"Each score at its own conformal threshold, on each of {len(parts)} sets"
+    return [html.details(title, "".join(parts))]
 
 
 def _learned(of: LearnedRouter) -> str:
