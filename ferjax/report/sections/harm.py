@@ -52,8 +52,8 @@ def harm(e: Evaluation) -> list[Section]:
 
 def _table(found: Harm, rows: dict[str, HarmRow]) -> str:
     """A table for each router."""
-    head = ("condition", "accuracy", "harmful", "rejected")
-    head += ("accuracy kept", "accuracy rejected", "excess", "missed")
+    head = ["condition", "accuracy", "harmful", "rejected"]
+    head += ["accuracy kept", "accuracy rejected", "excess", "missed"]
     tables = []
     for router in next(iter(found.conditions.values())).rejected:
         cells = [
