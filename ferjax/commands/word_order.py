@@ -35,8 +35,8 @@ def positionals_first(command: type, words: Sequence[str]) -> list[str]:
     """Moves positional arguments before all options, whose order stays as it is.
 
     An option of many values takes the words after it as long as they can be its values: numbers,
-    NAME=VALUE pairs, or names that are no file or folder here. Where a positional argument is
-    missing then, it is the last of them.
+    NAME=VALUE pairs, or names that are no file or folder here. Where positional arguments are
+    missing then, they are the last of them.
 
     Raises:
       ValueError: on an option that the command has not; names the nearest.
@@ -45,7 +45,7 @@ def positionals_first(command: type, words: Sequence[str]) -> list[str]:
     positional: list[str] = []
     rest: list[str] = []
     queue = list(words)
-    last = None  # where the last word of a list stands
+    spare = (0, 0)  # where the last list of several words ends, and how many it can spare
     while queue:
         word = queue.pop(0)
         if word == "--":
@@ -70,9 +70,12 @@ def positionals_first(command: type, words: Sequence[str]) -> list[str]:
             rest.append(queue.pop(0))
             count += 1
         if option.words is None and count > 1:
-            last = len(rest) - 1
-    if last is not None and missing_positionals(command, positional):
-        positional.append(rest.pop(last))
+            spare = (len(rest), count - 1)
+    # A list that swallowed the positional arguments after it gives them back.
+    end, most = spare
+    back = min(most, len(missing_positionals(command, positional)))
+    positional += rest[end - back : end]
+    del rest[end - back : end]
     return positional + rest
 
 
