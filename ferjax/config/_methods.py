@@ -41,8 +41,8 @@ class EvidentialConfig:
     def __post_init__(self) -> None:
         require_known_choices(self, "train.evidential")
         require(
-            self.kl_weight >= 0,
-            f"train.evidential.kl_weight must be 0 or more, got {self.kl_weight}",
+            0 <= self.kl_weight < float("inf"),
+            f"train.evidential.kl_weight must be 0 or more and finite, got {self.kl_weight}",
         )
         require(
             self.annealing_epochs >= 1,
@@ -99,7 +99,10 @@ class EacConfig:
 
     def __post_init__(self) -> None:
         require_known_choices(self, "train.eac")
-        require(self.weight >= 0, f"train.eac.weight must be 0 or more, got {self.weight}")
+        require(
+            0 <= self.weight < float("inf"),
+            f"train.eac.weight must be 0 or more and finite, got {self.weight}",
+        )
         _require_probability(self.erase, "train.eac.erase")
 
 
