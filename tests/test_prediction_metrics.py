@@ -14,11 +14,11 @@ ITEMS = 120
 CLASSES = 5
 
 BY_VOTES = ("vote_accuracy", "nll", "brier", "kl", "jensen_shannon")
-BY_LABEL = ("accuracy", "ece")
+BINNED = ("ece", "mce", "l2_ece", "classwise_ece")
+BY_LABEL = ("accuracy", "label_nll", "label_brier", *BINNED)
 
 ece = jax.jit(metrics.ece, static_argnames=("bins", "equal_mass"))
-one_program = {name: jax.jit(getattr(metrics, name)) for name in (*BY_VOTES, "accuracy")}
-one_program["ece"] = lambda *arrays: ece(*arrays, bins=15, equal_mass=False)
+one_program = {name: jax.jit(getattr(metrics, name)) for name in (*BY_VOTES, *BY_LABEL)}
 
 
 def weighted(name):
@@ -94,6 +94,8 @@ def test_predictions_against_scipy_and_scikit_learn(predicted):
     close(jitted["nll"](log_probs, one_hot), sklearn.metrics.log_loss(labels, p))
     brier = sklearn.metrics.brier_score_loss(labels, p, scale_by_half=False)
     close(jitted["brier"](log_probs, one_hot), brier)
+    close(jitted["label_brier"](log_probs, labels), brier)
+    close(jitted["label_nll"](log_probs, labels), sklearn.metrics.log_loss(labels, p))
     wanted = np.asarray(q, np.float64)
     close(jitted["nll"](log_probs, q), -(wanted * np.log(p)).sum(-1).mean())
     close(jitted["kl"](log_probs, q), scipy.special.rel_entr(wanted, p).sum(-1).mean())
@@ -151,3 +153,37 @@ def test_certainty_falls_into_the_last_bin_and_empty_bins_are_undefined():
     # An inner edge belongs to the bin below it.
     bins = reliability_bins(jnp.array([0.25, 0.5, 0.75]), jnp.array([0, 1, 0]), bins=4)
     np.testing.assert_allclose(bins.share, [1 / 3, 1 / 3, 1 / 3, 0], rtol=1e-6)
+
+
+def test_other_calibration_errors_are_the_slow_ones(predicted):
+    log_probs, _, labels = predicted
+    p = np.exp(np.asarray(log_probs, np.float64))
+    labels = np.asarray(labels)
+
+    def gaps(confidence, right):
+        groups = [(confidence > b / 15) & (confidence <= (b + 1) / 15) for b in range(15)]
+        some = [g for g in groups if g.any()]
+        shares = np.array([g.mean() for g in some])
+        return shares, np.array([abs(confidence[g].mean() - right[g].mean()) for g in some])
+
+    shares, gap = gaps(p.max(-1), p.argmax(-1) == labels)
+    close(jitted["ece"](log_probs, labels), shares @ gap)
+    close(jitted["mce"](log_probs, labels), gap.max())
+    close(jitted["l2_ece"](log_probs, labels), np.sqrt(shares @ gap**2))
+    of_classes = [gaps(p[:, c], labels == c) for c in range(CLASSES)]
+    close(jitted["classwise_ece"](log_probs, labels), np.mean([a @ b for a, b in of_classes]))
+
+
+def test_equal_mass_knows_no_order_and_weights_are_repetition(predicted, weights, rng):
+    log_probs, _, labels = predicted
+    tied = np.log(np.round(np.exp(np.asarray(log_probs)), 1) + 0.02).astype(np.float32)
+    options = {"bins": 7, "equal_mass": True}
+    rows = np.repeat(np.arange(ITEMS), weights)
+    ones = np.ones(ITEMS, np.float32)
+    whole = np.float32(weights)
+    expected = ece(tied[rows], labels[rows], ones, **options)
+    close(ece(tied, labels, whole, **options), expected)
+    for _ in range(5):
+        shuffled = rng.permutation(ITEMS)
+        got = ece(tied[shuffled], labels[shuffled], whole[shuffled], **options)
+        close(got, expected)
