@@ -8,7 +8,7 @@ import numpy as np
 from ferjax import bootstrap, metrics, posterior
 from ferjax import votes as votes_of
 from ferjax.evaluation.conditions import Conditions
-from ferjax.evaluation.intervals import Interval, interval
+from ferjax.evaluation.intervals import Interval, difference, interval
 from ferjax.evaluation.resampling import spearman
 from ferjax.evaluation.results import (
     Decile,
@@ -88,7 +88,7 @@ def disagreement(conditions: Conditions) -> Disagreement:
             with_truth = interval(spearman(scores[name], votes_of.entropy(truth), weights))
         minus = Interval.undefined()
         if name != "aleatoric":
-            minus = interval(correlations["aleatoric"] - rho)
+            minus = difference(correlations["aleatoric"] - rho)
         rows[name] = DisagreementRow(
             spearman=interval(rho),
             kendall=interval(taus[i]),

@@ -50,6 +50,7 @@ def ensemble_size(conditions: Conditions) -> EnsembleSize:
         masks,
         people.disagreement.astype(np.float32),
         people.q.astype(np.float32),
+        people.ambiguous,
     )
     of_subsets = {name: np.asarray(of, np.float64) for name, of in figures.items()}
     size = of_members.sum(1)
@@ -111,6 +112,7 @@ def _figures(
     masks: jax.Array,
     delta: jax.Array,
     q: jax.Array,
+    ambiguous: jax.Array,
 ) -> dict[str, jax.Array]:
     """Figures of every sub-ensemble, ``[subset]``.
 
@@ -121,6 +123,7 @@ def _figures(
       masks: ``[subset, member]``.
       delta: ``[item]``.
       q: ``[item, class]``.
+      ambiguous: ``[item]`` bool.
     """
     shares = masks / jnp.sum(masks, -1, keepdims=True)
     means = jnp.log(jnp.tensordot(shares, jnp.exp(log_probs), 1))
@@ -137,6 +140,8 @@ def _figures(
         if len(epistemic) > 1:
             area = jax.vmap(lambda outside: metrics.auroc_between(epistemic[0], outside))
             figures["shift_auroc"] = jnp.mean(area(epistemic[1:]))
+            kept = jax.vmap(lambda outside: metrics.auroc_between(epistemic[0], outside, ambiguous))
+            figures["routing_auc"] = jnp.mean(kept(epistemic[1:]))
         return figures
 
     return jax.vmap(of_one, (1, 0, 0))(epistemic, aleatoric, means)

@@ -5,10 +5,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-__all__ = ["Interval", "by_label", "interval"]
+from ferjax import bootstrap
+
+__all__ = ["Difference", "Interval", "by_label", "difference", "interval"]
 
 LEVEL = 0.95
 
@@ -41,6 +44,17 @@ class Interval:
     def defined(self) -> bool:
         """Whether the figure exists."""
         return not math.isnan(self.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference(Interval):
+    """A paired difference of two figures, with its two-sided bootstrap p-value against 0.
+
+    >>> Difference(0.1, 0.02, 0.2, p_value=0.01).defined
+    True
+    """
+
+    p_value: float = math.nan
 
 
 def by_label(samples: ArrayLike, *axes: Sequence) -> Any:
@@ -87,3 +101,13 @@ def _quantiles(samples: np.ndarray, levels: Sequence[float]) -> list[np.ndarray]
 def interval(samples: ArrayLike) -> Interval:
     """Samples ``[1 + resample]`` as one figure with its interval."""
     return by_label(samples)
+
+
+_p_value = jax.jit(bootstrap.p_value)
+
+
+def difference(samples: ArrayLike) -> Difference:
+    """Samples ``[1 + resample]`` of a paired difference, with the p-value of "they are equal"."""
+    found = interval(samples)
+    p_value = float(_p_value(np.asarray(samples, np.float32)[1:]))
+    return Difference(found.value, found.low, found.high, p_value)

@@ -8,7 +8,7 @@ Figures that are not defined are NaN, never None; tables that were not asked for
 import dataclasses
 from collections.abc import Mapping
 
-from ferjax.evaluation.intervals import Interval
+from ferjax.evaluation.intervals import Difference, Interval
 from ferjax.evaluation.routing_results import (
     Decision,
     Harm,
@@ -199,18 +199,33 @@ class Distance:
 
 
 @dataclasses.dataclass(frozen=True)
+class SeverityRow:
+    """Predictions and uncertainties at one severity, means over corruptions; nats."""
+
+    accuracy: Interval
+    ece: Interval
+    total: Interval
+    aleatoric: Interval
+    epistemic: Interval
+
+
+@dataclasses.dataclass(frozen=True)
 class Shift:
     """V2: every score under shift.
 
     ``corruptions``: corruption -> severity -> score; ``curve``: score -> severity, the unweighted
     mean over corruptions; ``epistemic_minus``: how much better epistemic sees shift than each other
-    score (paired); ``severity``: the highest, None without corrupted copies.
+    score (paired); ``epistemic_minus_single``: the same for every corrupted copy, corruption ->
+    severity, over ``1 - max p`` of one member; ``severities``: severity -> row, 0 the clean items;
+    ``severity``: the highest, None without corrupted copies.
     """
 
     severity: int | None
     corruptions: Mapping[str, Mapping[int, Mapping[str, Cell]]]
     curve: Mapping[str, Mapping[int, Interval]]
-    epistemic_minus: Mapping[str, Mapping[int, Interval]]
+    epistemic_minus: Mapping[str, Mapping[int, Difference]]
+    epistemic_minus_single: Mapping[str, Mapping[int, Difference]]
+    severities: Mapping[int, SeverityRow]
     ood: Mapping[str, OodSet]
     labelled: Mapping[str, LabelledSet]
     distance: Distance

@@ -15,7 +15,7 @@ import numpy as np
 from ferjax import bootstrap, metrics, routing
 from ferjax.config import BASE_CORRUPTIONS
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
-from ferjax.evaluation.intervals import Interval, by_label, interval
+from ferjax.evaluation.intervals import Difference, Interval, by_label, difference, interval
 from ferjax.evaluation.routing_results import Rejection, RoutingRow
 from ferjax.evaluation.thresholds import thresholds_under
 
@@ -97,6 +97,19 @@ def _areas(inside: jax.Array, outside: jax.Array) -> jax.Array:
     return jax.vmap(of_one)(inside, outside)
 
 
+@jax.jit
+def _clean_kept(clean: jax.Array, outside: jax.Array) -> jax.Array:
+    """Share of all clean items kept at each rejection of :data:`MATCHED`, ``[score, rejection]``;
+    ``clean [score, item]``, ``outside [score, condition, item]``."""
+
+    def of_one(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+        kept, copies = pair
+        curve = routing.routing_curve(kept, copies.reshape(-1))
+        return routing.matched(curve, jnp.array(MATCHED)).retention
+
+    return jax.lax.map(of_one, (clean, outside))
+
+
 def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, RoutingRow]:
     """Every score as a reject score against a pool of corrupted copies of the test items.
 
@@ -112,13 +125,16 @@ def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, Rout
     test = conditions.test
     rows = np.flatnonzero(test.voted.ambiguous)
     names = sorted(shared_scores([test, *pool]), key=lambda name: name != "epistemic")
-    inside = np.stack([np.asarray(test.scores[name], np.float32)[rows] for name in names])
+    clean = np.stack([np.asarray(test.scores[name], np.float32) for name in names])
+    inside = clean[:, rows]
     outside = np.stack(
         [np.stack([np.asarray(c.scores[n], np.float32) for c in pool]) for n in names]
     )
     samples = _resampled(inside, rows, outside, conditions.weights)
     area, kept = jax.device_get(samples)
     areas = np.asarray(_areas(inside, outside))
+    clean_kept = np.asarray(_clean_kept(clean, outside))
+    single = area[names.index(BASELINE)]
     curves = kept[:, 0, len(MATCHED) :]
     kept = kept[..., : len(MATCHED)]
     rejections = [str(r) for r in MATCHED]
@@ -135,25 +151,31 @@ def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, Rout
         }
         table[name] = RoutingRow(
             auc=interval(area[i]),
+            minus_single=difference(area[i] - single),
             retention=by_label(kept[i], rejections),
             ratio=by_label(ratio[i], rejections),
+            clean_retention=dict(zip(rejections, map(float, clean_kept[i]))),
             corruptions=by_corruption,
             lowest=min(by_corruption.values()),
             curve=tuple(map(float, curves[i])),
         )
-    table["random"] = _random_router(comparable[0], corruptions)
+    table["random"] = _random_router(comparable[0], difference(0.5 - single), corruptions)
     return table
 
 
-def _random_router(baseline: np.ndarray, corruptions: Sequence[str]) -> RoutingRow:
+def _random_router(
+    baseline: np.ndarray, minus_single: Difference, corruptions: Sequence[str]
+) -> RoutingRow:
     """What a router that rejects at random keeps, which is known without error."""
     kept = {str(r): 1 - r for r in MATCHED}
     return RoutingRow(
         auc=Interval.exact(0.5),
+        minus_single=minus_single,
         retention={r: Interval.exact(share) for r, share in kept.items()},
         ratio={
             r: Interval.exact(share / float(of)) for (r, share), of in zip(kept.items(), baseline)
         },
+        clean_retention=kept,
         corruptions=dict.fromkeys(corruptions, 0.5),
         lowest=0.5,
         curve=tuple(1 - share for share in CURVE),

@@ -4,18 +4,21 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from ferjax.evaluation.intervals import Interval
+from ferjax.evaluation.intervals import Difference, Interval
 from ferjax.routing import RouterRule
 
 
 @dataclasses.dataclass(frozen=True)
 class RoutingRow:
-    """A reject score against corrupted items: area, ambiguous items kept by rejection, area by
+    """A reject score against corrupted items: area, what it lies above that of ``1 - max p`` of
+    one member, ambiguous items kept by rejection, all clean items kept by rejection, area by
     corruption and the lowest of them, and items kept along the whole curve."""
 
     auc: Interval
+    minus_single: Difference
     retention: Mapping[str, Interval]
     ratio: Mapping[str, Interval]
+    clean_retention: Mapping[str, float]
     corruptions: Mapping[str, float]
     lowest: float
     curve: tuple[float, ...]

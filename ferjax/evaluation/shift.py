@@ -9,26 +9,39 @@ import numpy as np
 
 from ferjax import bootstrap, metrics, mmd
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
-from ferjax.evaluation.intervals import Interval, by_label, interval
+from ferjax.evaluation.intervals import Difference, Interval, by_label, difference, interval
 from ferjax.evaluation.resampling import draw_weights, shift_auroc
-from ferjax.evaluation.results import Cell, Distance, LabelledSet, OodSet, SetDistance, Shift
+from ferjax.evaluation.results import (
+    Cell,
+    Distance,
+    LabelledSet,
+    OodSet,
+    SetDistance,
+    SeverityRow,
+    Shift,
+)
 
 __all__ = ["distance", "labelled_sets", "ood_sets", "shift"]
 
 DISTANCE_ITEMS = 500
 """At most so many items of each side enter a feature-space distance."""
 PERMUTATIONS = 499
+SINGLE = "single_max_prob"
+"""The score of "single-uncertainty routing", ``1 - max p`` of one member."""
+PARTS = ("total", "aleatoric", "epistemic")
 
 
 def shift(conditions: Conditions) -> Shift:
     """AUROC of every score for clean test items against the same items corrupted, and against
     other sets; a further score that some corrupted copy lacks is left out."""
-    corruptions, curve, minus = _corruptions(conditions)
+    corruptions, curve, minus, minus_single = _corruptions(conditions)
     return Shift(
         severity=conditions.severities[-1] if conditions.corrupted else None,
         corruptions=corruptions,
         curve=curve,
         epistemic_minus=minus,
+        epistemic_minus_single=minus_single,
+        severities=_severities(conditions),
         ood=ood_sets(conditions),
         labelled=labelled_sets(conditions),
         distance=distance(conditions),
@@ -52,21 +65,24 @@ def _once(clean: jax.Array, corrupted: jax.Array) -> tuple[jax.Array, jax.Array]
     return jax.vmap(of_one)(corrupted)
 
 
-def _corruptions(conditions: Conditions) -> tuple[dict, dict, dict]:
-    """Cells of :attr:`Shift.corruptions`, ``curve`` and ``epistemic_minus``."""
+def _corruptions(conditions: Conditions) -> tuple[dict, dict, dict, dict]:
+    """:attr:`Shift.corruptions`, ``curve``, ``epistemic_minus`` and ``epistemic_minus_single``."""
     names = shared_scores([conditions.test, *conditions.corrupted])
     cells: dict[str, dict[int, dict[str, Cell]]] = {}
     curve: dict[str, dict[int, Interval]] = {name: {} for name in names}
-    minus: dict[str, dict[int, Interval]] = {n: {} for n in names if n != "epistemic"}
+    minus: dict[str, dict[int, Difference]] = {n: {} for n in names if n != "epistemic"}
+    minus_single: dict[str, dict[int, Difference]] = {}
     if not conditions.corrupted:
-        return cells, curve, minus
+        return cells, curve, minus, minus_single
     for corruption in dict.fromkeys(str(c.corruption) for c in conditions.corrupted):
         cells[corruption] = {}
+        minus_single[corruption] = {}
     for severity in conditions.severities:
         copies = conditions.at(severity)
         for c in copies:
             cells[str(c.corruption)][severity] = {}
         means = {}
+        by_copy = {}
         for name in names:
             clean = _stack([conditions.test], name)[0]
             corrupted = _stack(copies, name)
@@ -78,11 +94,49 @@ def _corruptions(conditions: Conditions) -> tuple[dict, dict, dict]:
                     Interval.exact(float(aupr[i])),
                     Interval.exact(float(fpr[i])),
                 )
+            by_copy[name] = areas
             means[name] = areas.mean(-1)
             curve[name][severity] = interval(means[name])
         for name in minus:
-            minus[name][severity] = interval(means["epistemic"] - means[name])
-    return cells, curve, minus
+            minus[name][severity] = difference(means["epistemic"] - means[name])
+        gap = by_copy["epistemic"] - by_copy[SINGLE]
+        for i, c in enumerate(copies):
+            minus_single[str(c.corruption)][severity] = difference(gap[:, i])
+    return cells, curve, minus, minus_single
+
+
+@jax.jit
+def _one_severity(
+    log_probs: jax.Array, labels: jax.Array, parts: jax.Array, weights: jax.Array
+) -> dict[str, jax.Array]:
+    """Samples ``[1 + resample]``, means over the conditions of ``log_probs [condition, item,
+    class]`` and ``parts [part, condition, item]``."""
+    mean_parts = jnp.mean(parts, axis=1)
+
+    def statistics(w: jax.Array) -> dict[str, jax.Array]:
+        accuracy = jax.vmap(lambda of: metrics.accuracy(of, labels, w))(log_probs)
+        ece = jax.vmap(lambda of: metrics.ece(of, labels, w))(log_probs)
+        means = jnp.matmul(mean_parts, w, precision=jax.lax.Precision.HIGHEST) / jnp.sum(w)
+        found = {"accuracy": jnp.mean(accuracy), "ece": jnp.mean(ece)}
+        return {**found, **dict(zip(PARTS, means))}
+
+    return bootstrap.resampled(statistics, weights)
+
+
+def _severities(conditions: Conditions) -> dict[int, SeverityRow]:
+    """Accuracy, calibration and mean uncertainties, on clean items (0) and at each severity."""
+    groups = {0: (conditions.test,), **{k: conditions.at(k) for k in conditions.severities}}
+    table = {}
+    for severity, copies in groups.items():
+        samples = _one_severity(
+            np.stack([c.mean_log_probs for c in copies]),
+            conditions.test.voted.labels,
+            np.stack([_stack(copies, part) for part in PARTS]),
+            conditions.weights,
+        )
+        found = jax.device_get(samples)
+        table[severity] = SeverityRow(**{name: interval(of) for name, of in found.items()})
+    return table
 
 
 @jax.jit

@@ -45,7 +45,9 @@ def cell(value: Any, digits: int = 3) -> str:
         if exact or not (math.isfinite(value.low) and math.isfinite(value.high)):
             return inner
         low, high = (_number(end, digits) for end in (value.low, value.high))
-        return f"{inner}<small>{low} – {high}</small>"
+        p = getattr(value, "p_value", math.nan)
+        beside = "" if math.isnan(p) else f"; p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
+        return f"{inner}<small>{low} – {high}{escape(beside)}</small>"
     if isinstance(value, float):
         return _number(value, digits) if math.isfinite(value) else "–"
     if isinstance(value, int) and not isinstance(value, bool):

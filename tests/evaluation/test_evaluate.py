@@ -393,3 +393,64 @@ def test_a_corrupted_copy_is_not_compared_with_its_own_original(predicted):
         shift.distance(conditions)
     ((clean, corrupted),) = seen
     assert clean and corrupted and not clean & corrupted
+
+
+def test_what_the_papers_scripts_print(conditions, evaluation):
+    test = conditions.test
+    worst = conditions.worst[0]
+    e = test.scores["epistemic"]
+    single = test.scores["single_max_prob"]
+    rows = evaluation.matched
+    for name in ("epistemic", "total"):
+        gap = rows[name].auc.value - rows["single_max_prob"].auc.value
+        assert rows[name].minus_single.value == pytest.approx(gap, abs=1e-5)
+        assert rows[name].minus_single.low <= gap <= rows[name].minus_single.high
+        assert 0 < rows[name].minus_single.p_value <= 1
+    assert rows["single_max_prob"].minus_single.value == 0
+    assert rows["single_max_prob"].minus_single.p_value == 1
+    # All clean items kept at the threshold that rejects 80 % of the copies.
+    outside = np.sort(np.concatenate([c.scores["epistemic"] for c in conditions.corrupted]))
+    kept = (e < outside[round(0.2 * len(outside))]).mean()
+    assert rows["epistemic"].clean_retention["0.8"] == pytest.approx(kept, abs=1e-6)
+    assert rows["random"].clean_retention["0.8"] == pytest.approx(0.2)
+    # Epistemic less one member's 1 - max p, for one corruption at one severity.
+    labels = np.repeat([0, 1], test.items)
+    gap = [
+        sklearn.metrics.roc_auc_score(labels, np.concatenate([a, worst.scores[n]]))
+        for n, a in (("epistemic", e), ("single_max_prob", single))
+    ]
+    got = evaluation.shift.epistemic_minus_single["gnoise"][5]
+    assert got.value == pytest.approx(gap[0] - gap[1], abs=1e-5)
+    # One row per severity, the clean items first.
+    assert list(evaluation.shift.severities) == [0, 1, 5]
+    for severity, c in ((0, test), (5, worst)):
+        row = evaluation.shift.severities[severity]
+        right = c.mean_log_probs.argmax(-1) == test.voted.labels
+        assert row.accuracy.value == pytest.approx(right.mean(), abs=1e-6)
+        assert row.epistemic.value == pytest.approx(c.scores["epistemic"].mean(), rel=1e-5)
+        assert row.aleatoric.value == pytest.approx(c.scores["aleatoric"].mean(), rel=1e-5)
+        assert row.total.low < row.total.value < row.total.high
+    assert evaluation.shift.severities[0].ece.value == pytest.approx(evaluation.quality.ece.value)
+    # Routing against the number of members.
+    kept = test.voted.ambiguous
+    labels = np.repeat([0, 1], [kept.sum(), test.items])
+    area = sklearn.metrics.roc_auc_score(
+        labels, np.concatenate([e[kept], worst.scores["epistemic"]])
+    )
+    sizes = evaluation.ensemble_size.sizes
+    assert sizes[3].figures["routing_auc"].mean == pytest.approx(area, abs=1e-5)
+    assert sizes[1].figures["routing_auc"].mean == pytest.approx(0.5)
+
+
+def test_errors_are_told_from_right_predictions(conditions, evaluation):
+    test = conditions.test
+    found = evaluation.selective.misclassification["total"]
+    scores = test.scores["total"]
+    area = sklearn.metrics.roc_auc_score(~test.correct, scores)
+    assert found.auroc.value == pytest.approx(area, abs=1e-5)
+    precision = sklearn.metrics.average_precision_score
+    assert found.aupr_errors.value == pytest.approx(precision(~test.correct, scores), abs=1e-5)
+    assert found.aupr_successes.value == pytest.approx(precision(test.correct, -scores), abs=1e-5)
+    quality = evaluation.quality
+    assert quality.ece.value <= quality.l2_ece.value <= quality.mce.value
+    assert quality.label_nll.low < quality.label_nll.value < quality.label_nll.high

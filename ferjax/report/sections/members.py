@@ -14,6 +14,7 @@ _FIGURES = {
     "nll": "NLL of the votes",
     "spearman": "ρ(aleatoric, δ)",
     "shift_auroc": "shift AUROC of epistemic",
+    "routing_auc": "routing area of epistemic at the highest severity",
     "rank_correlation": "ρ(aleatoric, epistemic)",
     "mean_epistemic": "mean epistemic (nats)",
     "mean_epistemic_corrected": "the same × K/(K − 1)",

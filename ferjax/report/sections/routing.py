@@ -123,8 +123,21 @@ def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
     ]
     corruptions = list(rows["random"].corruptions)
     by_corruption = [(label(n), *(r.corruptions[c] for c in corruptions)) for n, r in rows.items()]
+    others = [
+        (label(n), r.minus_single, *(r.clean_retention[k] for k in rejections))
+        for n, r in rows.items()
+    ]
+    beside = ("reject score", "area above single's", *head[2 : 2 + len(rejections)])
     return [
         html.table(head, cells, main=(label("epistemic"),)),
+        html.details(
+            "Against single-uncertainty routing, and all clean items instead of the ambiguous ones",
+            html.table(
+                beside,
+                others,
+                caption="paired difference of the areas; share of all clean items kept",
+            ),
+        ),
         html.details("By corruption", html.table(("reject score", *corruptions), by_corruption)),
     ]
 

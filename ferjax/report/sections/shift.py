@@ -62,6 +62,25 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
             "Shift AUROC of both uncertainties for each corruption",
             "Each corruption on its own, 95 % bands.",
         ),
+        html.table(
+            ("severity", "accuracy", "ECE", "total", "aleatoric", "epistemic"),
+            [
+                (k or "clean", of.accuracy, of.ece, of.total, of.aleatoric, of.epistemic)
+                for k, of in s.severities.items()
+            ],
+            caption="predictions and mean uncertainties (nats), means over corruptions",
+        ),
+        html.details(
+            "What epistemic adds to 1 − max p of one member, by corruption",
+            html.table(
+                ("corruption", *(f"severity {k}" for k in curve)),
+                [
+                    (name, *(of.get(k) for k in curve))
+                    for name, of in s.epistemic_minus_single.items()
+                ],
+                caption="paired difference of the AUROC",
+            ),
+        ),
         html.details(
             "All scores, with AUPR and FPR at 95 % TPR",
             html.table(("score", "corruption", "severity", "AUROC", "AUPR", "FPR@95"), full),
