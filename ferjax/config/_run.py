@@ -48,14 +48,8 @@ class DataConfig:
     """synthetic: drawn faces whose true vote distribution is known; ferplus: the data set `ferjax
     data` built; texts: labelled texts, for the networks that read such."""
     path: str = ""
-    """Folder that `ferjax data ferplus --out` wrote; or the file of the texts, or several by
-    wildcards."""
-    classes: tuple[str, ...] = ()
-    """Names of the classes, where the file of the texts holds their numbers."""
-    held_out: str = ""
-    """File of texts that are to be judged: none of them is trained on."""
-    embeddings: str = ""
-    """.npy file [text, width] of sentence embeddings, in the order of the texts."""
+    """Folder that `ferjax data ferplus --out` wrote; or the file of the texts, several by
+    wildcards: a panel of people, or lines of text, tab, labels (.tsv)."""
     policy: Literal["paper", "majority", "probability"] = "paper"
     """Which faces to keep and how votes become a target; published FER+ accuracies use majority."""
     deduplicate: bool = False
@@ -64,6 +58,12 @@ class DataConfig:
     """Training faces to draw (synthetic only); valid and test get a fifth of that each."""
     seed: int = 0
     """Seed of the synthetic faces."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, where the file of the texts holds their numbers."""
+    held_out: str = ""
+    """File of texts that are to be judged: none of them is trained on."""
+    embeddings: str = ""
+    """.npy file [text, width] of sentence embeddings, in the order of the texts."""
 
     def __post_init__(self) -> None:
         require_known_choices(self, "data")

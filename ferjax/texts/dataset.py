@@ -18,6 +18,7 @@ from ferjax.faces.dataset import Dataset, Faces
 from ferjax.faces.spec import DataSpec
 from ferjax.texts.features import embeddings_from, hashed_ngrams
 from ferjax.texts.items import read_texts
+from ferjax.texts.readers import read_panel
 
 __all__ = ["Labelled", "encode", "load", "read_labelled"]
 
@@ -38,10 +39,11 @@ class Labelled(NamedTuple):
 
 
 def read_labelled(pattern: str, classes: Sequence[str]) -> Labelled:
-    """Reads labelled texts: a tab-separated line each, the text, its labels, and an id.
+    """Reads labelled texts: a panel of people, or tab-separated lines of a text and its labels.
 
-    This is how GoEmotions' simplified files come (a text that holds quotes is quoted, as in CSV);
-    labels are separated by commas, and are names of classes or their numbers.
+    A ``.tsv`` file is of the second kind, as GoEmotions' simplified files come (a text that holds
+    quotes is quoted, as in CSV); its labels are separated by commas, and are names of classes or
+    their numbers. Anything else is read as :func:`ferjax.texts.readers.read_panel` does.
 
     Args:
       pattern: a file, or several by wildcards.
@@ -56,18 +58,34 @@ def read_labelled(pattern: str, classes: Sequence[str]) -> Labelled:
         raise FileNotFoundError(f"no texts at {pattern}")
     if len(classes) < 2:
         raise ValueError(f"data.classes must name two or more classes, got {tuple(classes)!r}")
+    parts = [(_of_lines if path.endswith(".tsv") else _of_panel)(path, classes) for path in paths]
+    texts = tuple(text for part in parts for text in part.texts)
+    return Labelled(texts, np.concatenate([part.votes for part in parts]))
+
+
+def _of_panel(path: str, classes: Sequence[str]) -> Labelled:
+    ratings = read_panel(path, classes=tuple(classes)).ratings
+    if ratings.texts is None or ratings.values is not None:
+        raise ValueError(f"{path}: training needs texts and the classes that people chose")
+    order = [ratings.classes.index(name) for name in classes]
+    votes = ratings.counts[:, order]
+    chosen = votes.sum(1) > 0  # an item whose raters named nothing has no target
+    texts = tuple(text for text, kept in zip(ratings.texts, chosen) if kept)
+    return Labelled(texts, votes[chosen])
+
+
+def _of_lines(path: str, classes: Sequence[str]) -> Labelled:
     number = {name: k for k, name in enumerate(classes)}
     number |= {str(k): k for k in range(len(classes))}
     texts: list[str] = []
     rows: list[list[int]] = []
-    for path in paths:
-        for line, (text, labels) in _lines(path):
-            named = [label.strip() for label in labels.split(",")]
-            wrong = [label for label in named if label not in number]
-            if wrong:
-                raise ValueError(f"{path}, line {line}: {wrong[0]!r} is no class or its number")
-            texts.append(text)
-            rows.append([number[label] for label in named])
+    for line, (text, labels) in _lines(path):
+        named = [label.strip() for label in labels.split(",")]
+        wrong = [label for label in named if label not in number]
+        if wrong:
+            raise ValueError(f"{path}, line {line}: {wrong[0]!r} is no class or its number")
+        texts.append(text)
+        rows.append([number[label] for label in named])
     votes = np.zeros((len(texts), len(classes)), np.int64)
     for vote, row in zip(votes, rows):
         vote[row] = 1

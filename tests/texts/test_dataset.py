@@ -84,6 +84,22 @@ def test_bad_rows_are_named(tmp_path, config, content, message):
     assert "t.tsv" in str(refused.value)
 
 
+def test_panels_of_people_are_trained_on_with_their_counts(tmp_path):
+    table = tmp_path / "panel.csv"
+    rows = [("a", "so glad", "p1", "joy"), ("a", "so glad", "p2", "fear")]
+    rows += [("b", "oh no", f"p{k}", "fear") for k in range(3)]
+    lines = [",".join(row) for row in [("item", "text", "rater", "label"), *rows]]
+    table.write_text("\n".join(lines) + "\n")
+    (tmp_path / "panel.tsv").write_text("hello\tjoy\tx\n")
+    read = dataset.read_labelled(str(tmp_path / "panel.*"), ("fear", "joy"))
+    assert read.texts == ("so glad", "oh no", "hello")
+    assert read.votes.tolist() == [[1, 1], [3, 0], [0, 1]]
+    bare = tmp_path / "bare.csv"
+    bare.write_text("item,rater,label\na,p,joy\n")
+    with pytest.raises(ValueError, match=r"bare\.csv: training needs texts"):
+        dataset.read_labelled(str(bare), ("fear", "joy"))
+
+
 def test_ngrams_are_the_texts_alone():
     texts = ["I am so happy!", "i AM so happy!", "happy so am I!", "", "x " * 100]
     rows = hashed_ngrams(texts, 1000)

@@ -5,8 +5,13 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ferjax.commands.console import out
+from ferjax.files import write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["run"]
 
@@ -25,8 +30,6 @@ def run(folder: Path) -> int:
     Raises:
       FileExistsError: if the folder holds a run of faces.
     """
-    import numpy as np
-
     from ferjax.commands.judge.calibrate import Calibrate
     from ferjax.commands.judge.collect import Collect
     from ferjax.commands.judge.compare import Compare
@@ -67,12 +70,21 @@ def run(folder: Path) -> int:
     Parse(answers).run()
     judges = (answers / "judgments.npz",)
     Compare(panel, judges, folder).run()
-    spread = (1 - (world.truth**2).sum(1)).mean()
-    for name, p in tables.items():
-        gap = float(np.square(p - world.truth).sum(1).mean())
-        worth = "any number of people" if gap < 1e-9 else f"{spread / gap:.1f} people"
-        out.print(f"known of this world: {name} has a gap of {gap:.3f} and is worth {worth}")
+    _tell_truth(world.truth, tables, folder / "truth.json")
     Calibrate(panel, judges, folder / "calibrated").run()
     Route(panel, judges, folder / "routed.jsonl", max_error=0.5).run()
     out.print(f"report: {folder / 'report.html'}")
     return 0
+
+
+def _tell_truth(truth: "np.ndarray", tables: Mapping[str, "np.ndarray"], path: Path) -> None:
+    """What the comparison should have found, in words and as a file."""
+    spread = float((1 - (truth**2).sum(1)).mean())
+    known = {}
+    for name, p in tables.items():
+        gap = float(((p - truth) ** 2).sum(1).mean())
+        people = spread / gap if gap > 1e-9 else None
+        known[name] = {"gap": gap, "people": people}
+        worth = "any number of people" if people is None else f"{people:.1f} people"
+        out.print(f"known of this world: {name} has a gap of {gap:.3f} and is worth {worth}")
+    write_atomically(path, (json.dumps(known, indent=2) + "\n").encode())
