@@ -56,7 +56,8 @@ def _as_type(value: Any, kind: Any, name: str) -> Any:
         return value if value is None or len(inner) > 1 else _as_type(value, inner[0], name)
     if origin is tuple:
         sequence = isinstance(value, list | tuple)
-        require(sequence, f"{name} must be a list, got {_short(value)}")
+        expected = "names, a list of texts" if get_args(kind)[0] is str else "a list"
+        require(sequence, f"{name} must be {expected}, got {_short(value)}")
         return tuple(_as_type(one, get_args(kind)[0], name) for one in value)
     if kind not in _WORDS:
         return value
