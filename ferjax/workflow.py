@@ -16,7 +16,8 @@ from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.evaluate import evaluate
 from ferjax.evaluation.results import Evaluation
 from ferjax.events import Event, Message, OnEvent, silent
-from ferjax.files import read_arrays
+from ferjax.files import read_arrays, require_folder
+from ferjax.locking import FolderLock
 from ferjax.predictions import Predictions
 from ferjax.report.conclusions import Conclusion, conclude
 from ferjax.report.write import write
@@ -103,35 +104,38 @@ def evaluate_run(
             on_event(Message(f"{name}: {note}"))
         _tell_unreadable(name, sets[name], on_event)
     folder = run / "predictions"
-    predicted = prediction.predict_conditions(trained, dataset, folder, on_event)
-    predictions = {p.condition: p for p in predicted}
-    if resample_groups:
-        groups = datasets.duplicates(dataset["test"].images)
-        predictions["test"] = dataclasses.replace(predictions["test"], groups=groups)
-    images = {name: dataset[name].images for name in own if name in predictions}
-    if sets:  # its densities were fitted just now
-        trained = trained._replace(densities=densities.load(run, trained.digest))
-    for number, (name, found) in enumerate(sets.items(), 1):
-        predictions[name] = prediction.predict_set(
-            trained, name, found.images, found.votes, FIRST_OOD_ID * number, on_event
+    for written in (folder, out or run):
+        require_folder(written)
+    with FolderLock(folder, what=f"the evaluation of {run}"):
+        predicted = prediction.predict_conditions(trained, dataset, folder, on_event)
+        predictions = {p.condition: p for p in predicted}
+        if resample_groups:
+            groups = datasets.duplicates(dataset["test"].images)
+            predictions["test"] = dataclasses.replace(predictions["test"], groups=groups)
+        images = {name: dataset[name].images for name in own if name in predictions}
+        if sets:  # its densities were fitted just now
+            trained = trained._replace(densities=densities.load(run, trained.digest))
+        for number, (name, found) in enumerate(sets.items(), 1):
+            predictions[name] = prediction.predict_set(
+                trained, name, found.images, found.votes, FIRST_OOD_ID * number, on_event
+            )
+            predictions[name].save(folder / f"{name}.npz")
+            images[name] = found.images
+        about = {
+            "run": run.resolve().name,
+            "data": _data_facts(data, dataset),
+            "config": dataclasses.asdict(config),
+        }
+        return _evaluate(
+            predictions,
+            out or run,
+            settings,
+            classes=trained.spec.classes,
+            images=images if show_examples else None,
+            about=about,
+            of={"members": trained.digest, "densities": densities.digest(run)},
+            on_event=on_event,
         )
-        predictions[name].save(folder / f"{name}.npz")
-        images[name] = found.images
-    about = {
-        "run": run.resolve().name,
-        "data": _data_facts(data, dataset),
-        "config": dataclasses.asdict(config),
-    }
-    return _evaluate(
-        predictions,
-        out or run,
-        settings,
-        classes=trained.spec.classes,
-        images=images if show_examples else None,
-        about=about,
-        of={"members": trained.digest, "densities": densities.digest(run)},
-        on_event=on_event,
-    )
 
 
 def evaluate_predictions(
@@ -175,6 +179,7 @@ def evaluate_predictions(
             "the predictions of the test items bring no votes: give --votes FILE, or an array "
             "votes in their .npz"
         )
+    require_folder(out)
     shown = None if images is None else {"test": _read_images(images, len(test.ids))}
     return _evaluate(
         loaded.predictions,

@@ -10,7 +10,7 @@ from ferjax.files._digests import digest_arrays, digest_json
 from ferjax.files._json import finite, parse_json, read_json
 from ferjax.files._reading import printable, read_text, require_file
 from ferjax.files._tables import Row, cell, read_table
-from ferjax.files._writing import require_writable, write_atomically
+from ferjax.files._writing import require_folder, require_writable, write_atomically
 
 __all__ = [
     "OpenArray",
@@ -28,6 +28,7 @@ __all__ = [
     "read_table",
     "read_text",
     "require_file",
+    "require_folder",
     "require_writable",
     "write_atomically",
 ]

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["require_writable", "write_atomically"]
+__all__ = ["require_folder", "require_writable", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
@@ -63,3 +63,22 @@ def require_writable(path: str | os.PathLike) -> None:
         raise ValueError(f"cannot write {path}: its folder does not exist")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f"cannot write {path}: no permission to write to its folder")
+
+
+def require_folder(path: str | os.PathLike) -> None:
+    """Makes a folder that files will be written to, or refuses it before long work.
+
+    Args:
+      path: the folder; made with those above it if it is not there.
+
+    Raises:
+      ValueError: saying why: a file of that name, no permission, a full disk.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if path.exists() else error.strerror
+        raise ValueError(f"cannot write to {path}: {why}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write to {path}: no permission")
