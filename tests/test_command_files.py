@@ -59,11 +59,11 @@ def test_no_name_steers_the_terminal(capsys, tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("raise SystemExit(0)", "c.py, line 1: SystemExit: 0"),
-        ("x = 1\n1 / 0", "c.py, line 2: ZeroDivisionError"),
-        ("def f():\n  f()\nf()", "c.py, line 2: RecursionError"),
+        ("raise SystemExit(0)", "c.py: SystemExit: 0 (line 1)"),
+        ("x = 1\n1 / 0", "ZeroDivisionError: division by zero (line 2)"),
+        ("def f():\n  f()\nf()", "c.py: RecursionError"),
         ("config = 5", "must define `config = Config(...)`, found int"),
-        ("import nothing_here", "c.py, line 1: ModuleNotFoundError"),
+        ("import nothing_here", "c.py: ModuleNotFoundError"),
     ],
 )
 def test_a_configuration_that_fails_is_refused_by_line(capsys, tmp_path, text, message):

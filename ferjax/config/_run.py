@@ -396,8 +396,10 @@ def _run_python(path: Path) -> dict[str, Any]:
         # A wrong keyword in a Python config arrives as the dataclass's TypeError.
         known = [f.name for c in (*_PARTS, Config) for f in dataclasses.fields(c)]
         said = f"{cause}; {nearest(said.split(chr(39))[1], known)}"
-    where = "" if line is None else f", line {line}"
-    raise ValueError(f"{path}{where}: {said}") from cause
+    if isinstance(cause, SyntaxError):
+        where = "" if line is None else f", line {line}"
+        raise ValueError(f"{path}{where}: {said}") from cause
+    raise ValueError(f"{path}: {said}" + ("" if line is None else f" (line {line})")) from cause
 
 
 def _last_line_in(path: Path, error: BaseException) -> int | None:
