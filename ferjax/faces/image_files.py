@@ -1,15 +1,16 @@
-"""Reads image files: any picture to gray square faces of the stored size. The owner of Pillow.
+"""Reads image files: any picture to square faces of the stored size. The owner of Pillow.
 
 Only the formats of :data:`FORMATS` are opened, whatever a file is called: Pillow would start an
 interpreter for others. HEIC is read where the package pillow-heif is installed.
 """
 
 import contextlib
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -26,6 +27,7 @@ __all__ = [
     "FoundFace",
     "faces_of",
     "faces_of_array",
+    "faces_of_bytes",
     "from_array",
     "read",
     "read_picture",
@@ -65,7 +67,8 @@ _BAND = 2**22
 """Pixels that are converted at once: Pillow's conversions hold several copies."""
 
 FoundFace = tuple[dict[str, Any], np.ndarray]
-"""Fields for the face's record, and its picture uint8 ``[side, side]``; see :func:`faces_of`."""
+"""Fields for the face's record, and its picture uint8 ``[side, side]``, or ``[side, side, 3]`` in
+colour; see :func:`faces_of`."""
 
 _ORIENTATION = 0x0112
 _MAX_SAMPLE_VALUE = 281
@@ -166,8 +169,12 @@ def _converted(picture: Image.Image, mode: str) -> Image.Image:
     return Image.alpha_composite(white, picture.convert("RGBA")).convert(mode)
 
 
-def _square(gray: Image.Image, side: int) -> np.ndarray:
-    return np.asarray(ImageOps.fit(gray, (side, side), Image.Resampling.BILINEAR))
+def _square(picture: Image.Image, side: int) -> np.ndarray:
+    return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR))
+
+
+def _mode(colour: bool) -> str:
+    return "RGB" if colour else "L"
 
 
 def _check_large_enough(width: int, height: int) -> None:
@@ -175,15 +182,16 @@ def _check_large_enough(width: int, height: int) -> None:
         raise ValueError(f"{width} x {height} pixels; at least {SMALLEST} x {SMALLEST} are needed")
 
 
-def from_array(array: np.ndarray, side: int) -> np.ndarray:
-    """One picture as a stored face: gray, its central square, resized.
+def from_array(array: np.ndarray, side: int, *, colour: bool = False) -> np.ndarray:
+    """One picture as a stored face: its central square, resized, gray or in colour.
 
     Args:
       array: uint8 ``[H, W]`` or ``[H, W, 3]``.
       side: of the stored face, pixels.
+      colour: whether colour is kept; a gray picture then has three equal channels.
 
     Returns:
-      uint8 ``[side, side]``.
+      uint8 ``[side, side]``, or ``[side, side, 3]``.
 
     Raises:
       ValueError: if it is smaller than 16 pixels on a side.
@@ -191,22 +199,28 @@ def from_array(array: np.ndarray, side: int) -> np.ndarray:
     _check_large_enough(*array.shape[1::-1])
     if array.shape[0] * array.shape[1] > LARGEST:
         raise ValueError(f"{array.shape[1]} x {array.shape[0]} pixels; more than {LARGEST:,}")
-    return _square(_flat(Image.fromarray(np.ascontiguousarray(array)), "L"), side)
+    return _square(_flat(Image.fromarray(np.ascontiguousarray(array)), _mode(colour)), side)
 
 
 def faces_of(
-    picture: Image.Image, side: int, find: Finder | None = None, *, shrunk: float = 1.0
+    picture: Image.Image,
+    side: int,
+    find: Finder | None = None,
+    *,
+    colour: bool = False,
+    shrunk: float = 1.0,
 ) -> list[FoundFace]:
-    """The faces of an open picture as the ensemble is trained on them: gray and square.
+    """The faces of an open picture as the ensemble is trained on them: square, gray or in colour.
 
     Args:
       picture: of any mode Pillow knows.
       side: of the stored faces, pixels.
       find: detects faces; without it the whole picture is one face, its central square.
+      colour: whether colour is kept.
       shrunk: by how much the picture was reduced when decoding; boxes are told in its full size.
 
     Returns:
-      (fields, uint8 ``[side, side]``) per face. ``note`` says how a deep gray picture was read,
+      (fields, uint8 ``[side, side]`` or ``[side, side, 3]``) per face. ``note`` says how a deep gray picture was read,
       where its range had to be found out. Without ``find`` there are no other fields. With it there
       is ``face`` (its number, largest first; None: none was found and this is the whole picture),
       and where one was found ``faces`` (how many) and ``box`` (left, top, width, height in pixels
@@ -217,42 +231,56 @@ def faces_of(
     """
     width, height = picture.size
     _check_large_enough(round(width * shrunk), round(height * shrunk))
-    gray, note = _upright(picture, "L")
+    upright, note = _upright(picture, _mode(colour))
     noted: dict[str, Any] = {"note": note} if note else {}
     if find is None:
-        return [(noted, _square(gray, side))]
-    gray.thumbnail((DETAIL, DETAIL))
-    scale = shrunk * max(width, height) / max(gray.size)
-    boxes = sorted(find(np.asarray(gray)), key=lambda box: (-box[2] * box[3], box))
+        return [(noted, _square(upright, side))]
+    upright.thumbnail((DETAIL, DETAIL))
+    scale = shrunk * max(width, height) / max(upright.size)
+    gray = np.asarray(upright.convert("L"))
+    boxes = sorted(find(gray), key=lambda box: (-box[2] * box[3], box))
     if not boxes:
-        return [({**noted, "face": None}, _square(gray, side))]
+        return [({**noted, "face": None}, _square(upright, side))]
     found = []
     for number, (x, y, w, h) in enumerate(boxes):
         box = [round(scale * length) for length in (x, y, w, h)]
         fields = {**noted, "face": number, "faces": len(boxes), "box": box}
-        found.append((fields, _square(gray.crop((x, y, x + w, y + h)), side)))
+        found.append((fields, _square(upright.crop((x, y, x + w, y + h)), side)))
     return found
 
 
-def faces_of_array(image: np.ndarray, side: int, find: Finder | None = None) -> list[FoundFace]:
+def faces_of_array(
+    image: np.ndarray, side: int, find: Finder | None = None, *, colour: bool = False
+) -> list[FoundFace]:
     """The faces of one picture uint8 ``[H, W]`` or ``[H, W, 3]``, as :func:`faces_of` has them."""
-    return faces_of(Image.fromarray(image), side, find)
+    return faces_of(Image.fromarray(image), side, find, colour=colour)
 
 
-def read(path: str | Path, side: int, find: Finder | None = None) -> list[FoundFace]:
+def faces_of_bytes(
+    data: bytes, side: int, find: Finder | None = None, *, colour: bool = False
+) -> list[FoundFace]:
+    """The faces in the bytes of an image file, as :func:`read` has them of a file."""
+    with _decoding(io.BytesIO(data), FORMATS) as (picture, full):
+        return faces_of(picture, side, find, colour=colour, shrunk=full / max(picture.size))
+
+
+def read(
+    path: str | Path, side: int, find: Finder | None = None, *, colour: bool = False
+) -> list[FoundFace]:
     """The faces in an image file, as :func:`faces_of` has them.
 
     Args:
       path: the file.
       side: of the stored faces, pixels.
       find: detects faces; without it the whole picture is one face.
+      colour: whether colour is kept.
 
     Raises:
       ValueError: if it is no image file, is damaged, or is too small or too large; says which.
     """
     enough = 4 * side if find is None else DETAIL
-    with _opened(path, (enough, enough)) as (picture, full):
-        return faces_of(picture, side, find, shrunk=full / max(picture.size))
+    with _opened(path, (enough, enough), _mode(colour)) as (picture, full):
+        return faces_of(picture, side, find, colour=colour, shrunk=full / max(picture.size))
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -270,19 +298,37 @@ def read_picture(path: str | Path) -> np.ndarray:
 
 @contextlib.contextmanager
 def _opened(
-    path: str | Path, enough: tuple[int, int] | None = None
+    path: str | Path, enough: tuple[int, int] | None = None, mode: str = "L"
 ) -> Iterator[tuple[Image.Image, int]]:
     """An open image file and its longer side; what goes wrong in the body is a ValueError.
 
     Args:
       path: the file.
       enough: pixels that suffice; JPEGs decode straight to a small size.
+      mode: "L" or "RGB", what is wanted of a JPEG.
     """
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
-            raise ValueError("a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file")
-        with Image.open(path, formats=_formats(path)) as picture:
+        kind = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise ValueError("no such file") from None
+    except OSError as error:
+        raise ValueError(f"cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(kind):  # opening a FIFO would wait for ever
+        raise ValueError("a folder, not a file" if stat.S_ISDIR(kind) else "not a regular file")
+    with _decoding(path, _formats(path), enough, mode) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def _decoding(
+    source: str | Path | IO[bytes],
+    formats: Sequence[str],
+    enough: tuple[int, int] | None = None,
+    mode: str = "L",
+) -> Iterator[tuple[Image.Image, int]]:
+    """An open picture within the budget of pixels; arguments as for :func:`_opened`."""
+    try:
+        with Image.open(source, formats=tuple(formats)) as picture:
             width, height = picture.size
             if width * height > LARGEST:
                 raise ValueError(
@@ -291,7 +337,7 @@ def _opened(
             # A progressive JPEG is held whole, however small it is decoded.
             with _IN_FLIGHT.claim(width * height):
                 if enough is not None:
-                    picture.draft("L", enough)
+                    picture.draft(mode, enough)
                 yield picture, max(width, height)
     except UnidentifiedImageError:
         raise ValueError("not an image") from None

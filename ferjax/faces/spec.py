@@ -1,4 +1,4 @@
-"""What a run has to know about its data: the names of the classes and the stored picture size."""
+"""What a run has to know about its data: names of the classes, size and colour of pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ class DataSpec:
     Attributes:
       classes: names of the classes, in the order of the vote counts' last axis.
       side: side of the stored square pictures, pixels.
+      colour: whether pictures have three channels.
 
     Raises:
       ValueError: if there are fewer than two classes, one occurs twice, or ``side`` is below 1.
@@ -25,6 +26,7 @@ class DataSpec:
 
     classes: tuple[str, ...]
     side: int
+    colour: bool = False
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
@@ -38,16 +40,26 @@ class DataSpec:
         """The specification as JSON values, the inverse of :meth:`from_json`.
 
         >>> DataSpec(("cat", "dog"), 48).to_json()
-        {'classes': ['cat', 'dog'], 'side': 48}
+        {'classes': ['cat', 'dog'], 'side': 48, 'colour': False}
         """
-        return {"classes": list(self.classes), "side": self.side}
+        return {"classes": list(self.classes), "side": self.side, "colour": self.colour}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one stored picture.
+
+        >>> DataSpec(("cat", "dog"), 48, colour=True).shape
+        (48, 48, 3)
+        """
+        return (self.side, self.side, 3) if self.colour else (self.side, self.side)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "DataSpec":
         """Builds a specification from JSON values.
 
         Args:
-          values: ``{"classes": [names], "side": pixels}``; other keys are ignored.
+          values: ``{"classes": [names], "side": pixels, "colour": whether}``; gray where it does not
+            say, other keys are ignored.
 
         Raises:
           ValueError: if a value is missing or of the wrong kind.
@@ -63,4 +75,7 @@ class DataSpec:
             raise ValueError(f"expected classes as a list of names, got {classes!r}")
         if not isinstance(side, int) or isinstance(side, bool):
             raise ValueError(f"expected side as a whole number of pixels, got {side!r}")
-        return cls(tuple(classes), side)
+        colour = values.get("colour", False)
+        if not isinstance(colour, bool):
+            raise ValueError(f"expected colour as true or false, got {colour!r}")
+        return cls(tuple(classes), side, colour)
