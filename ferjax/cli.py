@@ -35,7 +35,8 @@ COMMANDS = {
         "start here: train, evaluate and route drawn faces, two minutes",
         "quickstart:Quickstart",
     ),
-    "data": Command("build a data set from its published files", "data:Data"),
+    "data ferplus": Command("build FER+ from its two published CSV files", "data:DataFerplus"),
+    "data folder": Command("build a data set from labelled pictures", "data:DataFolder"),
     "train": Command("train an ensemble from a configuration", "train:Train"),
     "distil": Command("train one network to say what an ensemble says", "distil:Distil"),
     "watch": Command("see how a run is going, or how it ended", "watch:Watch"),
@@ -72,6 +73,7 @@ COMMANDS = {
 """The commands in the order of the help; those of two words are shown as one line of it."""
 
 GROUPS = {
+    "data": "build a data set from published files or labelled pictures",
     "judge": "ask language models about texts, and hold them against people",
     "members": "list, select, merge or add members of runs",
     "weights": "look into pretrained weights, or write a member out",

@@ -97,9 +97,7 @@ def evaluate_run(
         refuse_reserved(name, own)
     sets = {}
     for name, path in (ood or {}).items():
-        sets[name] = image_folders.read_set(
-            path, trained.spec.classes, trained.spec.side, folder_classes
-        )
+        sets[name] = image_folders.read_set(path, trained.spec, folder_classes)
         for note in sets[name].notes:
             on_event(Message(f"{name}: {note}"))
         _tell_unreadable(name, sets[name], on_event)

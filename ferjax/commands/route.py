@@ -62,7 +62,7 @@ class Route:
 
     def run(self) -> int:
         from ferjax.events import Event, Message
-        from ferjax.serving.detection import haar_finder
+        from ferjax.faces.detection import haar_finder
         from ferjax.serving.route import check_request, route_pictures
         from ferjax.serving.router import OLD_ROUTERS, Router
 

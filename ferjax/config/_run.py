@@ -44,12 +44,13 @@ METHOD_OF_LABELS = {"soft": "votes", "hard": "labels"}
 class DataConfig:
     """Which faces, and which of them are kept."""
 
-    name: Literal["synthetic", "ferplus", "texts"] = "synthetic"
-    """synthetic: drawn faces whose true vote distribution is known; ferplus: the data set `ferjax
-    data` built; texts: labelled texts, for the networks that read such."""
+    name: Literal["synthetic", "ferplus", "folder", "texts"] = "synthetic"
+    """synthetic: drawn faces whose true vote distribution is known; ferplus and folder: what
+    `ferjax data ferplus` and `ferjax data folder` wrote; texts: labelled texts, for the networks
+    that read such."""
     path: str = ""
-    """Folder that `ferjax data ferplus --out` wrote; or the file of the texts, several by
-    wildcards: a panel of people, or lines of text, tab, labels (.tsv)."""
+    """Folder that `ferjax data ferplus --out` or `ferjax data folder --out` wrote; or the file of
+    the texts, several by wildcards: a panel of people, or lines of text, tab, labels (.tsv)."""
     policy: Literal["paper", "majority", "probability"] = "paper"
     """Which faces to keep and how votes become a target; published FER+ accuracies use majority."""
     deduplicate: bool = False
@@ -72,8 +73,9 @@ class DataConfig:
             "data.path is empty: give the file of the texts, e.g. goemotions_simplified_*.tsv",
         )
         require(
-            self.name != "ferplus" or bool(self.path),
-            "data.path is empty: give the folder that `ferjax data ferplus --out FOLDER` wrote",
+            self.name not in ("ferplus", "folder") or bool(self.path),
+            "data.path is empty: give the folder that "
+            f"`ferjax data {self.name} --out FOLDER` wrote",
         )
         require(
             50 <= self.synthetic_faces <= 10**6,

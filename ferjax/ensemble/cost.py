@@ -1,5 +1,6 @@
 """What a run will cost, before anything is allocated: parameters, FLOPs, and memory per device."""
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ def estimate(
     if trunk:
         data = (2 * train_faces + valid_faces) * tokens * dim * item
     else:
-        data = (train_faces + valid_faces) * spec.side**2
+        data = (train_faces + valid_faces) * math.prod(spec.shape)
     layers = m.depth - first
     inside = _block_bytes(m, layout.platform)
     kept = tokens * dim * item if m.remat else inside

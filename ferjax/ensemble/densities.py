@@ -87,14 +87,15 @@ def fit(features: Features, images: np.ndarray) -> Densities:
 
     Args:
       features: of these faces, stacked ``[member, face, width]``.
-      images: the faces, uint8 ``[face, side, side]``; at least 20.
+      images: the faces, uint8 ``[face, side, side]`` or ``[face, side, side, 3]``; at least 20.
 
     Raises:
       ValueError: if there are fewer than 20 faces.
     """
     if len(images) < 20:
         raise ValueError(f"densities need at least 20 clean training faces, got {len(images)}")
-    return _fit(features, jnp.asarray(images, jnp.float32) / 255)
+    pictures = jnp.asarray(images, jnp.float32) / 255
+    return _fit(features, pictures if images.ndim == 3 else jnp.mean(pictures, axis=-1))
 
 
 @jax.jit

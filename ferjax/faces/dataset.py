@@ -1,6 +1,6 @@
 """The data set of a run: filtered splits with training targets, and out-of-distribution sets.
 
-A new data set is a function ``DataConfig -> {split: Faces}`` and an entry of :data:`SOURCES`.
+A new data set is a function ``DataConfig -> Source`` and an entry of :data:`SOURCES`.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import numpy as np
 
 from ferjax import votes as vote_arithmetic
 from ferjax.config import DataConfig
-from ferjax.faces import ferplus, ferplus_files, synthetic
+from ferjax.faces import ferplus, ferplus_files, picture_dataset, synthetic
 from ferjax.faces.spec import DataSpec
 
 __all__ = ["SOURCES", "DataSpec", "Dataset", "Faces", "Source", "count", "duplicates", "load"]
@@ -72,19 +72,20 @@ class Source(NamedTuple):
     """Where faces come from, and what their votes mean.
 
     Attributes:
-      spec: names of the classes and stored side.
-      read: all faces of each split, unfiltered.
+      spec: names of the classes, stored side and colour.
+      splits: all faces of each split, unfiltered.
       targets: ``(votes, abstentions, label filter) -> Targets``.
-      ood: name -> which faces (bool ``[face]`` from abstentions) form that out-of-distribution set.
+      ood: name -> which faces form that out-of-distribution set: ``(abstentions, votes) -> bool
+        [face]``.
     """
 
     spec: DataSpec
-    read: Callable[[DataConfig], dict[str, Faces]]
+    splits: Mapping[str, Faces]
     targets: Callable[[np.ndarray, np.ndarray, str], ferplus.Targets]
-    ood: Mapping[str, Callable[[np.ndarray], np.ndarray]]
+    ood: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]
 
 
-def _draw(config: DataConfig) -> dict[str, Faces]:
+def _draw(config: DataConfig) -> Source:
     held_out = config.synthetic_faces // 5
     sizes = {"train": config.synthetic_faces, "valid": held_out, "test": held_out}
     drawn = synthetic.make(sum(sizes.values()), config.seed)
@@ -92,10 +93,11 @@ def _draw(config: DataConfig) -> dict[str, Faces]:
     ids = np.arange(len(drawn.images))
     faces = Faces(drawn.images, drawn.votes, ids, no_target, drawn.truth, drawn.abstentions)
     ends = np.cumsum(list(sizes.values()))
-    return {name: faces.take(np.arange(end - sizes[name], end)) for name, end in zip(sizes, ends)}
+    splits = {n: faces.take(np.arange(end - sizes[n], end)) for n, end in zip(sizes, ends)}
+    return Source(ferplus.SPEC, splits, ferplus.targets, _OOD)
 
 
-def _read_ferplus(config: DataConfig) -> dict[str, Faces]:
+def _read_ferplus(config: DataConfig) -> Source:
     splits = {}
     for name, rows in ferplus_files.read(config.path).items():
         assert rows.images is not None
@@ -103,13 +105,44 @@ def _read_ferplus(config: DataConfig) -> dict[str, Faces]:
         splits[name] = Faces(
             rows.images, rows.votes, rows.ids, no_target, abstentions=rows.abstentions
         )
-    return splits
+    return Source(ferplus.SPEC, splits, ferplus.targets, _OOD)
 
 
-_OOD = {"not_a_face": ferplus.not_a_face, "unknown": ferplus.unknown_expression}
-SOURCES = {
-    "synthetic": Source(ferplus.SPEC, _draw, ferplus.targets, _OOD),
-    "ferplus": Source(ferplus.SPEC, _read_ferplus, ferplus.targets, _OOD),
+def _read_folder(config: DataConfig) -> Source:
+    spec, kinds, stored = picture_dataset.load(config.path)
+    splits = {
+        name: Faces(
+            of.images,
+            of.votes,
+            of.ids,
+            np.zeros(of.votes.shape, np.float32),
+            abstentions=of.abstentions,
+        )
+        for name, of in stored.items()
+    }
+
+    def targets(votes: np.ndarray, abstentions: np.ndarray, label_filter: str) -> ferplus.Targets:
+        return ferplus.Targets(*picture_dataset.targets(votes, abstentions, label_filter))
+
+    def chosen(kind: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        def belongs(abstentions: np.ndarray, votes: np.ndarray) -> np.ndarray:
+            everyone = abstentions.sum(1) + votes.sum(1)
+            return 2 * abstentions[:, kind] >= np.maximum(everyone, 1)
+
+        return belongs
+
+    ood = {name.replace(" ", "_"): chosen(kind) for kind, name in enumerate(kinds)}
+    return Source(spec, splits, targets, ood)
+
+
+_OOD = {
+    "not_a_face": lambda abstentions, votes: ferplus.not_a_face(abstentions),
+    "unknown": lambda abstentions, votes: ferplus.unknown_expression(abstentions),
+}
+SOURCES: dict[str, Callable[[DataConfig], Source]] = {
+    "synthetic": _draw,
+    "ferplus": _read_ferplus,
+    "folder": _read_folder,
 }
 """The data sets by their name in :class:`ferjax.config.DataConfig`."""
 
@@ -129,8 +162,8 @@ def load(config: DataConfig) -> Dataset:
       FileNotFoundError: if the data set is not there.
       ValueError: if a split is empty after filtering.
     """
-    source = SOURCES[config.name]
-    every = source.read(config)
+    source = SOURCES[config.name](config)
+    every = source.splits
     splits = {}
     for name, faces in every.items():
         target = source.targets(faces.votes, _abstentions(faces), config.policy)
@@ -142,7 +175,9 @@ def load(config: DataConfig) -> Dataset:
         if not len(faces.ids):
             raise ValueError(f"split {name} has no face left under label filter {config.policy!r}")
     ood = {
-        name: _join([faces.take(belongs(_abstentions(faces))) for faces in every.values()])
+        name: _join(
+            [faces.take(belongs(_abstentions(faces), faces.votes)) for faces in every.values()]
+        )
         for name, belongs in source.ood.items()
     }
     return Dataset(source.spec, splits, ood)

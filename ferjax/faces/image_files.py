@@ -220,11 +220,11 @@ def faces_of(
       shrunk: by how much the picture was reduced when decoding; boxes are told in its full size.
 
     Returns:
-      (fields, uint8 ``[side, side]`` or ``[side, side, 3]``) per face. ``note`` says how a deep gray picture was read,
-      where its range had to be found out. Without ``find`` there are no other fields. With it there
-      is ``face`` (its number, largest first; None: none was found and this is the whole picture),
-      and where one was found ``faces`` (how many) and ``box`` (left, top, width, height in pixels
-      of the upright picture).
+      (fields, uint8 ``[side, side]``, in colour ``[side, side, 3]``) per face. ``note`` says how a
+      deep gray picture was read, where its range had to be found out. Without ``find`` there are no
+      other fields. With it there is ``face`` (its number, largest first; None: none was found and
+      this is the whole picture), and where one was found ``faces`` (how many) and ``box`` (left,
+      top, width, height in pixels of the upright picture).
 
     Raises:
       ValueError: if the picture is smaller than 16 pixels on a side.

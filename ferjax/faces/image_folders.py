@@ -8,6 +8,7 @@ import numpy as np
 
 from ferjax import votes as vote_arithmetic
 from ferjax.faces import ferplus, image_files
+from ferjax.faces.spec import DataSpec
 from ferjax.files import read_arrays
 
 __all__ = ["FaceSet", "parse", "read_set"]
@@ -28,7 +29,7 @@ class FaceSet(NamedTuple):
     """A set of faces from outside the data set.
 
     Attributes:
-      images: uint8 ``[face, side, side]``.
+      images: uint8 ``[face, side, side]``, or ``[face, side, side, 3]`` in colour.
       votes: int64 ``[face, class]`` where labels or votes are known, one vote for a label.
       abstentions: int64 ``[face, kind]`` where they are known.
       unreadable: (path, reason) of files that were left out.
@@ -67,11 +68,10 @@ def parse(text: str) -> tuple[str, Path]:
 
 def read_set(
     path: Path,
-    classes: Sequence[str],
-    side: int,
+    spec: DataSpec,
     folder_classes: Mapping[str, str] | None = None,
 ) -> FaceSet:
-    """Reads a set of pictures as the ensemble sees faces: gray, the central square, resized.
+    """Reads a set of pictures as the ensemble sees faces: the central square, resized, gray or not.
 
     A folder is searched below, hidden folders apart. If the pictures lie in folders named after
     classes (``happiness``, or a synonym such as ``happy``), at any depth, the set is labelled.
@@ -82,8 +82,8 @@ def read_set(
 
     Args:
       path: the folder or ``.npz``.
-      classes: names of the classes, in the order of the result's votes.
-      side: of the stored faces, pixels.
+      spec: names of the classes, in the order of the result's votes; side and colour of the stored
+        faces.
       folder_classes: name of a folder -> the class of its pictures, or :data:`SKIP`; for folders
         that are named otherwise.
 
@@ -95,21 +95,20 @@ def read_set(
       ValueError: if some folders are named after classes and others are not, or arrays do not fit.
     """
     if path.is_dir():
-        return _read_folder(path, classes, side, folder_classes or {})
+        return _read_folder(path, spec, folder_classes or {})
     if not path.is_file():
         raise FileNotFoundError(f"no such folder or file: {path}")
     if path.suffix.lower() != ".npz":
         raise ValueError(f"{path}: a set of faces is a folder of pictures or an .npz with images")
-    return _read_npz(path, classes, side)
+    return _read_npz(path, spec)
 
 
 def _canonical(name: str) -> str:
     return _SYNONYMS.get(name.strip().lower(), name.strip().lower())
 
 
-def _read_folder(
-    path: Path, classes: Sequence[str], side: int, folder_classes: Mapping[str, str]
-) -> FaceSet:
+def _read_folder(path: Path, spec: DataSpec, folder_classes: Mapping[str, str]) -> FaceSet:
+    classes = spec.classes
     suffixes = (*image_files.SUFFIXES, *image_files.HEIF_SUFFIXES)
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and _visible(p, path))
     files = [file for file in files if file.is_file()]
@@ -126,7 +125,7 @@ def _read_folder(
         if number == _SKIPPED:
             continue
         try:
-            faces.append(image_files.read(file, side)[0][1])
+            faces.append(image_files.read(file, spec.side, colour=spec.colour)[0][1])
             labels.append(number)
         except ValueError as error:
             unreadable.append((file, str(error)))
@@ -212,7 +211,8 @@ def _one_vote(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes, dtype=np.int64)[labels]
 
 
-def _read_npz(path: Path, classes: Sequence[str], side: int) -> FaceSet:
+def _read_npz(path: Path, spec: DataSpec) -> FaceSet:
+    classes = spec.classes
     arrays = read_arrays(path)
     images = arrays.get("images")
     if images is None:
@@ -227,7 +227,9 @@ def _read_npz(path: Path, classes: Sequence[str], side: int) -> FaceSet:
         )
     try:
         votes, abstentions = _votes_of(arrays, len(images), classes)
-        faces = np.stack([image_files.from_array(image, side) for image in images])
+        faces = np.stack(
+            [image_files.from_array(image, spec.side, colour=spec.colour) for image in images]
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     said = "labels or votes" if votes is not None else "no labels"

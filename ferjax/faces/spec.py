@@ -58,8 +58,8 @@ class DataSpec:
         """Builds a specification from JSON values.
 
         Args:
-          values: ``{"classes": [names], "side": pixels, "colour": whether}``; gray where it does not
-            say, other keys are ignored.
+          values: ``{"classes": [names], "side": pixels, "colour": whether}``; gray where nothing is
+            said of colour, other keys are ignored.
 
         Raises:
           ValueError: if a value is missing or of the wrong kind.

@@ -157,7 +157,7 @@ def read(
             for i in range(about["weights"])
         ]
         own = _rules(about)
-        _require_arguments(exported, weights, about["side"])
+        _require_arguments(exported, weights, DataSpec.from_json(about).shape)
     _require_platform(exported, name)
     rules = own if rules is None else rules
     _require_routers(rules, own, name)
@@ -178,6 +178,7 @@ def read(
         {**about["provenance"], "parity": about.get("parity")},
         caution=str(about["provenance"].get("caution", "")),
         digest=about.get("digest") or _digest(about, parts),
+        colour=about["colour"],
     )
 
 
@@ -274,7 +275,7 @@ def _about(parts: Mapping[str, bytes]) -> dict[str, Any]:
         others = {name: data for name, data in parts.items() if name != _ABOUT}
         if about.get("digest") != _digest(about, others):
             raise ValueError("its parts are not those it was exported with: the digest differs")
-    return {**about, "classes": list(spec.classes), "side": spec.side}
+    return {**about, **spec.to_json()}
 
 
 def _rules(about: Mapping[str, Any]) -> dict[str, RouterRule]:
@@ -283,8 +284,10 @@ def _rules(about: Mapping[str, Any]) -> dict[str, RouterRule]:
     return read_rules({"routers": about["routers"]})
 
 
-def _require_arguments(exported: jax.export.Exported, weights: list[jax.Array], side: int) -> None:
-    """Refuses a program that does not take these weights and pictures of this side."""
+def _require_arguments(
+    exported: jax.export.Exported, weights: list[jax.Array], shape: tuple[int, ...]
+) -> None:
+    """Refuses a program that does not take these weights and pictures of this shape."""
     taken = exported.in_avals
     for number, (aval, weight) in enumerate(zip(taken, weights)):
         if aval.shape != weight.shape or aval.dtype != weight.dtype:
@@ -293,8 +296,8 @@ def _require_arguments(exported: jax.export.Exported, weights: list[jax.Array], 
                 f"{aval.dtype} {list(aval.shape)}"
             )
     images = taken[len(weights)]
-    if images.dtype != np.uint8 or tuple(images.shape[1:]) != (side, side):
-        raise ValueError(f"the program takes no pictures of {side} x {side} pixels")
+    if images.dtype != np.uint8 or tuple(images.shape[1:]) != shape:
+        raise ValueError(f"the program takes no pictures of {' x '.join(map(str, shape))}")
 
 
 def _with_names(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -86,8 +86,7 @@ def export(
     weights, program = _lower(trained, rules, platforms)
     about = {
         "format": archive.FORMAT,
-        "classes": list(trained.spec.classes),
-        "side": trained.spec.side,
+        **trained.spec.to_json(),
         "routers": {name: rule.to_json() for name, rule in rules.items()},
         "provenance": {**provenance(run, trained, platforms), "caution": caution},
         "weights": len(weights),
@@ -95,7 +94,7 @@ def export(
     # The check reads back the very bytes that will be on disk.
     draft = archive.read(io.BytesIO(archive.pack(about, program, weights)), str(out))
     tolerance = TOLERANCE[trained.config.model.dtype]
-    images = _random_pictures(trained.spec.side)
+    images = _random_pictures(trained.spec.side, trained.spec.colour)
     said = jax.device_get(live.from_trained(trained, rules).forward(images))
     about["parity"] = _checked(said, draft, images, rules, tolerance)
     check = verification.stored(images, said)
@@ -108,8 +107,7 @@ def _lower(
 ) -> tuple[list[np.ndarray], bytes]:
     """Weights, and the serialised program that takes them as its first argument."""
     (batch,) = jax.export.symbolic_shape("batch")
-    side = trained.spec.side
-    images = jax.ShapeDtypeStruct((batch, side, side), jnp.uint8)
+    images = jax.ShapeDtypeStruct((batch, *trained.spec.shape), jnp.uint8)
     thresholds = archive.thresholds_of(rules)
     forward = live.traceable(trained)
 
@@ -185,7 +183,7 @@ def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float)
       ValueError: if a difference exceeds ``tolerance``, a picture is routed otherwise without lying
         on a threshold, or a router reads a score that the ensemble does not have.
     """
-    images = _random_pictures(live.side)
+    images = _random_pictures(live.side, live.colour)
     ours = jax.device_get(live.forward(images))
     return _checked(ours, exported, images, live.rules, tolerance)
 
@@ -204,9 +202,13 @@ def _checked(
         raise ValueError(f"{error}; nothing was written") from error
 
 
-def _random_pictures(side: int) -> np.ndarray:
-    """uint8 ``[16, side, side]``: light and shade in a few patches, and noise in every pixel."""
+def _random_pictures(side: int, colour: bool) -> np.ndarray:
+    """uint8 ``[16, side, side]``, or ``[16, side, side, 3]`` in colour: light and shade in a few
+    patches, and noise in every pixel."""
     rng = np.random.default_rng(0)
-    patches = np.kron(rng.integers(0, 256, (12, 4, 4)), np.ones((4, 4))).astype(np.uint8)
-    noise = rng.integers(0, 256, (4, side, side), np.uint8)
-    return np.concatenate([[from_array(picture, side) for picture in patches], noise])
+    channels = (3,) if colour else ()
+    coarse = rng.integers(0, 256, (12, 4, 4, *channels), np.uint8)
+    patches = coarse.repeat(4, axis=1).repeat(4, axis=2)
+    noise = rng.integers(0, 256, (4, side, side, *channels), np.uint8)
+    brought = [from_array(picture, side, colour=colour) for picture in patches]
+    return np.concatenate([brought, noise])

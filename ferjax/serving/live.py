@@ -92,6 +92,7 @@ def from_trained(trained: Trained, rules: Rules) -> InferenceProgram:
         rules,
         trained.spec.classes,
         trained.spec.side,
+        colour=trained.spec.colour,
         digest=digest_json([trained.digest, _digest(trained.densities)]),
     )
 

@@ -41,13 +41,13 @@ class Routed(NamedTuple):
     failed: int
 
 
-def _decode(item: Item, side: int, find: Finder | None) -> list[Row]:
+def _decode(item: Item, side: int, find: Finder | None, colour: bool) -> list[Row]:
     start: Record = {"path": item.path}
     if item.row is not None:
         start["index"] = item.row
     start["passthrough"] = item.passthrough
     try:
-        return [({**start, **place}, face) for place, face in item.load(side, find)]
+        return [({**start, **place}, face) for place, face in item.load(side, find, colour)]
     except ValueError as error:
         return [({**start, "error": str(error)}, None)]
     except MemoryError:
@@ -166,7 +166,7 @@ def route_items(
             failed += decision is None
             observe(record, face, decision)
 
-    feed = _Feed(items, lambda item: _decode(item, router.side, find), AHEAD * size)
+    feed = _Feed(items, lambda item: _decode(item, router.side, find, router.colour), AHEAD * size)
     model = ThreadPoolExecutor(1, thread_name_prefix="model")
     try:
         for future in feed:

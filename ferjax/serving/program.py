@@ -47,13 +47,14 @@ class InferenceProgram(NamedTuple):
     """The compiled ensemble with its routers, and what there is to know about it.
 
     Attributes:
-      forward: ``images uint8 [item, side, side] -> RouterOutput``; one compilation per batch size.
+      forward: ``images uint8 [item, *shape] -> RouterOutput``; one compilation per batch size.
       rules: router -> its scores and thresholds.
       classes: names of the classes, in the order of ``RouterOutput.probs``.
       side: side of the pictures, pixels.
       provenance: where it comes from; empty for a run.
       caution: what must be said before it decides; empty for a sound model.
       digest: of everything it consists of, hexadecimal; another program has another.
+      colour: whether pictures have three channels.
     """
 
     forward: Callable[[np.ndarray], RouterOutput]
@@ -63,6 +64,12 @@ class InferenceProgram(NamedTuple):
     provenance: Mapping[str, Any] = {}
     caution: str = ""
     digest: str = ""
+    colour: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one picture."""
+        return (self.side, self.side, 3) if self.colour else (self.side, self.side)
 
 
 class Chosen(NamedTuple):

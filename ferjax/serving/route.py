@@ -121,7 +121,7 @@ def route_pictures(
       out: file of lines, continued where it ends if this router wrote it; or an open binary
         stream. A pipe or a device of that name is written to from the start.
       form: JSON objects, or a table with a header.
-      find: finds the faces in a picture (:func:`ferjax.serving.detection.haar_finder`); without it
+      find: finds the faces in a picture (:func:`ferjax.faces.detection.haar_finder`); without it
         every picture is one face.
       contact_sheet: a PNG of up to 64 of the faces routed now.
       overwrite: start ``out`` anew.

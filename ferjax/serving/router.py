@@ -89,6 +89,7 @@ class Router:
       rules: those of all routers, by name.
       classes: names of the classes.
       side: side to which pictures are brought, pixels.
+      colour: whether their colour is kept.
 
     Raises:
       FileNotFoundError: if there is no such run or file, or no thresholds were chosen.
@@ -131,9 +132,11 @@ class Router:
         self.batch_size = batch_size
         self.classes = self.program.classes
         self.side = self.program.side
+        self.colour = self.program.colour
         # Compiling here keeps the first caller from waiting, and threads from compiling the same
         # thing side by side.
-        first = jax.block_until_ready(self._forward(np.zeros((0, self.side, self.side), np.uint8)))
+        nothing = np.zeros((0, *self.program.shape), np.uint8)
+        first = jax.block_until_ready(self._forward(nothing))
         require_scores(first, router, self.rule)
 
     @property
@@ -153,8 +156,8 @@ class Router:
         Args:
           images: uint8 ``[item, H, W]`` gray or ``[item, H, W, 3]`` colour in the order red,
             green, blue (OpenCV reads blue first: ``image[..., ::-1]``), or a sequence of such
-            pictures of any sizes; each is made gray, cut to its central square and brought to the
-            stored side, as picture files are.
+            pictures of any sizes; each is made gray (unless the run was trained in colour), cut to
+            its central square and brought to the stored side, as picture files are.
 
         Returns:
           One decision per picture, in order.
@@ -170,11 +173,11 @@ class Router:
         return decisions
 
     def _stored(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        side = self.side
+        shape = self.program.shape
         if (
             isinstance(images, np.ndarray)
             and images.dtype == np.uint8
-            and images.shape[1:] == (side, side)
+            and images.shape[1:] == shape
         ):
             return images
         pictures = [np.asarray(image) for image in images]
@@ -186,8 +189,8 @@ class Router:
                     f"{list(picture.shape)}"
                 )
         if not pictures:
-            return np.zeros((0, side, side), np.uint8)
-        return np.stack([from_array(picture, side) for picture in pictures])
+            return np.zeros((0, *shape), np.uint8)
+        return np.stack([from_array(p, self.side, colour=self.colour) for p in pictures])
 
     def _forward(self, stored: np.ndarray) -> RouterOutput:
         padding = np.zeros((self.batch_size - len(stored), *stored.shape[1:]), np.uint8)

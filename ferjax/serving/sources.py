@@ -27,7 +27,7 @@ BLOCK = 65_536
 _LONGEST_NAME = 200
 """Characters of a broken line of a stream that stand for its picture."""
 
-Loader = Callable[[int, image_files.Finder | None], list[image_files.FoundFace]]
+Loader = Callable[[int, image_files.Finder | None, bool], list[image_files.FoundFace]]
 
 
 class Item(NamedTuple):
@@ -35,7 +35,7 @@ class Item(NamedTuple):
 
     Attributes:
       path: as it was named or found.
-      load: ``(side, find)`` to its faces; raises ValueError.
+      load: ``(side, find, colour)`` to its faces; raises ValueError.
       row: its place in an .npz.
       passthrough: the caller's own keys, carried into the output.
     """
@@ -47,7 +47,9 @@ class Item(NamedTuple):
 
 
 def _failing(path: str, message: str, passthrough: Mapping[str, Any] | None = None) -> Item:
-    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
+    def load(
+        side: int, find: image_files.Finder | None, colour: bool = False
+    ) -> list[image_files.FoundFace]:
         raise ValueError(message)
 
     return Item(path, load, passthrough=passthrough or {})
@@ -58,8 +60,10 @@ def _of_file(path: str, passthrough: Mapping[str, Any] | None = None) -> Iterato
         yield from _of_npz(path, passthrough or {})
         return
 
-    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
-        return image_files.read(path, side, find)
+    def load(
+        side: int, find: image_files.Finder | None, colour: bool = False
+    ) -> list[image_files.FoundFace]:
+        return image_files.read(path, side, find, colour=colour)
 
     yield Item(path, load, passthrough=passthrough or {})
 
@@ -110,12 +114,14 @@ def _of_row(
     held = [image]
     del image
 
-    def load(side: int, find: image_files.Finder | None) -> list[image_files.FoundFace]:
+    def load(
+        side: int, find: image_files.Finder | None, colour: bool = False
+    ) -> list[image_files.FoundFace]:
         with claim:
             picture = held.pop()
             if picture.ndim == 3 and picture.shape[2] == 1:
                 picture = picture[..., 0]
-            return image_files.faces_of_array(picture, side, find)
+            return image_files.faces_of_array(picture, side, find, colour=colour)
 
     return Item(path, load, row, passthrough)
 

@@ -144,7 +144,8 @@ IN_ANY_ORDER = [
     ("weights info", ["w.safetensors"], []),
     ("weights export", ["run"], [["--out", "x"], ["--member", "1"]]),
     ("corruptions", ["i.png"], [["--sheet", "s.png"], ["--suite", "paper"], ["--size", "64"]]),
-    ("data", ["ferplus"], [["--votes", "v.csv"], ["--fer2013", "f.csv"], ["--out", "d"]]),
+    ("data ferplus", [], [["--votes", "v.csv"], ["--fer2013", "f.csv"], ["--out", "d"]]),
+    ("data folder", ["photos"], [["--out", "d"], ["--side", "48"], ["--names", "1=a", "2=b"]]),
 ]
 
 

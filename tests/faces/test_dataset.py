@@ -66,9 +66,9 @@ def test_a_specification_survives_json_and_refuses_nonsense():
 
 def test_other_classes_colours_and_sides_fit_the_types(monkeypatch, tiny):
     """A data set of three classes in colour, without abstentions, truth or FER+'s columns."""
-    spec = dataset.DataSpec(("cat", "dog", "cow"), 5)
+    spec = dataset.DataSpec(("cat", "dog", "cow"), 5, colour=True)
 
-    def read(config):
+    def read():
         counts = np.array([[3, 0, 0], [1, 1, 1], [0, 0, 0]])
         images = np.zeros((3, 5, 5, 3), np.uint8)
         return {
@@ -80,8 +80,8 @@ def test_other_classes_colours_and_sides_fit_the_types(monkeypatch, tiny):
         assert abstentions.shape == (3, 0)
         return ferplus.Targets(counts.sum(1) > 0, votes.distribution(counts).astype(np.float32))
 
-    source = dataset.Source(spec, read, targets, {})
-    monkeypatch.setitem(dataset.SOURCES, "synthetic", source)
+    source = dataset.Source(spec, read(), targets, {})
+    monkeypatch.setitem(dataset.SOURCES, "synthetic", lambda config: source)
     loaded = dataset.load(tiny.data)
     assert loaded.spec == spec and loaded.ood == {}
     assert loaded["train"].ids.tolist() == [0, 1]
@@ -111,15 +111,12 @@ def test_duplicates_are_pixel_identical_pictures():
 
 
 def test_duplicates_of_held_out_faces_leave_the_training_split(monkeypatch, tiny):
-    drawn = dataset.SOURCES["synthetic"]
-
-    def read(config):
-        splits = drawn.read(config)
-        copied = splits["train"].images.copy()
-        copied[:20] = splits["test"].images[:20]
-        return {**splits, "train": splits["train"]._replace(images=copied)}
-
-    monkeypatch.setitem(dataset.SOURCES, "synthetic", drawn._replace(read=read))
+    drawn = dataset.SOURCES["synthetic"](tiny.data)
+    copied = drawn.splits["train"].images.copy()
+    copied[:20] = drawn.splits["test"].images[:20]
+    splits = {**drawn.splits, "train": drawn.splits["train"]._replace(images=copied)}
+    source = drawn._replace(splits=splits)
+    monkeypatch.setitem(dataset.SOURCES, "synthetic", lambda config: source)
     all_faces = dataset.load(tiny.data)
     fewer = dataset.load(dataclasses.replace(tiny.data, deduplicate=True))
     gone = np.setdiff1d(all_faces["train"].ids, fewer["train"].ids)
@@ -131,13 +128,12 @@ def test_duplicates_of_held_out_faces_leave_the_training_split(monkeypatch, tiny
 
 
 def test_a_split_without_a_face_is_refused(monkeypatch, tiny):
-    drawn = dataset.SOURCES["synthetic"]
-    keep_none = drawn._replace(
+    keep_none = dataset.SOURCES["synthetic"](tiny.data)._replace(
         targets=lambda counts, abstentions, label_filter: ferplus.Targets(
             np.zeros(len(counts), bool), np.zeros(counts.shape, np.float32)
         )
     )
-    monkeypatch.setitem(dataset.SOURCES, "synthetic", keep_none)
+    monkeypatch.setitem(dataset.SOURCES, "synthetic", lambda config: keep_none)
     with pytest.raises(ValueError, match="split train has no face left under label filter 'paper'"):
         dataset.load(tiny.data)
 

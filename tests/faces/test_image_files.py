@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ferjax.faces import image_files
-from ferjax.serving.detection import haar_finder
+from ferjax.faces.detection import haar_finder
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from PIL import Image
 
 from ferjax.faces import image_folders
 from ferjax.faces.ferplus import CLASSES
+from ferjax.faces.spec import DataSpec
 
 
 def read_set(path, classes=CLASSES, side=48):
-    return image_folders.read_set(path, classes, side)
+    return image_folders.read_set(path, DataSpec(tuple(classes), side))
 
 
 @pytest.fixture
