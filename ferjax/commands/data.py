@@ -75,8 +75,8 @@ class DataFolder:
     Without --labels, the folder that a picture lies in is its class, and folders named train, valid
     (or val) and test are the splits, above or below the classes. A table has one row a picture: its
     path, and one label or a column of votes for each class; columns named split and group are read
-    too. Splits that nothing names are drawn, identical pictures and groups together. What each thing
-    was taken for is printed, and so is what could not be read.
+    too. Splits that nothing names are drawn, identical pictures and groups together. What each
+    thing was taken for is printed, and so is what could not be read.
     """
 
     pictures: Annotated[Positional[Path], arg(metavar="PICTURES")]
