@@ -59,7 +59,7 @@ def _data(config: Config, spec: DataSpec, faces: Mapping[str, int], replicas: in
     valid = faces["valid"]
     classes = len(spec.classes)
     if config.model.trainable_blocks is None:
-        of_one = (spec.side, spec.side)
+        of_one = spec.shape
         stored = jax.ShapeDtypeStruct((train, *of_one), jnp.uint8)
     else:
         of_one = vit.tokens_shape(m)

@@ -120,13 +120,17 @@ def tidy(axes: Any) -> Any:
 
 
 def legend_beside(axes: Any, **options: Any) -> None:
-    """A legend to the right of the axes, where no data are."""
+    """A legend to the right of the axes, where no data are; none where nothing has a name."""
+    if not axes.get_legend_handles_labels()[0]:
+        return
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), **options)
 
 
 def legend_above(figure: Figure, axes: Any, columns: int = 4) -> None:
-    """One legend above all panels of a figure, from one of them."""
+    """One legend above all panels of a figure, from one of them; none where nothing has a name."""
     handles, titles = axes.get_legend_handles_labels()
+    if not handles:
+        return
     figure.legend(
         handles,
         titles,
