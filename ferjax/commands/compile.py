@@ -54,6 +54,8 @@ def compile_for(config: Config, target: str, replicas: int | None, chunk: int | 
             f"--target compiles networks of pictures; model.network {config.model.network} is "
             "small enough for any device"
         )
+    if config.train.method == "distil":
+        raise ValueError("--target compiles what learns from votes; distil learns from an ensemble")
     jax.config.update("jax_platforms", "cpu")  # what is here is not asked for
     devices = targets.target_devices(target)
     spec, faces = _data(config)

@@ -66,9 +66,10 @@ def _data(config: Config, spec: DataSpec, faces: Mapping[str, int], replicas: in
         stored = jax.ShapeDtypeStruct((train, 2, *of_one), m.dtype)
     size = -(-config.evaluate.batch_size // replicas) * replicas
     batches = jax.ShapeDtypeStruct((-(-valid // size), size, *of_one), stored.dtype)
-    target = Target._make(
-        jax.ShapeDtypeStruct((train, classes), dtype) for dtype in (jnp.float32, jnp.int32)
-    )
+    q = jax.ShapeDtypeStruct((train, classes), jnp.float32)
+    votes = jax.ShapeDtypeStruct((train, classes), jnp.int32)
+    weight = jax.ShapeDtypeStruct((train,), jnp.float32)
+    target = Target._make((q, votes, weight, ()))
     return stored, target, batches, jax.ShapeDtypeStruct((valid,), jnp.int32)
 
 
