@@ -56,10 +56,10 @@ def class_distance(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def set_distance(a: jax.Array, b: jax.Array) -> jax.Array:
     """One minus the Jaccard similarity of two sets of classes ``[..., class]``; two empty sets are
-    the same."""
+    the same, and NaN in either gives NaN."""
     both = jnp.sum(a * b, -1)
     either = jnp.sum(a + b - a * b, -1)
-    return 1.0 - jnp.where(either > 0, both / jnp.where(either > 0, either, 1.0), 1.0)
+    return 1.0 - jnp.where(either == 0, 1.0, both / jnp.where(either == 0, 1.0, either))
 
 
 def squared_distance(a: jax.Array, b: jax.Array) -> jax.Array:

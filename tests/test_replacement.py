@@ -94,6 +94,12 @@ def test_the_false_discovery_rate_is_scipys():
     np.testing.assert_array_equal(replacement.benjamini_yekutieli(p), adjusted <= 0.05)
 
 
+def test_a_judge_that_did_not_judge_is_at_no_distance():
+    nobody = jnp.full((2,), jnp.nan)
+    for name in ("class_distance", "set_distance", "squared_distance"):
+        assert np.isnan(getattr(replacement, name)(nobody, jnp.array([1.0, 0.0]))), name
+
+
 def test_distances_of_sets():
     a = jnp.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     b = jnp.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])

@@ -35,7 +35,9 @@ def jensen_shannon_bits(people: jax.Array, judge: jax.Array) -> jax.Array:
     p = normalised(judge)
     q = jnp.broadcast_to(q, p.shape)
     mixture = jnp.sum(_plogp((p + q) / 2), -1)
-    return jnp.maximum(jnp.sum(_plogp(p) + _plogp(q), -1) / 2 - mixture, 0.0)
+    divergence = jnp.sum(_plogp(p) + _plogp(q), -1) / 2 - mixture
+    # Not the maximum with 0: compiled for CPUs, that of NaN may be 0, and such items would count.
+    return jnp.where(divergence < 0, 0.0, divergence)
 
 
 def kl_bits(people: jax.Array, judge: jax.Array) -> jax.Array:
