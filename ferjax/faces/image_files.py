@@ -61,6 +61,9 @@ DETAIL = 1600
 Finder = Callable[[np.ndarray], Sequence[tuple[int, int, int, int]]]
 """Gray uint8 ``[H, W]`` to the boxes (left, top, width, height) of the faces in it."""
 
+# Pillow warns from a size on that is refused here anyway, or is none yet.
+Image.MAX_IMAGE_PIXELS = LARGEST
+
 _IN_FLIGHT = PixelBudget()
 """Of picture files, over all threads."""
 _BAND = 2**22
