@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_floats, nan_where
 from ferjax.uncertainty import least_confidence
 
 __all__ = ["DisagreementPosterior", "disagreement_posterior", "intraclass_reliability"]
@@ -48,7 +49,7 @@ def disagreement_posterior(
       level: mass of the central interval, in (0, 1).
 
     Returns:
-      :class:`DisagreementPosterior`, float32 ``[item]`` each; NaN where a count is NaN.
+      :class:`DisagreementPosterior`, float32 ``[item]`` each; NaN where a count is NaN or negative.
 
     Raises:
       ValueError: if ``votes`` is not ``[item, class]`` or the prior is not positive.
@@ -62,12 +63,13 @@ def disagreement_posterior(
     >>> bool(ten > 2 * hundred)
     True
     """
-    votes = jnp.asarray(votes, jnp.float32)
+    (votes,) = as_floats(votes)
     if votes.ndim != 2:
         raise ValueError(f"votes must be [item, class], got {votes.shape}")
     prior = 1 / votes.shape[-1] if prior is None else prior
     if not prior > 0:
         raise ValueError(f"the prior must be positive pseudo-votes per class, got {prior}")
+    votes = nan_where(votes < 0, votes)
     # Log gammas: gammas of small shape underflow, and a row of zeros has no shares.
     log_gammas = jax.random.loggamma(key, votes + prior, (draws, *votes.shape))
     drawn = least_confidence(jax.nn.log_softmax(log_gammas, -1))

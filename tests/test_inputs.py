@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from ferjax import conformal, density, metrics, mmd, routing
+from ferjax import conformal, density, metrics, mmd, posterior, routing
 
 ITEMS = 12
 rng = np.random.default_rng(0)
@@ -219,3 +219,18 @@ def test_an_undefined_cell_is_never_the_best():
     gain = np.array([2**24, 2**24 + 1, 7, 3])
     cost = np.array([0.5, 0.6, np.nan, 0.1], np.float32)
     assert routing.pareto_front(gain, cost).tolist() == [True, True, False, True]
+
+
+def test_a_class_without_items_is_nobodys_nearest():
+    features = 5 + rng.normal(size=(9, 2))
+    q = np.eye(3)[[0, 0, 0, 0, 1, 1, 1, 1, 1]]
+    origin = np.zeros((1, 2))
+    with_third = density.class_mahalanobis(density.fit_shared_gaussians(features, q), origin)
+    without = density.class_mahalanobis(density.fit_shared_gaussians(features, q[:, :2]), origin)
+    assert float(with_third[0]) == pytest.approx(float(without[0]), rel=1e-5)
+
+
+def test_counts_that_cannot_be_have_no_posterior():
+    votes = np.array([[3, -1.0], [2, 2], [np.nan, 1]])
+    mean = posterior.disagreement_posterior(jax.random.key(0), votes, draws=20).mean
+    assert np.isnan(mean).tolist() == [True, False, True]

@@ -129,7 +129,7 @@ CALLS = {
     "routing.routing_auc": ((X, Y), {}),
     "routing.routing_curve": ((X, Y, WEIGHTS[0], WEIGHTS[0]), {}),
     "uncertainty.aleatoric_contributions": ((LOG_PROBS,), {"member_axis": 0}),
-    "uncertainty.correct_small_ensemble": ((X,), {"members": 4}),
+    "uncertainty.correct_small_ensemble": ((X, np.int32(4)), {}),
     "uncertainty.credal_width": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
     "uncertainty.decompose": ((LOG_PROBS,), {"member_axis": 0, "axis": -1}),
     "uncertainty.decompose_subsets": ((LOG_PROBS, MASKS), {}),

@@ -238,6 +238,13 @@ def test_small_ensembles_are_biased_low_and_the_correction_removes_most_of_it(rn
     assert abs(float(uncertainty.correct_small_ensemble(few, members=5)) - truth) < 0.03 * truth
 
 
+def test_the_correction_may_be_asked_for_a_traced_number_of_members():
+    traced = jax.jit(uncertainty.correct_small_ensemble)
+    assert float(traced(0.4, 5)) == float(uncertainty.correct_small_ensemble(0.4, 5))
+    assert np.isnan(traced(0.4, 1))
+    assert uncertainty.correct_small_ensemble(np.int32([3, 4]), 3).tolist() == [4.5, 6]
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -126,7 +126,8 @@ class SharedGaussians(NamedTuple):
     """Classes with one covariance."""
 
     means: jax.Array
-    """``[class, width]``; 0 for a class without items."""
+    """``[class, width]``; that of the largest class for a class without items, which is then nobody's
+    nearest."""
     within: Gaussian
     """The spread within classes, around 0."""
     background: Gaussian
@@ -192,7 +193,10 @@ def fit_shared_gaussians(
     features, shares = as_floats(as_features(features), q)
     moments = _class_moments(features, shares)
     within = _of_covariance(jnp.zeros_like(moments.means[0]), _within(moments), shrinkage)
-    return SharedGaussians(moments.means, within, fit_gaussian(features, shrinkage=shrinkage))
+    # A class without items must not attract what lies near the origin.
+    largest = moments.means[jnp.argmax(moments.mass)]
+    means = jnp.where(moments.mass[:, None] == 0, largest[None], moments.means)
+    return SharedGaussians(means, within, fit_gaussian(features, shrinkage=shrinkage))
 
 
 def class_mahalanobis(known: SharedGaussians, features: ArrayLike) -> jax.Array:

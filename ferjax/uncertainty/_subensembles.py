@@ -4,9 +4,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from ferjax import dirichlet
+from ferjax.arrays import as_floats, is_traced, nan_where
 from ferjax.uncertainty._decomposition import Decomposition, decompose, divergence_term
 from ferjax.uncertainty._entropy import as_log_probs, compare_with_mean, entropy
 
@@ -19,7 +21,7 @@ __all__ = [
 ]
 
 
-def correct_small_ensemble(epistemic: ArrayLike, members: int) -> jax.Array:
+def correct_small_ensemble(epistemic: ArrayLike, members: ArrayLike) -> jax.Array:
     """Undo most of the small-ensemble bias: ``K / (K - 1) * epistemic``.
 
     With K sampled members the mutual information is biased low, ``E[MI_K]`` about ``(1 - 1/K) MI``.
@@ -27,10 +29,11 @@ def correct_small_ensemble(epistemic: ArrayLike, members: int) -> jax.Array:
 
     Args:
       epistemic: epistemic uncertainty in nats, any shape.
-      members: K >= 2 (static).
+      members: K >= 2, scalar or of the same shape; checked unless it is traced.
 
     Returns:
-      The corrected uncertainty in nats, same shape; NaN stays NaN.
+      The corrected uncertainty in nats, same shape, float32 or better; NaN stays NaN, and comes out
+      for a traced ``members < 2``.
 
     Raises:
       ValueError: if ``members < 2`` (one member carries no information about disagreement).
@@ -38,9 +41,11 @@ def correct_small_ensemble(epistemic: ArrayLike, members: int) -> jax.Array:
     >>> float(correct_small_ensemble(0.4, members=5))
     0.5
     """
-    if members < 2:
+    if not is_traced(members) and not np.all(np.asarray(members) >= 2):
         raise ValueError(f"the small-ensemble correction needs at least 2 members, got {members}")
-    return jnp.asarray(epistemic) * (members / (members - 1))
+    of, count = as_floats(epistemic, members)
+    enough = count >= 2
+    return nan_where(~enough, of * (count / jnp.where(enough, count - 1, 1)))
 
 
 def decompose_subsets(
