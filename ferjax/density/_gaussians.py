@@ -126,8 +126,8 @@ class SharedGaussians(NamedTuple):
     """Classes with one covariance."""
 
     means: jax.Array
-    """``[class, width]``; that of the largest class for a class without items, which is then nobody's
-    nearest."""
+    """``[class, width]``; that of the largest class for one without items, which then attracts
+    nothing of its own."""
     within: Gaussian
     """The spread within classes, around 0."""
     background: Gaussian
