@@ -59,6 +59,10 @@ def make_forward(config: ModelConfig, num_classes: int, method: Method) -> Forwa
     Returns:
       :data:`Forward`; its ``key`` is the member's, for passes that are random.
     """
+    if config.network != "vit":
+        raise ValueError(
+            f"model.network {config.network} reads texts, which `ferjax judge predict` judges"
+        )
     first = vit.first_trained_block(config)
     below = tuple(block for block in density_blocks(config) if block <= first)
     above = tuple(block for block in density_blocks(config) if block > first)

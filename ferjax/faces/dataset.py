@@ -160,8 +160,12 @@ def load(config: DataConfig) -> Dataset:
 
     Raises:
       FileNotFoundError: if the data set is not there.
-      ValueError: if a split is empty after filtering.
+      ValueError: if a split is empty after filtering, or the data are no pictures.
     """
+    if config.name not in SOURCES:
+        raise ValueError(
+            f"data.name {config.name} has no pictures; texts are judged by `ferjax judge predict`"
+        )
     source = SOURCES[config.name](config)
     every = source.splits
     splits = {}

@@ -166,6 +166,9 @@ def test_an_ensemble_over_texts_from_the_command_line(folder, config, tmp_path, 
         "train", tmp_path / "c.json", "--out", run, "--dry-run"
     )
     assert "next: ferjax judge predict" in ferjax("train", tmp_path / "c.json", "--out", run)
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run)])
+    assert "judge predict" in capsys.readouterr().err
     out = tmp_path / "baseline.npz"
     ferjax("judge", "predict", run, "--texts", folder / "judged.jsonl", "--out", out)
     predictions = Predictions.load(out)
