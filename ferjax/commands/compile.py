@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jax
-from rich.table import Table
 
 from ferjax.commands.console import err, out
 from ferjax.commands.display import Console, budget_lines
@@ -78,7 +77,9 @@ def compile_for(config: Config, target: str, replicas: int | None, chunk: int | 
             ahead.compile_run(config, spec, devices, layout, faces, start, on_event=on_event)
         )
     limit = memory_limit(devices[0])
-    out.print(_table(target, programs), soft_wrap=False)
+    out.print(f"compiled for {target}, per device:")
+    for program in programs:
+        out.print(_line(program))
     fullest = max(programs, key=lambda program: program.device_bytes)
     step = programs[0]
     if step.device_bytes:
@@ -105,24 +106,20 @@ def compile_for(config: Config, target: str, replicas: int | None, chunk: int | 
     return 0
 
 
-def _table(target: str, programs: list[ahead.CompiledProgram]) -> Table:
-    table = Table(title=f"compiled for {target}, GiB and FLOPs per device")
-    for column in ("program", "arguments", "outputs", "in place", "temporaries", "sum", "FLOPs"):
-        table.add_column(column, justify="left" if column == "program" else "right")
-    table.add_column("collectives within a member's replicas")
-    table.add_column("seconds", justify="right")
-    for program in programs:
-        sizes = (program.arguments, program.outputs, program.aliased, program.temporaries)
-        known = ["-" if program.refusal else f"{size / _GIB:.2f}" for size in sizes]
-        table.add_row(
-            program.name,
-            *known,
-            f"{program.device_bytes / _GIB:.2f}",
-            "-" if program.flops is None else f"{program.flops:.2e}",
-            program.refusal or _named(program.collectives),
-            f"{program.seconds:.0f}",
-        )
-    return table
+def _line(program: ahead.CompiledProgram) -> str:
+    """What a program takes per device, in a line that needs no wide terminal."""
+    if program.refusal:
+        return f"{program.name}: refused after {program.seconds:.0f} s: {program.refusal}"
+    gib = [
+        f"{size / _GIB:.2f}"
+        for size in (program.arguments, program.outputs, program.aliased, program.temporaries)
+    ]
+    flops = "not said" if program.flops is None else f"{program.flops:.2e}"
+    return (
+        f"{program.name}: arguments {gib[0]} + outputs {gib[1]} - in place {gib[2]} + temporaries "
+        f"{gib[3]} = {program.device_bytes / _GIB:.2f} GiB; FLOPs {flops}; collectives within a "
+        f"member's replicas: {_named(program.collectives)}; compiled in {program.seconds:.0f} s"
+    )
 
 
 def _named(collectives: Mapping[str, int]) -> str:
