@@ -22,6 +22,7 @@ class FakeRouter:
     classes = ("neutral", "happy", "sad")
     extra_scores = ()
     side = 48
+    colour = False
     rule = RouterRule(1.0, 0.5, false_rejection=0.05)
 
     def __init__(self):

@@ -350,6 +350,7 @@ def test_an_error_in_the_model_ends_the_run_and_its_threads(router, pictures):
 
     broken.batch_size = 4
     broken.side = 48
+    broken.colour = False
     before = threading.active_count()
     with pytest.raises(RuntimeError, match="out of memory"):
         route(broken, pictures)
@@ -373,7 +374,7 @@ def test_what_is_decoded_ahead_is_bounded(router):
     loaded = [0]
     most = [0]
 
-    def load(side, find):
+    def load(side, find, colour):
         loaded[0] += 1
         return [({}, np.zeros((48, 48), np.uint8))]
 
