@@ -38,6 +38,7 @@ __all__ = [
     "read_calibrators",
     "read_judges",
     "read_panel",
+    "read_shifted",
     "read_sides",
     "read_words",
     "route_texts",
@@ -126,6 +127,24 @@ def read_answers_of(path: Path) -> Judgments | None:
     if path.suffix == ".npz":
         return Judgments.load(path)
     return read_answers(path) if is_answers(path) else None
+
+
+def read_shifted(named: Sequence[str]) -> dict[str, Judgments]:
+    """Files of judgments given as ``NAME=FILE``.
+
+    Raises:
+      FileNotFoundError: if one is not there.
+      ValueError: if one has no name, or is no file of judgments.
+    """
+    found = {}
+    for text in named:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise ValueError(f"shifted items are given as NAME=FILE.npz, got {text!r}")
+        if name in found:
+            raise ValueError(f"shifted items {name!r} are given twice")
+        found[name] = Judgments.load(path)
+    return found
 
 
 def read_words(lexicon: Path, embeddings: Path | None, sides: Sides) -> Words:

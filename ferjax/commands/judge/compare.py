@@ -50,6 +50,9 @@ class Compare:
     embeddings: File = None
     """.npz with `texts` [text, width] by `ids`, and `classes` [class, width] by `names`, for
     the transparency of classes."""
+    shifted: Annotated[tuple[str, ...], arg(metavar="NAME=FILE...", help_behavior_hint="")] = ()
+    """Judgments of the same judges about items unlike the texts: paraphrases, another language,
+    shuffled words, empty texts, another domain. Do the models disagree more about them?"""
     seed: Number = 0
     """Of resamples, halves and floors."""
 
@@ -74,6 +77,7 @@ class Compare:
                 sources=self.resample,
                 margin=self.margin,
                 words=words,
+                shifted=comparing.read_shifted(self.shifted),
                 on_event=on_event,
             )
         command = shlex.join(["ferjax", *sys.argv[1:]])

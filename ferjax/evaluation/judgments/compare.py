@@ -24,11 +24,13 @@ from ferjax.evaluation.judgments.rows import (
     resample,
     row,
 )
+from ferjax.evaluation.judgments.shift import shift
 from ferjax.evaluation.judgments.sides import Sides
 from ferjax.evaluation.judgments.stand_in import MARGIN, stand_in
 from ferjax.evaluation.judgments.strata import strata
 from ferjax.evaluation.judgments.transparency import transparency
 from ferjax.events import OnEvent, Progress, silent
+from ferjax.judgments import Judgments
 
 __all__ = ["Words", "compare"]
 
@@ -50,6 +52,7 @@ def compare(
     sources: Sequence[str] = ("texts",),
     margin: float = MARGIN,
     words: Words | None = None,
+    shifted: Mapping[str, Judgments] | None = None,
     on_event: OnEvent = silent,
 ) -> Comparison:
     """Compares judges with people.
@@ -62,6 +65,7 @@ def compare(
         :mod:`ferjax.evaluation.judgments.noise`; ``texts`` alone costs nothing more.
       margin: ε of the alternative annotator test.
       words: for the transparency of classes; None: none.
+      shifted: name -> judgments of the same judges, of items unlike the texts.
       on_event: told how far it is.
 
     Returns:
@@ -138,6 +142,7 @@ def compare(
         jury=jury(keys[4], sides, weights),
         replacement=stand_in(sides, margin=margin),
         transparency=said,
+        shift=shift(sides, shifted or {}, weights, seed),
         resamples=resamples,
         seed=seed,
         notes=sides.notes,

@@ -15,6 +15,7 @@ __all__ = [
     "Jury",
     "Panel",
     "ReplacementRow",
+    "ShiftRow",
     "Stratum",
     "Transparency",
     "TransparencyRow",
@@ -65,6 +66,9 @@ class JudgeRow:
     """Brier score (classes) or CRPS (scales) for one rating, unbiased."""
     as_used: Interval
     """Gap of the shares of the few answers at hand: the gap, and the noise of so few."""
+    split_skill: Interval | None
+    """Skill where each answer is one vote, split over the classes it names; of kind ``multi``,
+    where it is known which classes went together."""
     cross_entropy: Interval | None
     """Nats a rating, of the shares with one pseudo-answer spread evenly."""
     jsd: Interval | None
@@ -238,6 +242,19 @@ class Transparency:
 
 
 @dataclasses.dataclass(frozen=True)
+class ShiftRow:
+    """Other items (a paraphrase, another language, another domain) beside the texts."""
+
+    items: int
+    unparsed: float
+    """Share of the answers that name nothing valid."""
+    between: Interval
+    """AUROC: the chance that models disagree more about a shifted item than about a text."""
+    within: Interval
+    """Likewise of the spread within a model."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """Everything that was found."""
 
@@ -254,6 +271,7 @@ class Comparison:
     jury: Jury | None
     replacement: Mapping[str, ReplacementRow]
     transparency: Transparency | None
+    shift: Mapping[str, ShiftRow]
     resamples: int
     seed: int
     notes: tuple[str, ...]

@@ -65,6 +65,36 @@ def line_up(sides: Sides) -> Lineup:
     )
 
 
+@jax.jit
+def _split(answers: jax.Array) -> Moments:
+    """Moments of votes split over the classes that each answer names; none where it names none."""
+    total = jnp.sum(answers, -1, keepdims=True)
+    return panels.of_answers(answers / jnp.where(total == 0, jnp.nan, total))
+
+
+def split_gaps(sides: Sides, lineup: Lineup) -> np.ndarray | None:
+    """Gap ``[row, item]`` where a vote is split over its classes; NaN of judges whose sets are not
+    known; None where every answer names one class, or no sets are known."""
+    if sides.ratings.kind != "multi" or all(s is None for s in sides.sets):
+        return None
+    people = _split(sides.ratings.by_item[0].astype(np.float32))
+    judges = []
+    for place, sets in enumerate(sides.sets):
+        if sets is None:
+            empty = np.full((len(sides.ratings.ids), 2, len(sides.ratings.classes)), np.nan)
+            judges.append(_split(empty.astype(np.float32)))
+            continue
+        there = np.arange(sets.shape[1]) < sides.answers[place][:, None]
+        judges.append(_split(np.where(there[..., None], sets, np.nan).astype(np.float32)))
+    stacked = Moments(*(jnp.stack(leaves) for leaves in zip(*judges)))
+    gaps = []
+    for of in lineup.members[:-1]:
+        pooled = panels.pool(jax.tree.map(lambda x, of=of: x[np.array(of)], stacked))
+        gaps.append(panels.gap(people, pooled))
+    reference = panels.leave_one_out(people, sides.ratings.groups)
+    return np.asarray(jnp.stack([*gaps, panels.gap(people, reference)]))
+
+
 class Figures(NamedTuple):
     """Per-item figures of every row, ``[row, item]``, and of the people, ``[item]``."""
 
@@ -78,6 +108,7 @@ class Figures(NamedTuple):
     cross_entropy: np.ndarray | None
     entropy: np.ndarray | None
     people_entropy: np.ndarray | None
+    split_gap: np.ndarray | None = None
 
 
 @jax.jit
@@ -110,7 +141,8 @@ def figures(sides: Sides, lineup: Lineup) -> Figures:
         jnp.asarray(lineup.answers),
         several=sides.ratings.kind == "multi",
     )
-    return Figures(*own, jsd, kl, np.asarray(loss), entropy, people)
+    split = split_gaps(sides, lineup)
+    return Figures(*own, jsd, kl, np.asarray(loss), entropy, people, split)
 
 
 class Samples(NamedTuple):
@@ -125,6 +157,7 @@ class Samples(NamedTuple):
     kl: np.ndarray | None
     cross_entropy: np.ndarray | None
     entropy_correlation: np.ndarray | None
+    split_skill: np.ndarray | None
 
 
 def resample(found: Figures, weights: Weights) -> Samples:
@@ -145,6 +178,9 @@ def resample(found: Figures, weights: Weights) -> Samples:
         kl=kl,
         cross_entropy=loss,
         entropy_correlation=correlation,
+        split_skill=None
+        if found.split_gap is None
+        else 1 - ratios(weights, found.split_gap, found.split_gap[-1:]),
     )
 
 
@@ -186,6 +222,7 @@ def row(
         people=must(samples.people),
         score=must(samples.score),
         as_used=must(samples.used),
+        split_skill=at(samples.split_skill),
         cross_entropy=at(samples.cross_entropy),
         jsd=at(samples.jsd),
         jsd_floor=None if floor is None else floor.jsd,
@@ -210,6 +247,7 @@ def person(found: Figures, weights: Weights) -> JudgeRow:
         people=Interval.exact(1.0),
         score=interval(2 * means(weights, found.spread)),
         as_used=gap,
+        split_skill=None,
         cross_entropy=None,
         jsd=None,
         jsd_floor=None,

@@ -21,6 +21,8 @@ def build(c: Comparison, figures: Mapping[str, str], about: Mapping[str, Any]) -
         found.append(_strata(c))
     if c.jury is not None:
         found.append(_jury(c))
+    if c.shift:
+        found.append(_shift(c))
     if c.replacement:
         found.append(_stand_in(c))
     if c.transparency is not None:
@@ -33,12 +35,15 @@ def _judges(c: Comparison, figures: Mapping[str, str]) -> Section:
     head = ["judge", "people", "skill", "gap", score, "gap as used", "answers", "unparsed", "texts"]
     if not c.by_dimension:
         head.insert(5, "cross-entropy")
+    split = any(r.split_skill is not None for r in c.judges.values())
+    head += ["skill, votes split"] if split else []
     rows = []
     for name, r in {**c.judges, **c.pools, **c.rivals}.items():
         cells: list[Any] = [name, _finite(r.people), r.skill, r.gap, r.score]
         cells += [] if c.by_dimension else [r.cross_entropy]
         answers = "known" if r.answers == float("inf") else f"{r.answers:.1f}"
         rows.append([*cells, r.as_used, answers, f"{100 * r.unparsed:.1f} %", r.items])
+        rows[-1] += [r.split_skill] if split else []
     parts = [
         html.paragraph(
             "The gap is the squared distance of the judge's distribution from people's, unbiased "
@@ -243,6 +248,23 @@ def _jury(c: Comparison) -> Section:
 def _texts(items: tuple[Item, ...]) -> str:
     rows = [[i.text or i.id, i.value, i.people, i.judges] for i in items]
     return html.table(["text", "variance", "people", "models"], rows)
+
+
+def _shift(c: Comparison) -> Section:
+    rows = [
+        [name, r.items, f"{100 * r.unparsed:.1f} %", r.between, r.within]
+        for name, r in c.shift.items()
+    ]
+    head = ["items", "how many", "unparsed", "AUROC, between models", "AUROC, within a model"]
+    return html.section(
+        "shift",
+        "Items unlike the texts",
+        html.paragraph(
+            "The chance that a shifted item has more of it than a text: 0.5 sees no difference. "
+            "What models disagree about should rise where none of them knows the answer."
+        ),
+        html.table(head, rows),
+    )
 
 
 def _stand_in(c: Comparison) -> Section:

@@ -42,7 +42,18 @@ def _share(figure: Interval) -> str:
 def conclude(c: Comparison) -> list[Conclusion]:
     """All findings, the most important first."""
     parts = (
-        *(_too_good, _best, _unparsed, _pooling, _temperatures, _noise, _entropy, _jury, _stand_in),
+        *(
+            _too_good,
+            _best,
+            _unparsed,
+            _pooling,
+            _temperatures,
+            _noise,
+            _entropy,
+            _jury,
+            _shift,
+            _stand_in,
+        ),
         *(_dimensions, _strata, _transparency),
     )
     return [conclusion for part in parts for conclusion in part(c)]
@@ -209,6 +220,17 @@ def _jury(c: Comparison) -> Iterator[Conclusion]:
             "Texts that divide the models divide people too: ρ of the between-model part and "
             f"people's spread {_share(j.between_disagreement)}.",
         )
+
+
+def _shift(c: Comparison) -> Iterator[Conclusion]:
+    for name, row in c.shift.items():
+        if row.between.defined:
+            seen = row.between.low > 0.5
+            yield Conclusion(
+                "good" if seen else "bad",
+                f"Models {'' if seen else 'are not shown to '}disagree more about {name} than "
+                f"about the texts: AUROC {_share(row.between)}.",
+            )
 
 
 def _stand_in(c: Comparison) -> Iterator[Conclusion]:

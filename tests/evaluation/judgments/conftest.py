@@ -63,8 +63,11 @@ def make_judgments(ratings, truth, samples=10, seed=1):
             ]
         )
         return Judgments(values=values.astype(np.float32), levels=ratings.levels, **common)
-    draw = rng.multinomial if ratings.kind == "single" else rng.binomial
-    counts = np.stack([draw(samples, p) for p in (truth, truth, sharp, mean)])
+    models = np.stack([truth, truth, sharp, mean])
+    if ratings.kind == "multi":
+        sets = rng.random((*shape, samples, 4)) < models[:, :, None]
+        return Judgments(counts=sets.sum(2).astype(np.int32), sets=sets, **common)
+    counts = rng.multinomial(samples, models)
     return Judgments(counts=counts.astype(np.int32), **common)
 
 

@@ -25,13 +25,31 @@ def found(worlds):
             sides,
             resamples=100,
             words=LEXICON if kind == "multi" else None,
+            shifted={"uniform": shifted(judgments)} if kind == "single" else {},
             sources=("texts", "raters", "samples") if kind == "multi" else ("texts",),
         )
-        for kind, (_, _, _, sides) in worlds.items()
+        for kind, (_, _, judgments, sides) in worlds.items()
     }
 
 
 KINDS = ("single", "multi", "ordinal")
+
+
+def shifted(judgments):
+    """Other items, of which every judge makes something else, and one answer names nothing."""
+    rng = np.random.default_rng(9)
+    models = rng.dirichlet(np.full(4, 0.1), judgments.counts.shape[:2])
+    counts = rng.multinomial(10, models).astype(np.int32)
+    ids = np.array([f"other {k}" for k in range(counts.shape[1])])
+    return dataclasses.replace(judgments, counts=counts, ids=ids, hashes=None)
+
+
+@pytest.mark.slow
+def test_judges_disagree_more_on_items_that_they_do_not_know(found):
+    row = found["single"].shift["uniform"]
+    assert row.items == 240 and row.unparsed == pytest.approx(1 / 11)
+    assert row.between.low > 0.6
+    assert row.within.high < 0.5  # each is sure of something else
 
 
 @pytest.mark.slow
@@ -78,6 +96,14 @@ def test_plug_in_figures_are_scipys_and_have_a_floor(found, worlds, kind):
     )
     assert row.kl.value == pytest.approx(kl.mean(), rel=1e-3)
     assert 0 < c.panel.entropy_ceiling.value < 1
+
+
+@pytest.mark.slow
+def test_split_votes_are_a_second_view_of_several_labels(found):
+    rows = found["multi"].judges
+    assert rows[RIGHT].split_skill.value == pytest.approx(1, abs=0.15)
+    assert rows["mean, t 1"].split_skill.value < 0.5 < rows[RIGHT].split_skill.low
+    assert found["single"].judges[RIGHT].split_skill is None
 
 
 @pytest.mark.slow
