@@ -288,7 +288,13 @@ def _transparency(c: Comparison) -> Iterator[Conclusion]:
     if c.transparency is None:
         return
     t = c.transparency
-    if t.partial.low > 0 and t.partial_permutation < 0.05:
+    if not t.partial.defined:
+        yield Conclusion(
+            "note",
+            f"Transparency cannot be told from frequency and agreement over {len(t.classes)} "
+            "classes: more are needed.",
+        )
+    elif t.partial.low > 0 and t.partial_permutation < 0.05:
         yield Conclusion(
             "good",
             f"Judges follow people better on classes that texts say in words: "

@@ -89,7 +89,7 @@ def test_routing_keeps_its_promise_on_texts_that_nobody_rated(worlds):
     files = {"judges": judgments}
     whole = align(comparing.with_unrated(few, files), files, rated_only=False)
     assert len(whole.ratings.ids) == 240 and (whole.ratings.raters_of > 0).sum() == 120
-    done = comparing.route_texts(whole, max_error=0.6, false_asks=0.1, seed=3)
+    done = comparing.route_texts(whole, max_error=0.6, false_asks=0.1, seed=1)
     assert sum(done.decided.actions.values()) == 120
     order = [int(name[1:]) for name in done.ids]
     label = done.signals.probs.argmax(-1)
