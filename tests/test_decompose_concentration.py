@@ -98,8 +98,10 @@ def test_sub_ensembles_are_ensembles(given):
         )
 
 
-def test_contributions_sum_to_the_aleatoric_part(given):
+def test_contributions_sum_to_their_parts(given):
     log_probs, log_s = given
+    epistemic = uncertainty.epistemic_contributions(log_probs, log_s).sum(-1)
+    np.testing.assert_allclose(epistemic, decompose(log_probs, log_s).epistemic, rtol=1e-5)
     by_class = aleatoric_contributions(log_probs, log_s)
     np.testing.assert_allclose(by_class.sum(-1), decompose(log_probs, log_s).aleatoric, rtol=1e-5)
 

@@ -15,7 +15,9 @@ import numpy as np
 from ferjax import votes as votes_of
 from ferjax.evaluation import learned_router
 from ferjax.evaluation import scores as scores_of
+from ferjax.evaluation.concentration import with_concentrations
 from ferjax.evaluation.resampling import draw_weights
+from ferjax.evaluation.results import ConcentrationFit
 from ferjax.evaluation.routing_results import LearnedRouter
 from ferjax.predictions import Predictions
 
@@ -132,7 +134,7 @@ _LATER = ("epistemic_given_aleatoric", "l_uar", "l_uar_density", "random")
 
 
 def _scored(p: Predictions, people: People | None) -> Condition:
-    found = jax.device_get(scores_of.score(p.log_probs))
+    found = jax.device_get(scores_of.score(p.log_probs, p.log_concentration))
     mean = found.mean_log_probs
     taken = sorted(set(p.scores) & {*found.scores, *_LATER})
     if taken:
@@ -166,6 +168,8 @@ class Conditions:
     seed: int
     learned: Mapping[str, LearnedRouter]
     """What routers were learned from corrupted valid items; their scores are in ``scores``."""
+    concentration: ConcentrationFit
+    """Where the members' concentrations come from."""
 
     @property
     def resamples(self) -> int:
@@ -208,7 +212,8 @@ class Conditions:
 
         Args:
           predictions: condition -> predictions. Needed is the clean ``test`` split with votes.
-            Corrupted valid items are what routers are learned from, and are not kept.
+            Corrupted valid items are what routers are learned from, and are not kept. Members
+            without concentrations get them from :mod:`ferjax.evaluation.concentration`.
           resamples: bootstrap resamples behind every interval; items of one group are drawn
             together.
           seed: seed of the bootstrap and of everything else that is random in an evaluation.
@@ -219,6 +224,7 @@ class Conditions:
         """
         test = _check(predictions)
         names = class_names(test.log_probs.shape[2], classes or test.classes)
+        predictions, concentration = with_concentrations(predictions)
         people = _people(test)
         scored = []
         for p in predictions.values():
@@ -246,6 +252,7 @@ class Conditions:
             weights=draw_weights(_key(seed, "bootstrap"), len(test.ids), resamples, test.groups),
             seed=seed,
             learned=learned,
+            concentration=concentration,
         )
 
 

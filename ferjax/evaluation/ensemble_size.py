@@ -3,7 +3,7 @@ classes they disagree about."""
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 
 from ferjax import metrics, uncertainty
 from ferjax.evaluation import resampling
-from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.conditions import Condition, Conditions
 from ferjax.evaluation.intervals import Interval, interval
 from ferjax.evaluation.results import (
     ClassContribution,
@@ -37,14 +37,16 @@ def ensemble_size(conditions: Conditions) -> EnsembleSize:
         for c in (conditions.test, *conditions.worst)
     ]
     log_probs = np.stack(copies)  # the clean test items first
+    concentrations = _concentrations((conditions.test, *conditions.worst))
     passes = conditions.test.predictions.passes
     members = log_probs.shape[1] // passes
     people = conditions.test.voted
     of_members = sub_ensembles(members)
     masks = np.repeat(of_members, passes, axis=1)
-    parts = jax.device_get(_of_subsets(masks, log_probs))
+    parts = jax.device_get(_of_subsets(masks, log_probs, concentrations))
     figures = _figures(
         parts.epistemic,
+        parts.between[0],
         parts.aleatoric[0],
         log_probs[0],
         masks,
@@ -54,8 +56,9 @@ def ensemble_size(conditions: Conditions) -> EnsembleSize:
     )
     of_subsets = {name: np.asarray(of, np.float64) for name, of in figures.items()}
     size = of_members.sum(1)
-    corrected = np.where(size > 1, size / np.maximum(size - 1, 1), np.nan)
-    of_subsets["mean_epistemic_corrected"] = of_subsets["mean_epistemic"] * corrected
+    # Only what lies between members is biased by their number.
+    missing = np.where(size > 1, 1 / np.maximum(size - 1, 1), np.nan) * of_subsets.pop("between")
+    of_subsets["mean_epistemic_corrected"] = of_subsets["mean_epistemic"] + missing
     without_one = size == members - 1
     jackknife = {}
     if members >= 3:
@@ -67,8 +70,16 @@ def ensemble_size(conditions: Conditions) -> EnsembleSize:
         jackknife=jackknife,
         mean_item=_mean_item(parts, without_one) if members >= 3 else {},
         forms=_forms(conditions, log_probs, parts, without_one),
-        contributions=_contributions(conditions, log_probs),
+        contributions=_contributions(conditions, log_probs, concentrations),
     )
+
+
+def _concentrations(conditions: Sequence[Condition]) -> np.ndarray | None:
+    """``[condition, member, item]``, or None where members have none."""
+    found = [c.predictions.log_concentration for c in conditions]
+    if any(of is None for of in found):
+        return None
+    return np.stack([np.asarray(of, np.float32) for of in found])
 
 
 def sub_ensembles(members: int, *, per_size: int = 40, seed: int = 0) -> np.ndarray:
@@ -99,14 +110,20 @@ def sub_ensembles(members: int, *, per_size: int = 40, seed: int = 0) -> np.ndar
 
 
 @jax.jit
-def _of_subsets(masks: jax.Array, log_probs: jax.Array) -> uncertainty.Decomposition:
+def _of_subsets(
+    masks: jax.Array, log_probs: jax.Array, log_concentration: jax.Array | None
+) -> uncertainty.Decomposition:
     """Every sub-ensemble's uncertainties ``[condition, subset, item]``, nats."""
-    return jax.lax.map(lambda of: uncertainty.decompose_subsets(of, masks), log_probs)
+    return jax.lax.map(
+        lambda of: uncertainty.decompose_subsets(of[0], masks, of[1]),
+        (log_probs, log_concentration),
+    )
 
 
 @jax.jit
 def _figures(
     epistemic: jax.Array,
+    between: jax.Array,
     aleatoric: jax.Array,
     log_probs: jax.Array,
     masks: jax.Array,
@@ -118,6 +135,7 @@ def _figures(
 
     Args:
       epistemic: ``[condition, subset, item]``, the clean test items first.
+      between: ``[subset, item]`` of the clean test items: what lies between members of epistemic.
       aleatoric: ``[subset, item]`` of the clean test items.
       log_probs: ``[member, item, class]`` of the clean test items.
       masks: ``[subset, member]``.
@@ -129,11 +147,14 @@ def _figures(
     means = jnp.log(jnp.tensordot(shares, jnp.exp(log_probs), 1))
     labels = jnp.argmax(q, -1)
 
-    def of_one(epistemic: jax.Array, aleatoric: jax.Array, mean: jax.Array) -> dict:
+    def of_one(
+        epistemic: jax.Array, between: jax.Array, aleatoric: jax.Array, mean: jax.Array
+    ) -> dict:
         figures = {
             "spearman": metrics.spearman(aleatoric, delta),
             "rank_correlation": metrics.spearman(aleatoric, epistemic[0]),
             "mean_epistemic": jnp.mean(epistemic[0]),
+            "between": jnp.mean(between),
             "accuracy": metrics.accuracy(mean, labels),
             "nll": metrics.nll(mean, q),
         }
@@ -144,7 +165,7 @@ def _figures(
             figures["routing_auc"] = jnp.mean(kept(epistemic[1:]))
         return figures
 
-    return jax.vmap(of_one, (1, 0, 0))(epistemic, aleatoric, means)
+    return jax.vmap(of_one, (1, 0, 0, 0))(epistemic, between, aleatoric, means)
 
 
 def _sizes(figures: Mapping[str, np.ndarray], size: np.ndarray) -> dict[int, SizeRow]:
@@ -186,20 +207,24 @@ def _mean_item(parts: uncertainty.Decomposition, without_one: np.ndarray) -> dic
 
 
 @jax.jit
-def _by_class(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _by_class(
+    log_probs: jax.Array, log_concentration: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
     """Mean nats per class ``[condition, class]`` in aleatoric and epistemic uncertainty."""
 
-    def of_one(of: jax.Array) -> tuple[jax.Array, jax.Array]:
-        aleatoric = uncertainty.aleatoric_contributions(of).mean(0)
-        return aleatoric, uncertainty.epistemic_contributions(of).mean(0)
+    def of_one(of: tuple[jax.Array, jax.Array | None]) -> tuple[jax.Array, jax.Array]:
+        aleatoric = uncertainty.aleatoric_contributions(*of).mean(0)
+        return aleatoric, uncertainty.epistemic_contributions(*of).mean(0)
 
-    return jax.lax.map(of_one, log_probs)
+    return jax.lax.map(of_one, (log_probs, log_concentration))
 
 
-def _contributions(conditions: Conditions, log_probs: np.ndarray) -> dict[str, ClassContribution]:
+def _contributions(
+    conditions: Conditions, log_probs: np.ndarray, log_concentration: np.ndarray | None
+) -> dict[str, ClassContribution]:
     """Mean nats per item and class, on clean items and at the highest severity."""
     votes = conditions.test.voted.q.mean(0)
-    aleatoric, epistemic = jax.device_get(_by_class(log_probs))
+    aleatoric, epistemic = jax.device_get(_by_class(log_probs, log_concentration))
     columns = [votes, aleatoric[0], epistemic[0]]
     for part in (aleatoric, epistemic):
         columns.append(part[1:].mean(0) if len(part) > 1 else np.full(len(votes), np.nan))

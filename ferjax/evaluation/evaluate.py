@@ -63,4 +63,5 @@ def evaluate(
         harm=harmed,
         decisions=decisions,
         learned=conditions.learned,
+        concentration=conditions.concentration,
     )

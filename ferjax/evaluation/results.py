@@ -293,6 +293,22 @@ class EnsembleSize:
 
 
 @dataclasses.dataclass(frozen=True)
+class ConcentrationFit:
+    """Where the members' concentrations come from.
+
+    ``source``: ``predictions`` (the networks' own), ``valid`` or ``test`` (fitted on these items,
+    cross-fitted where they are scored), or ``none``: too few items with two votes or more.
+    ``fitted`` is what was fitted on all of them: the fields of
+    :class:`ferjax.recalibration.Concentration`, ``[member, ...]``.
+    """
+
+    source: str
+    items: int = 0
+    folds: int = 0
+    fitted: Mapping[str, tuple] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """Everything an evaluation finds, before any word is written about it.
 
@@ -316,6 +332,7 @@ class Evaluation:
     harm: Harm | None
     decisions: Mapping[str, Decision]
     learned: Mapping[str, LearnedRouter]
+    concentration: ConcentrationFit = ConcentrationFit("none")
 
     @property
     def matched(self) -> Mapping[str, RoutingRow]:

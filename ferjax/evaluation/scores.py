@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax import density, uncertainty
+from ferjax import density, dirichlet, uncertainty
 
 __all__ = [
     "FEATURES",
@@ -22,8 +22,14 @@ __all__ = [
 ]
 
 LABELS = {
-    "epistemic": "epistemic (paper)",
+    "epistemic": "epistemic",
     "aleatoric": "aleatoric",
+    "between": "epistemic between members (paper)",
+    "within": "epistemic within members",
+    "mean_entropy": "mean entropy of members (paper's aleatoric)",
+    "expected_disagreement": "expected disagreement",
+    "vacuity": "vacuity (− log concentration)",
+    "single_entropy": "entropy of one member (LDL)",
     "total": "total entropy",
     "max_prob": "1 − max p̄ (ensemble)",
     "single_max_prob": "1 − max p (one member)",
@@ -77,48 +83,73 @@ class Scored(NamedTuple):
 
 
 def _from_parts(
-    parts: uncertainty.Decomposition, mean: jax.Array, log_probs: jax.Array
+    parts: uncertainty.Decomposition,
+    mean: jax.Array,
+    log_probs: jax.Array,
+    log_concentration: jax.Array | None,
 ) -> dict[str, jax.Array]:
     single = log_probs[0].astype(jnp.float32)
-    return {
+    scores = {
         "epistemic": parts.epistemic,
         "aleatoric": parts.aleatoric,
         "total": parts.total,
         "max_prob": uncertainty.least_confidence(mean),
         "single_max_prob": uncertainty.least_confidence(single),
+        "single_entropy": uncertainty.entropy(single),
+    }
+    if log_concentration is None:
+        return scores
+    of_members = dirichlet.expected_disagreement(log_probs, log_concentration)
+    return scores | {
+        "between": parts.between,
+        "within": parts.within,
+        "mean_entropy": parts.aleatoric + parts.within,
+        "expected_disagreement": jnp.mean(of_members, axis=0),
+        "vacuity": -jnp.mean(log_concentration, axis=0),
     }
 
 
-def from_log_probs(log_probs: ArrayLike) -> dict[str, jax.Array]:
-    """The scores that need nothing but log-probabilities, for use inside a compiled program.
+def from_log_probs(
+    log_probs: ArrayLike, log_concentration: ArrayLike | None = None
+) -> dict[str, jax.Array]:
+    """The scores that need nothing but predictions, for use inside a compiled program.
 
     Args:
       log_probs: ``[member, item, class]``.
+      log_concentration: ``[member, item]``, or None where members have none.
 
     Returns:
-      Score name -> float32 ``[item]``; the entropies in nats, the others in [0, 1].
+      Score name -> float32 ``[item]``; the entropies in nats, the others in [0, 1] (vacuity: minus
+      the mean log concentration).
     """
-    log_probs = jnp.asarray(log_probs)
+    log_probs = jnp.asarray(log_probs, jnp.float32)
+    if log_concentration is not None:
+        log_concentration = jnp.asarray(log_concentration, jnp.float32)
     mean = uncertainty.mean_log_probs(log_probs)
-    return _from_parts(uncertainty.decompose(log_probs), mean, log_probs)
+    parts = uncertainty.decompose(log_probs, log_concentration)
+    return _from_parts(parts, mean, log_probs, log_concentration)
 
 
 @jax.jit
-def score(log_probs: ArrayLike) -> Scored:
+def score(log_probs: ArrayLike, log_concentration: ArrayLike | None = None) -> Scored:
     """Scores one condition, in one program.
 
     Args:
       log_probs: ``[member, item, class]``.
+      log_concentration: ``[member, item]``, or None where members have none.
     """
     log_probs = jnp.asarray(log_probs, jnp.float32)
-    parts = uncertainty.decompose(log_probs)
+    if log_concentration is not None:
+        log_concentration = jnp.asarray(log_concentration, jnp.float32)
+    parts = uncertainty.decompose(log_probs, log_concentration)
     mean = uncertainty.mean_log_probs(log_probs)
-    scores = _from_parts(parts, mean, log_probs)
+    scores = _from_parts(parts, mean, log_probs, log_concentration)
     scores["expected_pairwise_kl"] = uncertainty.expected_pairwise_kl(log_probs)
     rest = scores["max_prob"]
     second = jnp.exp(jax.lax.top_k(mean, 2)[0][:, 1])
     spread = (uncertainty.least_confidence(log_probs), uncertainty.entropy(log_probs))
-    paper = (parts.total, parts.aleatoric, parts.epistemic)
+    # What the paper's router reads are the paper's two parts, whatever is known beside them.
+    paper = (parts.total, parts.aleatoric + parts.within, parts.between)
     features = [*paper, 1 - rest, 1 - rest - second, *(jnp.std(of, 0) for of in spread)]
     return Scored(mean, scores, jnp.stack(features, -1))
 

@@ -1,7 +1,8 @@
 """Thresholds of the routers, chosen on valid items alone, and what they do to every condition.
 
-Two routers read the same members: ``uar`` is the paper's (defer on aleatoric, reject on epistemic);
-``density``, where densities were fitted, rejects on the density-based OOD score instead.
+Routers read the same members: ``uar`` defers on aleatoric and rejects on epistemic; ``paper`` does
+so on the paper's parts, which are others where members have concentrations; ``density``, where
+densities were fitted, rejects on the density-based OOD score instead.
 
 References:
   arXiv 2606.22725; :mod:`ferjax.conformal`.
@@ -18,7 +19,7 @@ from ferjax.evaluation.conditions import Condition, Conditions
 from ferjax.evaluation.routing_results import Certificate, Decision, RouterThresholds, Thresholds
 
 __all__ = [
-    "REJECT_SCORES",
+    "SCORES",
     "actions",
     "certified_defer_threshold",
     "choose_thresholds",
@@ -27,8 +28,13 @@ __all__ = [
     "thresholds_under",
 ]
 
-REJECT_SCORES = {"uar": "epistemic", "density": "ood_density"}
-"""Router -> the score it rejects on."""
+SCORES = {
+    "uar": ("aleatoric", "epistemic"),
+    "paper": ("mean_entropy", "between"),
+    "density": ("aleatoric", "ood_density"),
+}
+"""Router -> the scores it defers and rejects on; ``paper`` where members have concentrations, which
+make ``uar`` another than the paper's."""
 
 
 def thresholds_under(
@@ -78,12 +84,12 @@ def choose_thresholds(
       promise (infinite: too few items to promise anything), and the certificate.
     """
     scores = {name: np.asarray(of) for name, of in valid.scores.items()}
-    defer_above = float(conformal.quantile_threshold(scores["aleatoric"], defer_share))
     classes = valid.mean_log_probs.shape[-1]
     routers = {}
-    for router, score in REJECT_SCORES.items():
+    for router, (defer, score) in SCORES.items():
         if score not in scores:
             continue
+        defer_above = float(conformal.quantile_threshold(scores[defer], defer_share))
         by_tolerance = thresholds_under((valid, *tolerated), score, false_rejection)
         above = float(np.max(list(by_tolerance.values())))  # NaN where one of them is
         by_class = conformal.group_conformal_thresholds(
@@ -92,13 +98,13 @@ def choose_thresholds(
         certificate = None
         if valid.people is not None:
             certificate = certified_defer_threshold(
-                scores["aleatoric"],
+                scores[defer],
                 ~valid.correct,
                 scores[score] <= above,
                 accept_error=accept_error,
                 confidence=confidence,
             )
-        rule = routing.RouterRule(defer_above, above, "aleatoric", score, false_rejection)
+        rule = routing.RouterRule(defer_above, above, defer, score, false_rejection)
         routers[router] = RouterThresholds(
             rule, tuple(map(float, by_class)), certificate, by_tolerance
         )

@@ -18,7 +18,7 @@ import ferjax
 from ferjax.evaluation import thresholds as threshold_choice
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import Interval
-from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.results import ConcentrationFit, Evaluation
 from ferjax.evaluation.routing_results import Thresholds
 from ferjax.files import cell, digest_json, write_atomically
 from ferjax.report import conclusions, examples, html, plots, sections
@@ -84,7 +84,10 @@ def _cell(value: Any) -> Any:
 
 
 def thresholds_json(
-    thresholds: Thresholds, caution: str = "", of: Mapping[str, str | None] | None = None
+    thresholds: Thresholds,
+    caution: str = "",
+    of: Mapping[str, str | None] | None = None,
+    concentration: ConcentrationFit | None = None,
 ) -> dict[str, Any]:
     """What thresholds.json holds: see :func:`ferjax.routing.read_rules`.
 
@@ -92,6 +95,7 @@ def thresholds_json(
       thresholds: of every router.
       caution: what a router of this model must say first.
       of: digests of what they were chosen for; None: of predictions alone.
+      concentration: of the members, that the scores were made with.
 
     Returns:
       JSON values; ``digest`` is of all others.
@@ -112,6 +116,7 @@ def thresholds_json(
         "defer_share": to_json(thresholds.defer_share),
         "routers": to_json(routers),
         "of": None if of is None else dict(of),
+        "concentration": None if concentration is None else to_json(concentration.fitted),
     }
     return {**values, "digest": digest_json(values)}
 
@@ -195,5 +200,6 @@ def write(
             write_atomically(folder / "grid.npz", buffer.getvalue())
         # Last: a run with thresholds is a run that was evaluated.
         caution = conclusions.caution(evaluation)
-        write_json(folder / "thresholds.json", thresholds_json(evaluation.thresholds, caution, of))
+        stored = thresholds_json(evaluation.thresholds, caution, of, evaluation.concentration)
+        write_json(folder / "thresholds.json", stored)
     return files

@@ -18,7 +18,7 @@ def explain(
     Args:
       action: accept, defer or reject.
       probs: class -> probability.
-      scores: score -> value, with those that the rule reads.
+      scores: score -> value, with those that the rule reads; ``expected_disagreement`` is told.
       rule: the router's scores and thresholds.
 
     Returns:
@@ -33,6 +33,11 @@ def explain(
     >>> rule = RouterRule(1.0, 40.0, defer="total", reject="ood_density")
     >>> explain("accept", {"cat": 0.97, "dog": 0.03}, {"total": 0.1, "ood_density": 7.5}, rule)
     'accepted: 97 % cat (total 0.10 is within 1.00, ood density 7.50 is within 40.00)'
+    >>> rule = RouterRule(1.0, float("inf"))
+    >>> said = {"aleatoric": 1.3, "epistemic": 0.1, "expected_disagreement": 0.38}
+    >>> explain("defer", likely, said, rule)
+    'deferred: 48 % sadness, 37 % neutral, expects 4 of 10 people to disagree (aleatoric 1.30 is
+    above 1.00)'
     """
     if action == "reject":
         undefined = [name for name in rule.scores if np.isnan(scores[name])]
@@ -42,7 +47,7 @@ def explain(
                 "accepted"
             )
         return f"rejected: {_above(rule.reject, scores, rule.reject_above)}{_promise(rule)}"
-    likely = _likely(probs)
+    likely = _likely(probs) + _disagreement(scores)
     if action == "defer":
         return f"deferred: {likely} ({_above(rule.defer, scores, rule.defer_above)})"
     within = []
@@ -73,6 +78,12 @@ def _likely(probs: Mapping[str, float]) -> str:
     order = sorted(probs, key=probs.__getitem__, reverse=True)
     shown = [name for name in order[:3] if probs[name] >= 0.1 or name == order[0]]
     return ", ".join(f"{100 * probs[name]:.0f} % {name}" for name in shown)
+
+
+def _disagreement(scores: Mapping[str, float]) -> str:
+    """How many of ten people would not choose what most do, where the ensemble knows."""
+    share = scores.get("expected_disagreement", np.nan)
+    return "" if np.isnan(share) else f", expects {10 * share:.0f} of 10 people to disagree"
 
 
 def _distinct(value: float, threshold: ArrayLike) -> tuple[str, str]:

@@ -24,9 +24,16 @@ from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.events import OnEvent, silent
 from ferjax.faces.image_files import from_array
 from ferjax.files import read_json, require_writable, write_atomically
+from ferjax.recalibration import Concentration
 from ferjax.routing import RouterRule
 from ferjax.serving import archive, live, verification
-from ferjax.serving.program import InferenceProgram, RouterOutput, as_rules, read_thresholds
+from ferjax.serving.program import (
+    InferenceProgram,
+    RouterOutput,
+    as_rules,
+    concentration_of,
+    read_thresholds,
+)
 
 __all__ = ["PLATFORMS", "export", "parity"]
 
@@ -83,7 +90,8 @@ def export(
     trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
     if run is not None and chosen is not None:
         live.require_chosen_for(run, chosen, trained, on_event)
-    weights, program = _lower(trained, rules, platforms)
+    concentration = concentration_of(thresholds, run)
+    weights, program = _lower(trained, rules, platforms, concentration)
     about = {
         "format": archive.FORMAT,
         **trained.spec.to_json(),
@@ -95,7 +103,7 @@ def export(
     draft = archive.read(io.BytesIO(archive.pack(about, program, weights)), str(out))
     tolerance = TOLERANCE[trained.config.model.dtype]
     images = _random_pictures(trained.spec.side, trained.spec.colour)
-    said = jax.device_get(live.from_trained(trained, rules).forward(images))
+    said = jax.device_get(live.from_trained(trained, rules, concentration).forward(images))
     about["parity"] = _checked(said, draft, images, rules, tolerance)
     check = verification.stored(images, said)
     write_atomically(out, archive.pack(about, program, weights, check))
@@ -103,13 +111,16 @@ def export(
 
 
 def _lower(
-    trained: Trained, rules: Mapping[str, RouterRule], platforms: tuple[str, ...]
+    trained: Trained,
+    rules: Mapping[str, RouterRule],
+    platforms: tuple[str, ...],
+    concentration: Concentration | None,
 ) -> tuple[list[np.ndarray], bytes]:
     """Weights, and the serialised program that takes them as its first argument."""
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *trained.spec.shape), jnp.uint8)
     thresholds = archive.thresholds_of(rules)
-    forward = live.traceable(trained)
+    forward = live.traceable(trained, concentration)
 
     def decide(images: jax.Array, thresholds: archive.Thresholds) -> tuple:
         traced = {}

@@ -15,6 +15,7 @@ import numpy as np
 from ferjax import uncertainty
 from ferjax.evaluation import scores as scores_of
 from ferjax.files import digest_json, read_json
+from ferjax.recalibration import Concentration
 from ferjax.routing import RouterRule, decide, read_rules
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "InferenceProgram",
     "RouterOutput",
     "as_rules",
+    "concentration_of",
     "load_thresholds",
     "read_thresholds",
     "require_scores",
@@ -79,11 +81,14 @@ class Chosen(NamedTuple):
       rules: router name -> rule.
       of: digests of the members and densities; None where the file does not say.
       caution: what must be said before any of them decides; usually empty.
+      concentration: that their scores were made with, of each member; None if the networks bring
+        their own, or have none.
     """
 
     rules: dict[str, RouterRule]
     of: Mapping[str, Any] | None
     caution: str = ""
+    concentration: Concentration | None = None
 
 
 def read_thresholds(folder: str | Path) -> Chosen:
@@ -118,7 +123,49 @@ def read_thresholds(folder: str | Path) -> Chosen:
     of = values.get("of")
     if not isinstance(of, dict | None):
         raise ValueError(f"{path}: of must be an object, got {of!r}")
-    return Chosen(rules, of, str(values.get("caution", "")))
+    concentration = _concentration(values.get("concentration"), str(path))
+    return Chosen(rules, of, str(values.get("caution", "")), concentration)
+
+
+def _concentration(stored: Any, where: str) -> Concentration | None:
+    """What a file of thresholds holds of :class:`Concentration`, leaves ``[member, ...]``."""
+    if stored is None:
+        return None
+    try:
+        arrays = {name: jnp.asarray(np.asarray(of, np.float32)) for name, of in stored.items()}
+        found = Concentration(**arrays)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{where}: not a concentration of each member: {error}") from error
+    wide = found.weights.shape
+    shapes = [leaf.shape for leaf in found]
+    if len(wide) != 2 or shapes != [wide, wide[:1], wide, wide]:
+        raise ValueError(
+            f"{where}: concentration must have weights, mean and scale [member, feature] and bias "
+            f"[member], got {', '.join(map(str, shapes))}"
+        )
+    return found
+
+
+def concentration_of(
+    thresholds: Mapping[str, Any] | None, folder: str | Path | None
+) -> Concentration | None:
+    """The concentration that thresholds were chosen with, where it was fitted afterwards.
+
+    Args:
+      thresholds: the contents of a thresholds.json; rules, or None, stand for those of the run.
+      folder: the run, if there is one.
+
+    Returns:
+      Leaves ``[member, ...]``, or None.
+
+    Raises:
+      ValueError: if the file holds no thresholds, or no concentration in its place.
+    """
+    if thresholds is not None and {"routers", "aleatoric"} & set(thresholds):
+        return _concentration(thresholds.get("concentration"), "thresholds")
+    if folder is None or not (Path(folder) / "thresholds.json").is_file():
+        return None
+    return read_thresholds(folder).concentration
 
 
 def load_thresholds(folder: str | Path) -> tuple[dict[str, RouterRule], str]:
@@ -148,7 +195,10 @@ def as_rules(thresholds: Mapping[str, Any]) -> dict[str, RouterRule]:
 
 
 def router_output(
-    log_probs: jax.Array, densities: Mapping[str, jax.Array], rules: Mapping[str, RouterRule]
+    log_probs: jax.Array,
+    densities: Mapping[str, jax.Array],
+    rules: Mapping[str, RouterRule],
+    log_concentration: jax.Array | None = None,
 ) -> RouterOutput:
     """Scores of each item and every router's decision, for use inside a compiled program.
 
@@ -156,11 +206,12 @@ def router_output(
       log_probs: ``[member, item, class]``.
       densities: further scores ``[item]`` by name.
       rules: router -> rule, a pytree: thresholds may be traced, names are static.
+      log_concentration: ``[member, item]``, or None where members have none.
 
     Returns:
       :class:`RouterOutput`; a router whose scores are not there has no action.
     """
-    scores = {**scores_of.from_log_probs(log_probs), **densities}
+    scores = {**scores_of.from_log_probs(log_probs, log_concentration), **densities}
     action = {
         name: decide(scores[rule.defer], scores[rule.reject], rule)
         for name, rule in rules.items()

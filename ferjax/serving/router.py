@@ -19,6 +19,7 @@ from ferjax.serving.program import (
     InferenceProgram,
     RouterOutput,
     as_rules,
+    concentration_of,
     require_scores,
 )
 
@@ -39,6 +40,10 @@ LARGEST_BATCH = 2**16
 """Pictures in a batch, at most: every batch is padded to its full size."""
 
 
+TOLD = ("expected_disagreement",)
+"""Scores that decisions tell although no router reads them, where the ensemble has them."""
+
+
 class Decision(NamedTuple):
     """What the router decides on one picture.
 
@@ -49,7 +54,7 @@ class Decision(NamedTuple):
       aleatoric: nats.
       epistemic: nats.
       why: the reason in words.
-      scores: what the router read besides these two.
+      scores: what the router read besides these two, and how many people it expects to disagree.
     """
 
     action: str
@@ -117,7 +122,7 @@ class Router:
             )
             router = OLD_ROUTERS[router]
         rules = None if thresholds is None else as_rules(thresholds)
-        self.program = _open(source, rules, on_event)
+        self.program = _open(source, rules, thresholds, on_event)
         self.rules = self.program.rules
         if router is None:
             router = next(
@@ -138,6 +143,9 @@ class Router:
         nothing = np.zeros((0, *self.program.shape), np.uint8)
         first = jax.block_until_ready(self._forward(nothing))
         require_scores(first, router, self.rule)
+        read = [s for s in self.rule.scores if s not in ("aleatoric", "epistemic")]
+        told = [s for s in TOLD if s in first.scores and s not in read]
+        self._extra_scores = (*read, *told)
 
     @property
     def identity(self) -> str:
@@ -147,8 +155,8 @@ class Router:
 
     @property
     def extra_scores(self) -> tuple[str, ...]:
-        """Scores this router reads besides aleatoric and epistemic."""
-        return tuple(s for s in self.rule.scores if s not in ("aleatoric", "epistemic"))
+        """Scores besides aleatoric and epistemic that this router reads, or tells people."""
+        return self._extra_scores
 
     def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> list[Decision]:
         """Decides on pictures.
@@ -217,7 +225,10 @@ class Router:
 
 
 def _open(
-    source: "str | Path | Trained", rules: Mapping[str, RouterRule] | None, on_event: "OnEvent"
+    source: "str | Path | Trained",
+    rules: Mapping[str, RouterRule] | None,
+    thresholds: Mapping[str, Any] | None,
+    on_event: "OnEvent",
 ) -> InferenceProgram:
     if isinstance(source, str | Path):
         path = Path(source)
@@ -229,9 +240,10 @@ def _open(
     from ferjax.serving import live
 
     if isinstance(source, str | Path):
-        return live.load(Path(source), rules, on_event)
+        concentration = None if rules is None else concentration_of(thresholds, source)
+        return live.load(Path(source), rules, on_event, concentration)
     if rules is None:
         raise ValueError(
             "give thresholds with an opened run; a run folder or an exported file brings its own"
         )
-    return live.from_trained(source, rules)
+    return live.from_trained(source, rules, concentration_of(thresholds, None))

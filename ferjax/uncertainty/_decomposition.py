@@ -147,11 +147,16 @@ def divergence_term(log_ratio: jax.Array) -> jax.Array:
     return jnp.where(log_ratio == -jnp.inf, 1.0, jnp.where(near, series * small**2, far))
 
 
-def epistemic_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> jax.Array:
-    """Which classes the members disagree about: ``mean_k p_kc (log p_kc - log mean p_c)``.
+def epistemic_contributions(
+    log_probs: ArrayLike, log_concentration: ArrayLike | None = None, *, member_axis: int = 0
+) -> jax.Array:
+    """Which classes the members disagree about: ``mean_k p_kc (log p_kc - log mean p_c)``; and,
+    with concentrations, what they do not know within themselves.
 
     Args:
       log_probs: member log-probabilities ``[member, item..., class]``; at least one member.
+      log_concentration: ``[member, item...]``, likewise with the members at ``member_axis``, or
+        None.
       member_axis: axis of the ensemble members (static).
 
     Returns:
@@ -166,7 +171,12 @@ def epistemic_contributions(log_probs: ArrayLike, *, member_axis: int = 0) -> ja
     [0.3466, 0.3466]
     """
     mean, log_ratio = compare_with_mean(log_probs, member_axis=member_axis)
-    return jnp.exp(mean) * mean_over_members(divergence_term, log_ratio)
+    between = jnp.exp(mean) * mean_over_members(divergence_term, log_ratio)
+    if log_concentration is None:
+        return between
+    hesitation = aleatoric_contributions(log_probs, member_axis=member_axis)
+    known = aleatoric_contributions(log_probs, log_concentration, member_axis=member_axis)
+    return between + jnp.maximum(hesitation - known, 0.0)
 
 
 def aleatoric_contributions(

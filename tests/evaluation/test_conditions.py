@@ -41,7 +41,7 @@ def test_each_condition_is_scored_once_in_a_whole_evaluation(predicted, monkeypa
     counted = []
     score = scores.score
     people = conditions_module.People.of
-    monkeypatch.setattr(scores, "score", lambda lp: scored.append(lp) or score(lp))
+    monkeypatch.setattr(scores, "score", lambda *of: scored.append(of) or score(*of))
     monkeypatch.setattr(
         conditions_module.People, "of", lambda votes: counted.append(votes) or people(votes)
     )

@@ -14,31 +14,64 @@ from ferjax.evaluation.intervals import Interval, by_label, interval
 
 RESAMPLES = 50
 MEMBERS = 3
-OWN = ("epistemic", "aleatoric", "total", "max_prob", "single_max_prob")
+SHORT = ("aleatoric", "epistemic")
+OWN = (
+    *("epistemic", "aleatoric", "total", "max_prob", "single_max_prob", "single_entropy"),
+    *("between", "within", "mean_entropy", "vacuity", "expected_disagreement"),
+)
 
 
-def own_scores(log_probs):
-    """Every score of log-probabilities from its definition, in float64 numpy."""
+def own_scores(log_probs, log_concentration):
+    """Every score of predictions from its definition, in float64 numpy; the expected disagreement
+    has a test of its own."""
     p = np.exp(np.asarray(log_probs, np.float64))
+    s = np.exp(np.asarray(log_concentration, np.float64))
+    psi = scipy.special.digamma
     total = scipy.special.entr(p.mean(0)).sum(-1)
-    aleatoric = scipy.special.entr(p).sum(-1).mean(0)
+    entropy = scipy.special.entr(p).sum(-1)
+    aleatoric = (psi(s + 1) - (p * psi(p * s[..., None] + 1)).sum(-1)).mean(0)
     return {
         "epistemic": total - aleatoric,
         "aleatoric": aleatoric,
         "total": total,
         "max_prob": 1 - p.mean(0).max(-1),
         "single_max_prob": 1 - p[0].max(-1),
+        "single_entropy": entropy[0],
+        "between": total - entropy.mean(0),
+        "within": entropy.mean(0) - aleatoric,
+        "mean_entropy": entropy.mean(0),
+        "vacuity": -np.log(s).mean(0),
     }
 
 
-def test_scores_are_their_definitions(predicted, conditions):
-    expected = own_scores(predicted["test"].log_probs)
-    alone = scores.from_log_probs(predicted["test"].log_probs)
-    assert set(alone) == set(expected) == set(OWN)
-    for name in expected:
-        np.testing.assert_allclose(alone[name], expected[name], atol=2e-6, err_msg=name)
+@pytest.fixture(scope="module")
+def own(conditions):
+    """Condition -> every score from its definition."""
+    every = (conditions.test, *conditions.shifted)
+    return {
+        c.name: own_scores(c.predictions.log_probs, c.predictions.log_concentration) for c in every
+    }
+
+
+def test_scores_are_their_definitions(predicted, conditions, own):
+    p = conditions.test.predictions
+    np.testing.assert_array_equal(p.log_probs, predicted["test"].log_probs)
+    alone = scores.from_log_probs(p.log_probs, p.log_concentration)
+    assert set(alone) == set(OWN) == {*own["test"], "expected_disagreement"}
+    for name, expected in own["test"].items():
+        np.testing.assert_allclose(alone[name], expected, atol=3e-6, err_msg=name)
         np.testing.assert_allclose(conditions.test.scores[name], alone[name], atol=1e-6)
-    assert all(scores.label(name) != name for name in conditions.test.scores if name != "aleatoric")
+    assert all(scores.label(name) != name for name in conditions.test.scores if name not in SHORT)
+
+
+def test_without_concentrations_scores_are_entropies_of_the_members(predicted):
+    plain = scores.from_log_probs(predicted["test"].log_probs)
+    certain = np.full((MEMBERS, 150), np.inf, np.float32)
+    sure = scores.from_log_probs(predicted["test"].log_probs, certain)
+    assert set(plain) == {*OWN[:6]}
+    for name, of in plain.items():
+        np.testing.assert_allclose(of, sure[name], atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(plain["epistemic"], sure["between"], atol=1e-7)
 
 
 def test_intervals_are_numpys_quantiles_without_the_undefined(rng):
@@ -150,10 +183,10 @@ def test_groups_are_resampled_together(predicted, evaluation):
     found = Conditions.of({"test": doubled}, resamples=RESAMPLES)
     weights = np.asarray(found.weights)
     np.testing.assert_array_equal(weights[:, ::2], weights[:, 1::2])
-    score = found.test.scores["aleatoric"]
+    score = found.test.scores["total"]
     samples = resampling.spearman(score, found.test.voted.disagreement, found.weights)
     rho = interval(samples)
-    row = evaluation.disagreement.scores["aleatoric"].spearman
+    row = evaluation.disagreement.scores["total"].spearman
     assert rho.value == pytest.approx(row.value, abs=1e-6)
     assert rho.high - rho.low == pytest.approx(row.high - row.low, rel=0.4)
 
@@ -186,10 +219,10 @@ def test_deciles_cover_every_item(conditions, evaluation):
     assert weighted == pytest.approx(conditions.test.voted.disagreement.mean())
 
 
-def test_shift_is_scikit_learns_auroc(predicted, evaluation):
-    clean = own_scores(predicted["test"].log_probs)
+def test_shift_is_scikit_learns_auroc(own, evaluation):
+    clean = own["test"]
     for condition, severity in (("gnoise_1", 1), ("gnoise_5", 5)):
-        shifted = own_scores(predicted[condition].log_probs)
+        shifted = own[condition]
         for name in clean:
             both = np.concatenate([clean[name], shifted[name]])
             labels = np.repeat([0, 1], len(clean[name]))
@@ -203,7 +236,7 @@ def test_shift_is_scikit_learns_auroc(predicted, evaluation):
             assert row.aupr.value == pytest.approx(expected, abs=1e-3)
     found = evaluation.shift.ood["not_a_face"]
     assert found.items == 20
-    other = own_scores(predicted["not_a_face"].log_probs)
+    other = own["not_a_face"]
     for name in clean:
         labels = np.repeat([0, 1], [len(clean[name]), 20])
         both = np.concatenate([clean[name], other[name]])
@@ -222,7 +255,7 @@ def test_a_curve_is_the_unweighted_mean_over_corruptions(predicted, evaluation):
     other = dataclasses.replace(
         predicted["gnoise_1"], condition="blur_5", corruption="blur", severity=5
     )
-    given = {name: predicted[name] for name in ("test", "gnoise_1", "gnoise_5")}
+    given = {name: predicted[name] for name in ("valid", "test", "gnoise_1", "gnoise_5")}
     more = shift.shift(Conditions.of({**given, "blur_5": other}, resamples=RESAMPLES)).curve
     first = evaluation.shift.curve["epistemic"]
     then = more["epistemic"]
@@ -247,12 +280,12 @@ def test_quality_is_counted(predicted, evaluation):
     assert sum(b.share for b in got.reliability) == pytest.approx(1, abs=1e-5)
 
 
-def test_leaving_items_out_is_counted(predicted, evaluation):
+def test_leaving_items_out_is_counted(predicted, own, evaluation):
     p = np.exp(predicted["test"].log_probs.astype(np.float64)).mean(0)
     q = predicted["test"].votes / 10
     right = p.argmax(1) == q.argmax(1)
     agree = q[np.arange(len(q)), p.argmax(1)]
-    order = np.argsort(own_scores(predicted["test"].log_probs)["aleatoric"])
+    order = np.argsort(own["test"]["aleatoric"])
     kept = order[: int(0.8 * len(order))]
     got = evaluation.selective.scores["aleatoric"]
     assert got["label"].accuracy["0.8"].value == pytest.approx(right[kept].mean(), abs=1e-5)
@@ -266,14 +299,15 @@ def test_leaving_items_out_is_counted(predicted, evaluation):
     assert len(curve) == len(evaluation.selective.coverage)
 
 
-def test_every_sub_ensemble_is_itself(predicted, evaluation):
+def test_every_sub_ensemble_is_itself(predicted, conditions, own, evaluation):
     masks = ensemble_size.sub_ensembles(MEMBERS)
     assert masks.sum(1).tolist() == [1, 1, 1, 2, 2, 2, 3]
     values = []
     delta = (1 - predicted["test"].votes.max(1) / 10).round(9)
     for left_out in range(MEMBERS):
-        rest = np.delete(predicted["test"].log_probs, left_out, axis=0)
-        values.append(scipy.stats.spearmanr(own_scores(rest)["aleatoric"], delta).statistic)
+        p = conditions.test.predictions
+        rest = [np.delete(of, left_out, axis=0) for of in (p.log_probs, p.log_concentration)]
+        values.append(scipy.stats.spearmanr(own_scores(*rest)["aleatoric"], delta).statistic)
     found = evaluation.ensemble_size
     size = found.sizes[2]
     assert size.subsets == MEMBERS
@@ -286,9 +320,12 @@ def test_every_sub_ensemble_is_itself(predicted, evaluation):
     area = evaluation.shift.at_worst("epistemic").value
     assert whole["shift_auroc"].mean == pytest.approx(area, abs=2e-4)
     assert whole["accuracy"].mean == pytest.approx(evaluation.quality.accuracy.value)
-    assert found.sizes[1].figures["mean_epistemic"].high == 0
-    corrected = 1.5 * whole["mean_epistemic"].mean
-    assert whole["mean_epistemic_corrected"].mean == pytest.approx(corrected)
+    within = own["test"]["within"].mean()
+    between = own["test"]["between"].mean()
+    assert found.sizes[1].figures["mean_epistemic"].mean == pytest.approx(within, abs=1e-5)
+    assert whole["mean_epistemic"].mean == pytest.approx(within + between, abs=1e-5)
+    corrected = within + 1.5 * between
+    assert whole["mean_epistemic_corrected"].mean == pytest.approx(corrected, abs=1e-5)
 
 
 def test_passes_of_a_member_are_never_parted(predicted, evaluation):
@@ -305,10 +342,11 @@ def test_passes_of_a_member_are_never_parted(predicted, evaluation):
             np.testing.assert_allclose(found.sizes[size].figures[name], spread, atol=1e-5)
 
 
-def test_the_jackknife_over_members_is_the_cores(predicted, evaluation):
+def test_the_jackknife_over_members_is_the_cores(conditions, evaluation):
     from ferjax import uncertainty
 
-    estimate, error = uncertainty.jackknife(predicted["test"].log_probs)
+    p = conditions.test.predictions
+    estimate, error = uncertainty.jackknife(p.log_probs, p.log_concentration)
     for part, found in evaluation.ensemble_size.mean_item.items():
         assert found.value == pytest.approx(float(getattr(estimate, part).mean()), abs=1e-5)
         assert found.standard_error == pytest.approx(float(getattr(error, part).mean()), abs=1e-5)
@@ -323,12 +361,12 @@ def test_many_members_are_sampled_and_every_leave_one_out_is_there():
     assert len(np.unique(masks, axis=0)) == len(masks)
 
 
-def test_contributions_add_up(predicted, evaluation):
+def test_contributions_add_up(own, evaluation):
     rows = evaluation.ensemble_size.contributions.values()
     for part in ("aleatoric", "epistemic"):
-        clean = own_scores(predicted["test"].log_probs)[part].mean()
+        clean = own["test"][part].mean()
         assert sum(getattr(row, part) for row in rows) == pytest.approx(clean, abs=1e-5)
-        corrupted = own_scores(predicted["gnoise_5"].log_probs)[part].mean()
+        corrupted = own["gnoise_5"][part].mean()
         total = sum(getattr(row, f"{part}_corrupted") for row in rows)
         assert total == pytest.approx(corrupted, abs=1e-5)
 

@@ -22,7 +22,12 @@ def test_thresholds_keep_their_promises_on_valid_and_look_at_nothing_else(condit
     assert (valid.scores["epistemic"] > rule.reject_above).mean() <= 0.1
     assert (valid.scores["aleatoric"] > rule.defer_above).mean() == pytest.approx(0.25, abs=0.01)
     assert got.valid_items == valid.items
-    assert list(got.routers) == ["uar"]
+    assert list(got.routers) == ["uar", "paper"]
+    paper = got.routers["paper"].rule
+    assert (paper.defer, paper.reject) == ("mean_entropy", "between")
+    assert (valid.scores["mean_entropy"] > paper.defer_above).mean() == pytest.approx(
+        0.25, abs=0.01
+    )
     unvoted = dataclasses.replace(valid, people=None)
     again = thresholds.choose_thresholds(unvoted, false_rejection=0.1, defer_share=0.25)
     assert again.routers["uar"].rule == rule
@@ -32,7 +37,7 @@ def test_thresholds_keep_their_promises_on_valid_and_look_at_nothing_else(condit
 def test_a_run_with_densities_has_a_second_router(conditions):
     strange = np.linspace(0, 1, conditions.valid.items).astype(np.float32)
     got = thresholds.choose_thresholds(with_scores(conditions.valid, ood_density=strange))
-    assert list(got.routers) == ["uar", "density"]
+    assert list(got.routers) == ["uar", "paper", "density"]
     rule = got.routers["density"].rule
     assert rule.reject == "ood_density"
     assert (strange > rule.reject_above).mean() <= 0.05
