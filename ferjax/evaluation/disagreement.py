@@ -18,7 +18,7 @@ from ferjax.evaluation.results import (
     PosteriorExample,
 )
 
-__all__ = ["disagreement", "votes_posterior"]
+__all__ = ["ceiling_samples", "disagreement", "votes_posterior"]
 
 CEILING_SPLITS = 8
 MOST_VOTES = 500
@@ -54,6 +54,17 @@ def _ceiling(votes: jax.Array, key: jax.Array, weights: jax.Array, max_votes: in
     return bootstrap.resampled(of, weights, batch=256)
 
 
+def ceiling_samples(conditions: Conditions) -> np.ndarray:
+    """Samples ``[1 + resample]`` of the highest ρ with δ that any score could reach; NaN
+    where that cannot be told."""
+    counts = conditions.test.voted.counts
+    most = 0 if counts is None else int(counts.sum(1).max())
+    if not 0 < most <= MOST_VOTES:
+        return np.full(1 + conditions.resamples, np.nan)
+    key = conditions.key("half splits")
+    return np.asarray(_ceiling(counts, key, conditions.weights, max_votes=most))
+
+
 def disagreement(conditions: Conditions) -> Disagreement:
     """Every score against human disagreement δ = 1 - max q on clean test items.
 
@@ -74,12 +85,7 @@ def disagreement(conditions: Conditions) -> Disagreement:
             weights,
         )
     )
-    ceiling = np.full(1 + conditions.resamples, np.nan)
-    most = 0 if people.counts is None else int(people.counts.sum(1).max())
-    if 0 < most <= MOST_VOTES:
-        ceiling = np.asarray(
-            _ceiling(people.counts, conditions.key("half splits"), weights, max_votes=most)
-        )
+    ceiling = ceiling_samples(conditions)
     correlations = {n: spearman(of, people.disagreement, weights) for n, of in scores.items()}
     rows = {}
     for i, (name, rho) in enumerate(correlations.items()):

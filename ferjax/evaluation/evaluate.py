@@ -15,6 +15,7 @@ from ferjax.evaluation.disagreement import disagreement
 from ferjax.evaluation.ensemble_size import ensemble_size
 from ferjax.evaluation.harm import harm
 from ferjax.evaluation.quality import quality, selective
+from ferjax.evaluation.recalibrated import recalibrated
 from ferjax.evaluation.results import Evaluation
 from ferjax.evaluation.routing_comparison import rejections, routing_comparison
 from ferjax.evaluation.shift import shift
@@ -64,4 +65,5 @@ def evaluate(
         decisions=decisions,
         learned=conditions.learned,
         concentration=conditions.concentration,
+        recalibrated=recalibrated(conditions),
     )

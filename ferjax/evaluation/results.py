@@ -293,6 +293,25 @@ class EnsembleSize:
 
 
 @dataclasses.dataclass(frozen=True)
+class RecalibratedRow:
+    """Figures under one calibrator, how much each is above the ensemble as it is on the same
+    items, and the temperature, where it is one."""
+
+    figures: Mapping[str, Interval]
+    minus: Mapping[str, Interval]
+    temperature: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Recalibrated:
+    """Calibrators by name, the ensemble as it is first; fitted on ``source``: valid, or test
+    (cross-fitted)."""
+
+    source: str
+    rows: Mapping[str, RecalibratedRow]
+
+
+@dataclasses.dataclass(frozen=True)
 class ConcentrationFit:
     """Where the members' concentrations come from.
 
@@ -332,7 +351,8 @@ class Evaluation:
     harm: Harm | None
     decisions: Mapping[str, Decision]
     learned: Mapping[str, LearnedRouter]
-    concentration: ConcentrationFit = ConcentrationFit("none")
+    concentration: ConcentrationFit
+    recalibrated: Recalibrated
 
     @property
     def matched(self) -> Mapping[str, RoutingRow]:

@@ -19,7 +19,7 @@ from ferjax.evaluation.intervals import Difference, Interval, by_label, differen
 from ferjax.evaluation.routing_results import Rejection, RoutingRow
 from ferjax.evaluation.thresholds import thresholds_under
 
-__all__ = ["CURVE", "MATCHED", "compare", "pools", "rejections", "routing_comparison"]
+__all__ = ["CURVE", "MATCHED", "compare", "pools", "rejections", "routing_comparison", "samples"]
 
 MATCHED = (0.7, 0.8, 0.9)
 """Rejections of corrupted items at which scores are compared."""
@@ -110,6 +110,38 @@ def _clean_kept(clean: jax.Array, outside: jax.Array) -> jax.Array:
     return jax.lax.map(of_one, (clean, outside))
 
 
+def _sides(
+    conditions: Conditions, pool: Sequence[Condition], names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the ambiguous clean items ``[score, item]``, and of all copies ``[score, condition,
+    item]``."""
+    test = conditions.test
+    rows = np.flatnonzero(test.voted.ambiguous)
+    inside = np.stack([np.asarray(test.scores[name], np.float32)[rows] for name in names])
+    outside = [np.stack([np.asarray(c.scores[n], np.float32) for c in pool]) for n in names]
+    return inside, np.stack(outside)
+
+
+def samples(
+    conditions: Conditions, pool: Sequence[Condition], names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores as reject scores, on all items and on every resample.
+
+    Args:
+      conditions: of the evaluation.
+      pool: corrupted copies of the test items.
+      names: of scores that all of them have.
+
+    Returns:
+      Routing area ``[score, 1 + resample]``, and ambiguous items kept ``[score, 1 + resample,
+      rejection]`` at those of :data:`MATCHED`.
+    """
+    rows = np.flatnonzero(conditions.test.voted.ambiguous)
+    inside, outside = _sides(conditions, pool, names)
+    area, kept = jax.device_get(_resampled(inside, rows, outside, conditions.weights))
+    return area, kept[..., : len(MATCHED)]
+
+
 def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, RoutingRow]:
     """Every score as a reject score against a pool of corrupted copies of the test items.
 
@@ -126,12 +158,8 @@ def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, Rout
     rows = np.flatnonzero(test.voted.ambiguous)
     names = sorted(shared_scores([test, *pool]), key=lambda name: name != "epistemic")
     clean = np.stack([np.asarray(test.scores[name], np.float32) for name in names])
-    inside = clean[:, rows]
-    outside = np.stack(
-        [np.stack([np.asarray(c.scores[n], np.float32) for c in pool]) for n in names]
-    )
-    samples = _resampled(inside, rows, outside, conditions.weights)
-    area, kept = jax.device_get(samples)
+    inside, outside = _sides(conditions, pool, names)
+    area, kept = jax.device_get(_resampled(inside, rows, outside, conditions.weights))
     areas = np.asarray(_areas(inside, outside))
     clean_kept = np.asarray(_clean_kept(clean, outside))
     single = area[names.index(BASELINE)]

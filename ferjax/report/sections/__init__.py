@@ -11,7 +11,16 @@ from ferjax.report.conclusions import Conclusion
 from ferjax.report.examples import ExampleGroup
 from ferjax.report.html import Section
 from ferjax.report.sections import about as about_section
-from ferjax.report.sections import disagreement, harm, members, quality, routing, shift
+from ferjax.report.sections import (
+    disagreement,
+    harm,
+    members,
+    quality,
+    recalibration,
+    recalibration,
+    routing,
+    shift,
+)
 
 __all__ = ["build", "top"]
 
@@ -37,6 +46,7 @@ def build(
         *harm.harm(e),
         quality.quality(e, figures),
         quality.selective(e, figures),
+        recalibration.recalibration(e),
         members.members(e, figures),
         about_section.paper(e),
         about_section.how(about),
