@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, OptionalFolder, OptionalNumber
+from ferjax.commands.arguments import File, OptionalFolder, OptionalNumber, Word
 from ferjax.commands.console import out
 from ferjax.commands.memory import keep_freed_memory
 
@@ -23,6 +23,8 @@ class Evaluate:
         ferjax evaluate RUN --ood cats=photos/cats raf=rafdb      and against other pictures
         ferjax evaluate --predictions FOLDER --votes votes.csv --out REPORT
                                                                   scores of any framework
+        ferjax evaluate RUN1 RUN2 --predictions theirs=FOLDER --out REPORT
+                                                                  methods side by side
 
     A folder given to --ood whose folders are named by classes (happy, sad, ...) is a labelled
     cross-dataset test. Files given to --predictions are .npz or .npy of log-probabilities,
@@ -32,14 +34,18 @@ class Evaluate:
     dump them from PyTorch.
     """
 
-    run_folder: Annotated[Positional[Path | None], arg(metavar="[RUN]", help_behavior_hint="")] = (
-        None
-    )
-    """Folder that `ferjax train --out` wrote; it also receives the report."""
+    runs: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="[RUN...]", help_behavior_hint="")
+    ] = ()
+    """Folder that `ferjax train --out` wrote; it also receives the report. Several are compared on
+    the same test items, each by its folder's name."""
     predictions: Annotated[
         tuple[Path, ...], arg(metavar="FILE|FOLDER...", help_behavior_hint="")
     ] = ()
-    """Files of predictions, or folders of them, instead of a run."""
+    """Files of predictions, or folders of them, instead of a run; NAME=FOLDER is a method to be
+    compared."""
+    baseline: Word = None
+    """Method that others are compared with; the first unless given."""
     votes: File = None
     """Votes of the test items: CSV with a header, .npz or .npy (with --predictions)."""
     images: File = None
@@ -75,6 +81,9 @@ class Evaluate:
     def run(self) -> int:
         from ferjax.report import console
 
+        self._check()
+        if self._several:
+            return self._compare()
         done = self.work()
         console.show(
             done.evaluation, done.conclusions, out, report=done.files[0], more=self._next()
@@ -101,9 +110,8 @@ class Evaluate:
                     **common,
                 )
             else:
-                assert self.run_folder is not None
                 return workflow.evaluate_run(
-                    self.run_folder,
+                    self.runs[0],
                     out=self.out,
                     ood=self._ood(),
                     folder_classes=self._folder_classes(),
@@ -117,15 +125,68 @@ class Evaluate:
 
     def _next(self) -> list[tuple[str, str]]:
         """What comes after this."""
-        if self.run_folder is None:
+        if not self.runs:
             return [("next", f"thresholds for your own code: {self.out}/thresholds.json")]
         if self.out is not None:  # the thresholds are there, not with the run
             return []
-        return [("next", f"ferjax route {self.run_folder} photos/ --out lines.jsonl")]
+        return [("next", f"ferjax route {self.runs[0]} photos/ --out lines.jsonl")]
+
+    @property
+    def _several(self) -> bool:
+        """Whether methods are to be compared."""
+        return len(self.runs) > 1 or bool(self._methods())
+
+    def _methods(self) -> dict[str, Path]:
+        """Those of --predictions that have a name: NAME=FOLDER."""
+        named = (str(path).partition("=") for path in self.predictions if not path.exists())
+        return {name: Path(path) for name, equals, path in named if equals and name}
+
+    def _compare(self) -> int:
+        from ferjax import workflow
+        from ferjax.commands.display import Console
+        from ferjax.report import comparison
+
+        assert self.out is not None
+        keep_freed_memory()
+        with Console() as on_event:
+            found, files = workflow.compare_methods(
+                self.runs,
+                self._methods(),
+                self.out,
+                baseline=self.baseline,
+                votes=self.votes,
+                resamples=self.resamples,
+                seed=self.seed,
+                data_path=self.data_path,
+                on_event=on_event,
+            )
+        comparison.show(found, out)
+        for file in files:
+            out.print(f"wrote {file}")
+        out.print(f"next: open {files[0]}, or compare with another baseline: --baseline NAME")
+        return 0
 
     def _check(self) -> None:
         """Refuses options that do not go together."""
-        if (self.run_folder is None) == (not self.predictions):
+        methods = self._methods()
+        if methods and len(methods) < len(self.predictions):
+            raise ValueError(
+                "--predictions takes either files and folders of one method, or NAME=FOLDER of "
+                f"several; got both: {', '.join(map(str, self.predictions))}"
+            )
+        if self._several:
+            if self.out is None:
+                raise ValueError("comparing methods needs --out FOLDER for the report")
+            for name in ("ood", "corruptions", "images", "resample_groups"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"--{name.replace('_', '-')} is no option of a comparison; evaluate each "
+                        "run by itself first"
+                    )
+            return
+        if self.baseline is not None:
+            raise ValueError("--baseline needs several methods: RUN1 RUN2, or NAME=FOLDER")
+        if (not self.runs) == (not self.predictions):
             raise ValueError("give either a run folder or --predictions FILE...")
         if not self.predictions:
             for name in ("votes", "images"):

@@ -46,7 +46,7 @@ class Quickstart:
         if there:
             err.print(f"{self.out} holds a quickstart already: it is continued and shown again")
         Train("synthetic_tiny", self.out, resume=there, config=self.config).work()
-        done = Evaluate(self.out).work()
+        done = Evaluate((self.out,)).work()
         err.print("routing two dozen pictures")
         wall = self._route()
         members = len(self.config.train.seeds)

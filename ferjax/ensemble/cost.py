@@ -14,7 +14,7 @@ from ferjax.ensemble.programs import stacked_state
 from ferjax.faces.dataset import DataSpec
 from ferjax.models import networks, vit
 
-__all__ = ["Budget", "block_flops", "estimate"]
+__all__ = ["Budget", "Total", "block_flops", "estimate", "total"]
 
 
 class Budget(NamedTuple):
@@ -124,6 +124,35 @@ def estimate(
             layout.at_once * activations * c.batch_size / c.accumulate / layout.replicas
         ),
         layout=str(layout),
+    )
+
+
+class Total(NamedTuple):
+    """What all members of a run take together; FLOPs of matrix products."""
+
+    parameters: int
+    """Of all members, and of the trunk that they share."""
+    train_flops: float
+    """All epochs over the training items; without the pass that makes the trunk's tokens."""
+    serve_flops: float
+    """One item: the shared trunk once, and every member (and pass)."""
+
+
+def total(config: Config, spec: DataSpec, *, train_faces: int) -> Total:
+    """Adds up all members of a run, see :func:`estimate`."""
+    layout = parallel.lay_out(len(config.train.seeds))
+    one = estimate(config, spec, layout, train_faces=train_faces, valid_faces=0)
+    members = len(config.train.seeds)
+    m = config.model
+    tops = one.forward_flops
+    if one.trunk_parameters:
+        tops = (m.depth - vit.first_trained_block(m)) * block_flops(m)
+    # Passes that differ at the head alone share all below it.
+    passes = method_of(config).passes if m.dropout_at == "blocks" else 1
+    return Total(
+        parameters=members * one.member_parameters + one.trunk_parameters,
+        train_flops=members * config.train.epochs * train_faces * one.train_flops,
+        serve_flops=one.forward_flops + (members * passes - 1) * tops,
     )
 
 

@@ -9,6 +9,8 @@ may be:
   ``[item, class + 2]`` (then unknown and NF come last), ``labels [item]`` (class numbers, for sets
   with one label per face), ``groups``, ``truth``, ``features_*``, ``scores_*`` and ``meta``, all as
   :mod:`ferjax.predictions` describes them. ``probabilities`` is another name for ``probs``.
+  ``alpha [member, item, class]`` in their place are the parameters of Dirichlet distributions, as
+  evidential networks predict them.
 * ``.npy`` with the bare array; what it holds is recognised by its sums, see
   :mod:`ferjax.evaluation.recognition`; what could be of two kinds is refused.
 
@@ -38,7 +40,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ferjax.evaluation.recognition import KINDS, to_log_probs
+from ferjax.evaluation.recognition import KINDS, split_alpha, to_log_probs
 from ferjax.evaluation.vote_files import Votes, read_votes, split_votes
 from ferjax.events import Message, OnEvent, silent
 from ferjax.files import read_arrays
@@ -55,7 +57,7 @@ class _Read(NamedTuple):
 
     predictions: Predictions
     kind: str
-    """log_probs, probs or logits."""
+    """log_probs, probs, logits or alpha."""
     named: bool
     """Whether the file says the kind; else its sums did."""
     role_by: str
@@ -84,8 +86,16 @@ def _read(path: Path) -> _Read:
         )
     try:
         source = names[0] if names else ""
-        log_probs, kind = to_log_probs(arrays[source], KINDS.get(source))
-        given = {**arrays, "log_probs": log_probs, **_votes_of(arrays, *log_probs.shape[1:])}
+        given: dict[str, np.ndarray | None] = dict(arrays)
+        if source == "alpha":
+            if "log_concentration" in arrays:
+                raise ValueError("alpha brings its concentration; found log_concentration as well")
+            values, given["log_concentration"] = split_alpha(arrays["alpha"])
+            log_probs, _ = to_log_probs(values, "log_probs")
+            kind = "alpha"
+        else:
+            log_probs, kind = to_log_probs(arrays[source], KINDS.get(source))
+        given |= {"log_probs": log_probs, **_votes_of(arrays, *log_probs.shape[1:])}
         p = Predictions.from_arrays(given, default_condition=path.stem)
         by_meta = "meta" in arrays
         p = p if by_meta else _by_name(p)

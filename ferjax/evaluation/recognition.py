@@ -11,9 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["KINDS", "to_log_probs"]
+__all__ = ["KINDS", "split_alpha", "to_log_probs"]
 
-KINDS = {"log_probs": "log_probs", "probs": "probs", "probabilities": "probs", "logits": "logits"}
+KINDS = {
+    "log_probs": "log_probs",
+    "probs": "probs",
+    "probabilities": "probs",
+    "logits": "logits",
+    "alpha": "alpha",
+}
 """Name of an array -> what it holds."""
 
 TOLERANCE = 1e-2
@@ -38,6 +44,43 @@ class _Rows(NamedTuple):
 
     number: int
     first: int | None
+
+
+def split_alpha(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters of Dirichlet distributions as mean and concentration.
+
+    Args:
+      alpha: ``[member, item, class]`` or ``[item, class]`` >= 0, one of each item positive at least.
+
+    Returns:
+      Log-probabilities ``[member, item, class]`` of the mean, and ``log sum_c α_c [member, item]``,
+      float64 and float32.
+
+    Raises:
+      ValueError: naming the first member and item whose parameters are none.
+
+    >>> log_probs, log_concentration = split_alpha(np.array([[1.0, 3.0]]))
+    >>> np.exp(log_probs).tolist(), np.exp(log_concentration).round(5).tolist()
+    ([[[0.25, 0.75]]], [[4.0]])
+    """
+    alpha = np.asarray(alpha)
+    if alpha.dtype.kind not in "iuf" or alpha.ndim not in (2, 3):
+        raise ValueError(
+            f"alpha must be numbers [member, item, class] or [item, class], got {alpha.dtype} "
+            f"{alpha.shape}"
+        )
+    alpha = alpha.astype(np.float64).reshape(-1, *alpha.shape[-2:])
+    total = alpha.sum(-1)
+    bad = ~((alpha >= 0).all(-1) & (total > 0) & np.isfinite(total))
+    if bad.any():
+        member, item = np.argwhere(bad)[0]
+        raise ValueError(
+            f"alpha of member {member}, item {item} must be >= 0, finite and not all 0, got "
+            f"{alpha[member, item].tolist()}"
+        )
+    with np.errstate(divide="ignore"):
+        log_probs = np.log(alpha / total[..., None])
+    return log_probs, np.log(total).astype(np.float32)
 
 
 def to_log_probs(values: np.ndarray, kind: str | None = None) -> tuple[np.ndarray, str]:

@@ -238,3 +238,31 @@ def test_the_ten_lines_for_pytorch_do_what_they_say(tmp_path, counts):
     np.testing.assert_allclose(predictions["test"].log_probs, expected, atol=1e-5)
     np.testing.assert_array_equal(predictions["test"].votes, counts)
     assert Path(tmp_path / "test.npz").stat().st_size > 0
+
+
+def test_parameters_of_dirichlet_distributions_are_mean_and_concentration(tmp_path):
+    alpha = np.random.default_rng(0).gamma(2.0, size=(2, 5, 3))
+    np.savez(tmp_path / "test.npz", alpha=alpha, votes=np.ones((5, 3), int))
+    p, kind = readers.read_condition(tmp_path / "test.npz")
+    assert kind == "alpha"
+    np.testing.assert_allclose(np.exp(p.log_probs), alpha / alpha.sum(-1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(p.log_concentration, np.log(alpha.sum(-1)), rtol=1e-5)
+    np.savez(tmp_path / "one.npz", alpha=alpha[0].round().astype(int) + 1)
+    assert readers.read_condition(tmp_path / "one.npz")[0].log_concentration.shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"alpha": np.array([[1.0, 2.0], [0.0, 0.0]])}, "alpha of member 0, item 1 must be >= 0"),
+        ({"alpha": np.array([[1.0, -2.0]])}, r"got \[1.0, -2.0\]"),
+        ({"alpha": np.array([[1.0, np.nan]])}, "alpha of member 0, item 0"),
+        ({"alpha": np.ones(3)}, r"got float64 \(3,\)"),
+        ({"alpha": np.ones((2, 3)), "log_probs": np.zeros((2, 3))}, "expected one of the arrays"),
+        ({"alpha": np.ones((2, 3)), "log_concentration": np.ones((1, 2))}, "as well"),
+    ],
+)
+def test_parameters_that_are_none_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "test.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        readers.read_condition(tmp_path / "test.npz")

@@ -17,7 +17,6 @@ from ferjax.report.sections import (
     members,
     quality,
     recalibration,
-    recalibration,
     routing,
     shift,
 )
