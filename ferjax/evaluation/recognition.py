@@ -50,7 +50,7 @@ def split_alpha(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Parameters of Dirichlet distributions as mean and concentration.
 
     Args:
-      alpha: ``[member, item, class]`` or ``[item, class]`` >= 0, one of each item positive at least.
+      alpha: ``[member, item, class]`` or ``[item, class]`` >= 0, some of each item positive.
 
     Returns:
       Log-probabilities ``[member, item, class]`` of the mean, and ``log sum_c α_c [member, item]``,
