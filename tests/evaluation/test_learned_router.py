@@ -116,6 +116,6 @@ def test_without_valid_items_or_copies_nothing_is_learned(predicted, conditions)
 
 
 def test_every_score_has_a_name_for_people():
-    assert scores.label("epistemic") == "epistemic (paper)"
+    assert scores.label("between") == "epistemic between members (paper)"
     assert scores.label("block_4") == "Mahalanobis, after block 4"
     assert scores.label("my_own") == "my own"
