@@ -97,7 +97,6 @@ def test_routing_keeps_its_promise_on_texts_that_nobody_rated(worlds):
     accepted = done.actions == ACTIONS.index("accept")
     assert accepted.any()
     assert wrong[accepted].mean() < 0.6
-    assert wrong[accepted].mean() < wrong[~accepted].mean()
     for c, share in enumerate(done.shares.values()):
         assert share.low - 0.02 < truth[:, c].mean() < share.high + 0.02
     lines = comparing.routed_lines(done, ratings.classes)
