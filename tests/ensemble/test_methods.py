@@ -275,7 +275,7 @@ def test_a_new_method_on_other_data_goes_all_the_way(tiny, rng, tmp_path, monkey
     config = dataclasses.replace(
         tiny,
         train=dataclasses.replace(tiny.train, seeds=(1,), epochs=1, warmup_epochs=0),
-        evaluate=dataclasses.replace(tiny.evaluate, corruptions=(), batch_size=16),
+        evaluate=dataclasses.replace(tiny.evaluate, corruptions=(), tolerances=(), batch_size=16),
     )
     run = training.train(config, data, tmp_path / "run")
     assert run.state.params["head"]["kernel"].shape == (1, 32, 3)
