@@ -355,6 +355,12 @@ class Evaluation:
     recalibrated: Recalibrated
 
     @property
+    def knows_epistemic(self) -> bool:
+        """Whether there is an epistemic uncertainty: several members, or one with a
+        concentration."""
+        return self.members > 1 or self.concentration.source != "none"
+
+    @property
     def matched(self) -> Mapping[str, RoutingRow]:
         """The first pool (the base corruptions, where there are any), empty without copies."""
         return next(iter(self.pools.values()), {})

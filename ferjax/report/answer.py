@@ -59,7 +59,7 @@ def _shift(e: Evaluation) -> Iterator[Answer]:
     if severity is None:
         return
     area = e.shift.at_worst("epistemic")
-    if e.members == 1:
+    if not e.knows_epistemic:
         text = "one member has no epistemic uncertainty"
     else:
         does = "sees" if area.low > 0.5 else "misses"

@@ -59,7 +59,7 @@ def two_signals(e: Evaluation) -> Iterator[Conclusion]:
                 "Epistemic follows disagreement better than aleatoric, which is to follow it: ρ = "
                 f"{against(theirs, ours)} ({_by(gap)}).",
             )
-    if e.shift.severity is not None and e.members > 1:
+    if e.shift.severity is not None and e.knows_epistemic:
         gap = e.shift.epistemic_minus["aleatoric"][e.shift.severity]
         ours, theirs = (e.shift.at_worst(n).value for n in ("epistemic", "aleatoric"))
         match winner(gap):
@@ -95,7 +95,7 @@ def other_scores(e: Evaluation) -> Iterator[Conclusion]:
             f"{_name(best)} follows disagreement better than aleatoric, and needs no "
             f"decomposition: ρ = {against(scores[best].spearman.value, ours)}.",
         )
-    if e.shift.severity is None or e.members == 1:
+    if e.shift.severity is None or not e.knows_epistemic:
         return
     minus = {n: of[e.shift.severity] for n, of in e.shift.epistemic_minus.items()}
     minus.pop("aleatoric", None)

@@ -67,7 +67,7 @@ def _shift(e: Evaluation) -> Iterator[Conclusion]:
         return
     area = e.shift.at_worst("epistemic")
     where = f"at severity {e.shift.severity} (mean AUROC {span(area)})"
-    if e.members == 1:
+    if not e.knows_epistemic:
         yield Conclusion(
             "bad", "One member has no epistemic uncertainty: train an ensemble to see shift."
         )
@@ -92,7 +92,7 @@ def _shift(e: Evaluation) -> Iterator[Conclusion]:
 
 def _corruptions(e: Evaluation) -> Iterator[Conclusion]:
     severity = e.shift.severity
-    if severity is None or e.members == 1:
+    if severity is None or not e.knows_epistemic:
         return
     areas = {
         name: of[severity]["epistemic"].auroc

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from ferjax.evaluation.intervals import Interval
+from ferjax.evaluation.results import ConcentrationFit
 from ferjax.report import conclusions
 
 
@@ -77,7 +78,8 @@ def test_the_better_signal_is_named_and_a_tie_is_not_worth_a_word(evaluation, ga
     path = ("disagreement", "scores", "epistemic", "aleatoric_minus")
     found = said(evaluation, (*path, gap))
     if tone is None:
-        assert not [text for text in found if "follows disagreement better" in text]
+        better = [text for text in found if "follows disagreement better" in text]
+        assert not [text for text in better if "pistemic" in text]
     else:
         assert tone_of(found, words) == tone
 
@@ -162,5 +164,8 @@ def test_a_broken_promise_is_bad_news(evaluation, rejected, tone):
     assert tone_of(found, "promised to turn away") == tone
 
 
-def test_one_member_sees_no_shift(evaluation):
-    assert tone_of(said(evaluation, ("members", 1)), "One member has no epistemic") == "bad"
+def test_one_member_without_a_concentration_sees_no_shift(evaluation):
+    none = ("concentration", ConcentrationFit("none"))
+    assert tone_of(said(evaluation, ("members", 1), none), "One member has no epistemic") == "bad"
+    knowing = said(evaluation, ("members", 1))
+    assert not any("One member has no epistemic" in text for text in knowing)

@@ -244,8 +244,8 @@ def test_degenerate_evaluations_are_reported_not_crashed(predicted, tmp_path, ki
     assert ("router  " in text) == (kind != "no valid")
     assert (tmp_path / "report.html").read_text().endswith("</html>\n")
     if kind == "one member":
-        assert saved["disagreement"]["scores"]["epistemic"]["spearman"]["value"] is None
-        cell = saved["shift"]["corruptions"]["gnoise"]["5"]["epistemic"]
+        assert saved["disagreement"]["scores"]["between"]["spearman"]["value"] is None
+        cell = saved["shift"]["corruptions"]["gnoise"]["5"]["between"]
         assert cell["auroc"]["value"] == 0.5
     elif kind == "no corruption":
         assert not (tmp_path / "severity.png").exists()
