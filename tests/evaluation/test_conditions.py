@@ -43,7 +43,7 @@ def test_each_condition_is_scored_once_in_a_whole_evaluation(predicted, monkeypa
     people = conditions_module.People.of
     monkeypatch.setattr(scores, "score", lambda *of: scored.append(of) or score(*of))
     monkeypatch.setattr(
-        conditions_module.People, "of", lambda votes: counted.append(votes) or people(votes)
+        conditions_module.People, "of", lambda *of: counted.append(of) or people(*of)
     )
     found = evaluate(Conditions.of(given, resamples=RESAMPLES))
     assert len(scored) == len(given)

@@ -339,7 +339,9 @@ def test_passes_of_a_member_are_never_parted(predicted, evaluation):
     for size, row in evaluation.ensemble_size.sizes.items():
         assert found.sizes[size].subsets == row.subsets
         for name, spread in row.figures.items():
-            np.testing.assert_allclose(found.sizes[size].figures[name], spread, atol=1e-5)
+            again = dataclasses.astuple(found.sizes[size].figures[name])
+            # Concentrations are fitted up to where a step gains nothing in float32.
+            np.testing.assert_allclose(again, dataclasses.astuple(spread), atol=1e-3)
 
 
 def test_the_jackknife_over_members_is_the_cores(conditions, evaluation):
@@ -477,7 +479,15 @@ def test_what_the_papers_scripts_print(conditions, evaluation):
     )
     sizes = evaluation.ensemble_size.sizes
     assert sizes[3].figures["routing_auc"].mean == pytest.approx(area, abs=1e-5)
-    assert sizes[1].figures["routing_auc"].mean == pytest.approx(0.5)
+    alone = []
+    for k in range(MEMBERS):
+        inside, outside = (
+            own_scores(p.log_probs[k : k + 1], p.log_concentration[k : k + 1])["epistemic"]
+            for p in (test.predictions, worst.predictions)
+        )
+        both = np.concatenate([inside[kept], outside])
+        alone.append(sklearn.metrics.roc_auc_score(labels, both))
+    assert sizes[1].figures["routing_auc"].mean == pytest.approx(np.mean(alone), abs=1e-4)
 
 
 def test_errors_are_told_from_right_predictions(conditions, evaluation):
