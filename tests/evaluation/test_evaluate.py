@@ -328,11 +328,16 @@ def test_every_sub_ensemble_is_itself(predicted, conditions, own, evaluation):
     assert whole["mean_epistemic_corrected"].mean == pytest.approx(corrected, abs=1e-5)
 
 
-def test_passes_of_a_member_are_never_parted(predicted, evaluation):
+def test_passes_of_a_member_are_never_parted(conditions, evaluation):
     """Every member asked twice is the same ensemble, of as many members."""
     twice = {
-        name: dataclasses.replace(p, log_probs=np.repeat(p.log_probs, 2, axis=0), passes=2)
-        for name, p in predicted.items()
+        c.name: dataclasses.replace(
+            c.predictions,
+            log_probs=np.repeat(c.predictions.log_probs, 2, axis=0),
+            log_concentration=np.repeat(c.predictions.log_concentration, 2, axis=0),
+            passes=2,
+        )
+        for c in (conditions.test, *conditions.corrupted)
     }
     found = ensemble_size.ensemble_size(Conditions.of(twice, resamples=RESAMPLES))
     assert set(found.sizes) == {1, 2, 3}
@@ -340,8 +345,7 @@ def test_passes_of_a_member_are_never_parted(predicted, evaluation):
         assert found.sizes[size].subsets == row.subsets
         for name, spread in row.figures.items():
             again = dataclasses.astuple(found.sizes[size].figures[name])
-            # Concentrations are fitted up to where a step gains nothing in float32.
-            np.testing.assert_allclose(again, dataclasses.astuple(spread), atol=1e-3)
+            np.testing.assert_allclose(again, dataclasses.astuple(spread), atol=1e-5)
 
 
 def test_the_jackknife_over_members_is_the_cores(conditions, evaluation):
