@@ -122,12 +122,18 @@ def _meanings(c: Comparison) -> list[str]:
 
 def show(c: Comparison, console: Console) -> None:
     """Prints the table, and what differs."""
-    table = Table(title=f"{c.items:,} items; differences from {c.baseline} below each figure")
-    for number, column in enumerate(["method", *FIGURES.values()]):
-        table.add_column(column, justify="right" if number else "left")
-    for name, row in c.rows.items():
-        table.add_row(name, *(_cell(row, f) for f in FIGURES))
-    console.print(table)
+    names = list(c.rows)
+    # Figures are rows, so that a narrow terminal cuts none: it gets a table for every few methods.
+    at_once = max(1, (console.width - 26) // 28)
+    for start in range(0, len(names), at_once):
+        shown = names[start : start + at_once]
+        table = Table(title=f"{c.items:,} items; differences from {c.baseline} below each figure")
+        table.add_column("figure")
+        for name in shown:
+            table.add_column(name, justify="right")
+        for figure, words in FIGURES.items():
+            table.add_row(words, *(_cell(c.rows[name], figure) for name in shown))
+        console.print(table)
     for text in conclusions(c):
         console.print(text, highlight=False)
 

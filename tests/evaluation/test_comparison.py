@@ -1,12 +1,14 @@
 """Methods side by side: paired on the same items, in any order of them; worth in people."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from rich.console import Console
 
 from ferjax.evaluation import vote_quality
 from ferjax.evaluation.comparison import FIGURES, Cost, compare
@@ -177,3 +179,13 @@ def test_single_votes_are_worth_nothing_known():
         np.log(np.full((4, 4), 0.25)), People.of(votes), np.ones((2, 4), np.float32)
     )
     assert np.isnan(found["people"]).all()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_figure_is_cut_in_a_terminal(comparison, width):
+    text = io.StringIO()
+    report.show(comparison, Console(file=text, width=width))
+    shown = text.getvalue()
+    assert "…" not in shown
+    for name, row in comparison.rows.items():
+        assert f"{row.figures['nll'].value:.3f}" in shown, name
