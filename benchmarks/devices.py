@@ -51,10 +51,10 @@ def step_on(config: Config, devices: list[jax.Device]) -> tuple[dict[str, Callab
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (FACES, SIDE, SIDE)).astype(np.uint8)
     q = np.full((FACES, CLASSES), 1 / CLASSES, np.float32)
-    target = Target._make((q, np.ones((FACES, CLASSES), np.int32)))
+    target = Target(q, np.ones((FACES, CLASSES), np.int32))
     stored, target = parallel.replicate(layout, (images, target))
     seeds = parallel.scatter(layout, np.array(config.train.seeds, np.uint32))
-    carried = [programs.init(seeds, parallel.replicate(layout, None))]
+    carried = [programs.init(seeds, parallel.replicate(layout, None), target)]
     order = programs.order(carried[0].key, parallel.replicate(layout, np.int32(0)))
     calls = {}
     if len(devices) == 1 and jax.default_backend() == "gpu":

@@ -95,6 +95,7 @@ def targets() -> dict[str, Target]:
     from ferjax.ensemble.log import read_log
     from ferjax.evaluation import readers, vote_files
     from ferjax.faces import ferplus_files, image_files, image_folders
+    from ferjax.faces.spec import DataSpec
     from ferjax.judgments import Judgments
     from ferjax.models import pretrained, state_dicts
     from ferjax.predictions import Predictions
@@ -167,7 +168,7 @@ def targets() -> dict[str, Target]:
             | {".jpg": [_picture("JPEG")], ".webp": [_picture("WEBP", "RGB")]},
         ),
         "sets of pictures": Target(
-            lambda path: image_folders.read_set(path, CLASSES, 48),
+            lambda path: image_folders.read_set(path, DataSpec(tuple(CLASSES), 48)),
             {".npz": [_npz(images=pictures, labels=np.array([0, 1, 2]))]},
         ),
         "rows to route": Target(route_rows, {".npz": [_npz(images=pictures)]}),

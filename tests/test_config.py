@@ -119,7 +119,7 @@ def test_there_are_shipped_configurations():
     [
         ({"labels": ["joy", "Joy"]}, "more than once, apart from case"),
         ({"labels": ["joy"]}, "two or more"),
-        ({"labels": "joy"}, "labels must be a list"),
+        ({"labels": "joy"}, "labels must be names, a list"),
         ({"none_label": "none"}, "none_label 'none' is not one of the labels"),
         ({"synonyms": {"happy": "bliss"}}, "'happy' stands for 'bliss', no label"),
         ({"synonyms": {"JOY": "anger"}}, "'JOY' is a label itself"),

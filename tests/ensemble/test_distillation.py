@@ -104,7 +104,7 @@ def test_a_finished_student_resumes_to_itself_and_merges_with_another(
     regroup.select(added, [1], other)
     file = other / "teacher.safetensors"
     file.write_bytes(file.read_bytes()[:-4] + b"abcd")
-    with pytest.raises(ValueError, match="does not fit .*: their teachers differ"):
+    with pytest.raises(ValueError, match="teacher.safetensors: the checkpoint of step 10 was wr"):
         regroup.merge((student, other), tmp_path / "x")
 
 

@@ -75,18 +75,18 @@ def test_what_does_not_belong_together_is_refused_and_leaves_nothing(run, parts,
         text.replace('"learning_rate": 0.003', '"learning_rate": 0.1')
     )
     with pytest.raises(
-        ValueError, match=r"other does not fit .*two: train.learning_rate 0.003 -> 0.1"
+        ValueError, match=r"other/config.json: the checkpoint .*train.learning_rate 0.003 -> 0.1"
     ):
         regroup.merge((parts[0], other), tmp_path / "x")
     (other / "config.json").write_text(text)
     spec = (other / "data.json").read_text()
     eight = DataSpec(tuple("abcdefgh"), 48)
     (other / "data.json").write_text(json.dumps(eight.to_json()))
-    with pytest.raises(ValueError, match=r"other does not fit .*two: its data are .*'a', 'b'"):
+    with pytest.raises(ValueError, match=r"other/data.json: the checkpoint .*'a', 'b'"):
         regroup.merge((parts[0], other), tmp_path / "x")
     (other / "data.json").write_text(spec)
     (other / "trunk.safetensors").write_bytes(b"another")
-    with pytest.raises(ValueError, match="their frozen trunks differ"):
+    with pytest.raises(ValueError, match="other/trunk.safetensors: not a safetensors file"):
         regroup.merge((parts[0], other), tmp_path / "x")
     assert {path.name for path in tmp_path.iterdir()} == {"other"}
 

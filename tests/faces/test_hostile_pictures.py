@@ -9,6 +9,7 @@ from PIL import Image
 
 from ferjax.faces import image_files, image_folders
 from ferjax.faces.pixel_budget import PixelBudget
+from ferjax.faces.spec import DataSpec
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "PCX", "TGA", "SGI", "IM"])
@@ -99,14 +100,14 @@ def test_labels_are_found_at_any_depth(tmp_path, rng):
         (tmp_path / name).parent.mkdir(parents=True)
         Image.fromarray(rng.integers(0, 255, (50, 40), np.uint8)).save(tmp_path / name)
     classes = ("happiness", "sadness")
-    got = image_folders.read_set(tmp_path, classes, 48)
+    got = image_folders.read_set(tmp_path, DataSpec(classes, 48))
     assert got.votes.tolist() == [[0, 1], [1, 0]]
     assert "happiness 1, sadness 1" in got.notes[0]
     (tmp_path / "test" / "bored").mkdir()
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "test" / "bored" / "4.png")
     with pytest.raises(ValueError, match=r"bored are not \(1 pictures\).*--folder-classes bored="):
-        image_folders.read_set(tmp_path, classes, 48)
-    skipped = image_folders.read_set(tmp_path, classes, 48, {"bored": image_folders.SKIP})
+        image_folders.read_set(tmp_path, DataSpec(classes, 48))
+    skipped = image_folders.read_set(tmp_path, DataSpec(classes, 48), {"bored": image_folders.SKIP})
     assert len(skipped.images) == 2 and "1 pictures skipped" in skipped.notes[1]
-    mapped = image_folders.read_set(tmp_path, classes, 48, {"bored": "sad"})
+    mapped = image_folders.read_set(tmp_path, DataSpec(classes, 48), {"bored": "sad"})
     assert mapped.votes.sum(0).tolist() == [1, 2]
