@@ -83,7 +83,7 @@ def step_of(config: Config) -> Callable[[], Any]:
     stored = stored_faces(config.model)
     layout = parallel.lay_out(MEMBERS, jax.devices()[:1])
     step = members.train_step(model, optimizer, method, inputs.drawing(config.model))
-    mapped = parallel.map_members(layout, step, (0, 0, None, None), donate=(0,))
+    mapped = parallel.map_members(layout, step, (0, 0, None, None), carries=True)
     carried = {"state": state}
 
     def call() -> Any:
