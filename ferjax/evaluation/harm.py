@@ -6,8 +6,6 @@ otherwise, whatever it is called. Rejecting right answers is *excess* rejection;
 harmful condition is *missed* harm.
 """
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +14,8 @@ from ferjax import bootstrap
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
 from ferjax.evaluation.intervals import Interval, interval
 from ferjax.evaluation.routing_results import Harm, HarmRow, Thresholds
-from ferjax.evaluation.thresholds import actions
+from ferjax.evaluation.shift import stacked_scores
+from ferjax.evaluation.thresholds import actions, mean_where
 from ferjax.routing import ACTIONS
 
 __all__ = ["MARGIN", "areas", "harm"]
@@ -52,8 +51,10 @@ def harm(conditions: Conditions, thresholds: Thresholds, margin: float = MARGIN)
             accuracy=float(c.correct.mean()),
             harmful=harmful,
             rejected={name: float(where.mean()) for name, where in rejected.items()},
-            accuracy_kept={name: _mean(c.correct, ~where) for name, where in rejected.items()},
-            accuracy_rejected={name: _mean(c.correct, where) for name, where in rejected.items()},
+            accuracy_kept={name: mean_where(c.correct, ~where) for name, where in rejected.items()},
+            accuracy_rejected={
+                name: mean_where(c.correct, where) for name, where in rejected.items()
+            },
             excess={name: float((where & c.correct).mean()) for name, where in rejected.items()},
             missed={
                 name: float((~where).mean()) if harmful else float("nan")
@@ -87,8 +88,8 @@ def areas(conditions: Conditions, harmful: set[str]) -> dict[str, Interval]:
     ambiguous = conditions.test.voted.ambiguous
     found = {}
     for name in (name for name in SCORES if name in known):
-        outside = _stacked(bad, name)
-        inside = _stacked((conditions.test, *good), name)
+        outside = stacked_scores(bad, name)
+        inside = stacked_scores((conditions.test, *good), name)
         edges = np.quantile(np.concatenate([outside, inside]), np.linspace(0, 1, BINS + 1)[1:-1])
         counted = np.ones_like(inside, bool)
         counted[0] = ambiguous
@@ -96,10 +97,6 @@ def areas(conditions: Conditions, harmful: set[str]) -> dict[str, Interval]:
         kept = _per_item(np.searchsorted(edges, inside), counted)
         found[name] = interval(_area_samples(rejected, kept, conditions.weights))
     return found
-
-
-def _stacked(conditions: Sequence[Condition], name: str) -> np.ndarray:
-    return np.stack([np.asarray(c.scores[name], np.float32) for c in conditions])
 
 
 def _per_item(bins: np.ndarray, counted: np.ndarray) -> np.ndarray:
@@ -129,8 +126,3 @@ def _kind(c: Condition) -> str:
     if c.corruption is not None:
         return "corruption"
     return "clean" if c.predictions.split == "test" else "other set"
-
-
-def _mean(values: np.ndarray, where: np.ndarray) -> float:
-    """Mean over some items; NaN where there is none."""
-    return float(values[where].mean()) if where.any() else float("nan")

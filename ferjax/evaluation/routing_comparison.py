@@ -17,7 +17,7 @@ from ferjax.config import BASE_CORRUPTIONS
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
 from ferjax.evaluation.intervals import Difference, Interval, by_label, difference, interval
 from ferjax.evaluation.routing_results import Rejection, RoutingRow
-from ferjax.evaluation.thresholds import thresholds_under
+from ferjax.evaluation.thresholds import mean_where, thresholds_under
 
 __all__ = ["CURVE", "MATCHED", "compare", "pools", "rejections", "routing_comparison", "samples"]
 
@@ -242,14 +242,9 @@ def rejections(conditions: Conditions, false_rejection: float) -> dict[str, dict
             rejected = ~(scores <= above[name])
             table[name][group] = Rejection(
                 float(rejected.mean()),
-                _mean(correct, ~rejected),
-                _mean(correct, rejected),
-                _mean(1 - share, ~rejected),
-                _mean(1 - share, rejected),
+                mean_where(correct, ~rejected),
+                mean_where(correct, rejected),
+                mean_where(1 - share, ~rejected),
+                mean_where(1 - share, rejected),
             )
     return table
-
-
-def _mean(values: np.ndarray, where: np.ndarray) -> float:
-    """Mean over some items; NaN where there is none."""
-    return float(values[where].mean()) if where.any() else float("nan")

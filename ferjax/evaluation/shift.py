@@ -21,7 +21,7 @@ from ferjax.evaluation.results import (
     Shift,
 )
 
-__all__ = ["distance", "labelled_sets", "ood_sets", "shift"]
+__all__ = ["distance", "labelled_sets", "ood_sets", "shift", "stacked_scores"]
 
 DISTANCE_ITEMS = 500
 """At most so many items of each side enter a feature-space distance."""
@@ -48,7 +48,7 @@ def shift(conditions: Conditions) -> Shift:
     )
 
 
-def _stack(conditions: Sequence[Condition], name: str) -> np.ndarray:
+def stacked_scores(conditions: Sequence[Condition], name: str) -> np.ndarray:
     """One score of several conditions, ``[condition, item]``."""
     return np.stack([np.asarray(c.scores[name], np.float32) for c in conditions])
 
@@ -84,8 +84,8 @@ def _corruptions(conditions: Conditions) -> tuple[dict, dict, dict, dict]:
         means = {}
         by_copy = {}
         for name in names:
-            clean = _stack([conditions.test], name)[0]
-            corrupted = _stack(copies, name)
+            clean = stacked_scores([conditions.test], name)[0]
+            corrupted = stacked_scores(copies, name)
             areas = shift_auroc(clean, corrupted, conditions.weights)
             aupr, fpr = jax.device_get(_once(clean, corrupted))
             for i, c in enumerate(copies):
@@ -131,7 +131,7 @@ def _severities(conditions: Conditions) -> dict[int, SeverityRow]:
         samples = _one_severity(
             np.stack([c.mean_log_probs for c in copies]),
             conditions.test.voted.labels,
-            np.stack([_stack(copies, part) for part in PARTS]),
+            np.stack([stacked_scores(copies, part) for part in PARTS]),
             conditions.weights,
         )
         found = jax.device_get(samples)

@@ -24,6 +24,7 @@ __all__ = [
     "certified_defer_threshold",
     "choose_thresholds",
     "decisions",
+    "mean_where",
     "threshold_grid",
     "thresholds_under",
 ]
@@ -207,12 +208,14 @@ def _shares(action: np.ndarray) -> dict[str, float]:
     return {name: float((action == code).mean()) for code, name in enumerate(routing.ACTIONS)}
 
 
+def mean_where(values: np.ndarray, where: np.ndarray) -> float:
+    """Mean of ``values [item]`` over some items, bool ``[item]``; NaN where there is none."""
+    return float(values[where].mean()) if where.any() else float("nan")
+
+
 def _means(values: np.ndarray, action: np.ndarray) -> dict[str, float]:
     """Mean of some figure over the items of each action; NaN where there are none."""
-    return {
-        name: float(values[action == code].mean()) if (action == code).any() else float("nan")
-        for code, name in enumerate(routing.ACTIONS)
-    }
+    return {name: mean_where(values, action == code) for code, name in enumerate(routing.ACTIONS)}
 
 
 def threshold_grid(

@@ -28,6 +28,7 @@ __all__ = [
     "faces_of",
     "faces_of_array",
     "faces_of_bytes",
+    "find_files",
     "from_array",
     "read",
     "read_picture",
@@ -170,6 +171,14 @@ def _converted(picture: Image.Image, mode: str) -> Image.Image:
         return picture.convert(mode)
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture.convert("RGBA")).convert(mode)
+
+
+def find_files(folder: Path) -> list[Path]:
+    """The picture files below a folder by their names, in order; hidden ones and folders apart."""
+    suffixes = (*SUFFIXES, *HEIF_SUFFIXES)
+    named = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
+    seen = (p for p in named if not any(x.startswith(".") for x in p.relative_to(folder).parts))
+    return sorted(p for p in seen if p.is_file())
 
 
 def _square(picture: Image.Image, side: int) -> np.ndarray:

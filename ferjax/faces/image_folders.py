@@ -109,9 +109,7 @@ def _canonical(name: str) -> str:
 
 def _read_folder(path: Path, spec: DataSpec, folder_classes: Mapping[str, str]) -> FaceSet:
     classes = spec.classes
-    suffixes = (*image_files.SUFFIXES, *image_files.HEIF_SUFFIXES)
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and _visible(p, path))
-    files = [file for file in files if file.is_file()]
+    files = image_files.find_files(path)
     if not files:
         raise FileNotFoundError(
             f"{path}: no picture in this folder (looked for {' '.join(image_files.SUFFIXES)})"
@@ -148,10 +146,6 @@ def _read_folder(path: Path, spec: DataSpec, folder_classes: Mapping[str, str]) 
 
 _UNLABELLED = -1
 _SKIPPED = -2
-
-
-def _visible(file: Path, root: Path) -> bool:
-    return not any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def _class_of_each(

@@ -170,16 +170,9 @@ def _of_table(
     )
 
 
-def _picture_files(folder: Path) -> list[Path]:
-    suffixes = (*image_files.SUFFIXES, *image_files.HEIF_SUFFIXES)
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
-    hidden = (p for p in found if not any(x.startswith(".") for x in p.relative_to(folder).parts))
-    return sorted(p for p in hidden if p.is_file())
-
-
 def _class_folders(root: Path, classes: Sequence[str], names: Mapping[str, str]) -> Labelled:
     """Folders named after classes: whatever folder a picture lies in, that is no split."""
-    files = _picture_files(root)
+    files = image_files.find_files(root)
     if not files:
         raise FileNotFoundError(f"{root}: no picture in this folder")
     labels = []
