@@ -14,6 +14,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import atexit
 import dataclasses
+import gc
 import shutil
 import tempfile
 import time
@@ -63,6 +64,23 @@ def pytest_runtest_makereport(item: pytest.Item):
         report.outcome = "failed"
         report.longrepr = f"skipped, but FERJAX_MUST_RUN names {', '.join(must)}: {report.longrepr}"
     return report
+
+
+MAPPINGS = 30_000  # Linux allows a process 65,530; each compiled program holds several
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Drops what a worker has compiled before its memory mappings run out, which crashes it.
+
+    Only between files: within one, programs are shared. Counting takes a few milliseconds.
+    """
+    mappings = Path("/proc/self/maps")
+    if nextitem is None or nextitem.path == item.path or not mappings.exists():
+        return
+    if mappings.read_bytes().count(b"\n") > MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
