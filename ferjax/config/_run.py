@@ -85,6 +85,14 @@ class DataConfig:
         require_seed(self.seed, "data.seed")
 
 
+def _require_tolerances(names: tuple[str, ...], field: str) -> None:
+    unknown = [name for name in names if name not in TOLERANCES]
+    require(
+        not unknown,
+        f"{field}: unknown tolerance {', '.join(unknown)}; known: {', '.join(TOLERANCES)}",
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """How the ensemble is trained; one seed per member."""
@@ -103,6 +111,13 @@ class TrainConfig:
     """Times that every member sees all training faces."""
     batch_size: int = 32
     """Faces per step and member."""
+    views: int = 1
+    """Pictures of each training face: itself, and so many more under train.tolerances, made once;
+    each time it is seen, one of them is drawn. Memory, and the time before training, grow with
+    it."""
+    tolerances: tuple[str, ...] = ("zoom", "rotation", "shift")
+    """Harmless changes of the views, each with probability 1/2; nothing happens where train.views
+    is 1."""
     learning_rate: float = 3e-3
     """Peak AdamW learning rate; falls to 0 along a cosine."""
     warmup_epochs: float = 1.0
@@ -164,6 +179,15 @@ class TrainConfig:
                 getattr(self, name) >= 1,
                 f"train.{name} must be at least 1, got {getattr(self, name)}",
             )
+        require(
+            1 <= self.views <= 100,
+            f"train.views must be at least 1 and at most 100, got {self.views}",
+        )
+        _require_tolerances(self.tolerances, "train.tolerances")
+        require(
+            self.views == 1 or bool(self.tolerances),
+            f"train.views {self.views} needs train.tolerances, which is empty",
+        )
         require(
             self.checkpoint_every >= 0,
             f"train.checkpoint_every must be 0 or more minutes, got {self.checkpoint_every}",
@@ -241,12 +265,7 @@ class EvaluateConfig:
                 all(1 <= s <= 5 for s in getattr(self, name)),
                 f"evaluate.{name} must be in 1..5, got {getattr(self, name)}",
             )
-        unknown = [name for name in self.tolerances if name not in TOLERANCES]
-        require(
-            not unknown,
-            f"evaluate.tolerances: unknown tolerance {', '.join(unknown)}; known: "
-            f"{', '.join(TOLERANCES)}",
-        )
+        _require_tolerances(self.tolerances, "evaluate.tolerances")
         require(
             self.tolerance_faces >= 20,
             f"evaluate.tolerance_faces must be at least 20, got {self.tolerance_faces}",
@@ -298,6 +317,11 @@ class Config:
             not (texts and method == "eac"),
             "train.method eac compares the places that pictures are read at; model.network "
             f"{self.model.network} reads texts",
+        )
+        require(
+            not (texts and self.train.views > 1),
+            f"train.views {self.train.views} are of pictures; model.network "
+            f"{self.model.network} reads texts: set it to 1",
         )
         require(
             not (texts and method == "scn" and self.train.scn.erase > 0),

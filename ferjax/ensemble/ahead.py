@@ -56,14 +56,15 @@ def _data(config: Config, spec: DataSpec, faces: Mapping[str, int], replicas: in
     """Shapes of what lies on the devices: ``(stored, target, valid batches, labels)``."""
     m = config.model
     train = faces["train"]
+    stored_faces = train * config.train.views
     valid = faces["valid"]
     classes = len(spec.classes)
     if config.model.trainable_blocks is None:
         of_one = spec.shape
-        stored = jax.ShapeDtypeStruct((train, *of_one), jnp.uint8)
+        stored = jax.ShapeDtypeStruct((stored_faces, *of_one), jnp.uint8)
     else:
         of_one = vit.tokens_shape(m)
-        stored = jax.ShapeDtypeStruct((train, 2, *of_one), m.dtype)
+        stored = jax.ShapeDtypeStruct((stored_faces, 2, *of_one), m.dtype)
     size = -(-config.evaluate.batch_size // replicas) * replicas
     batches = jax.ShapeDtypeStruct((-(-valid // size), size, *of_one), stored.dtype)
     q = jax.ShapeDtypeStruct((train, classes), jnp.float32)

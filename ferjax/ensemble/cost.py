@@ -101,9 +101,9 @@ def estimate(
     shared = _parameters(trunk) if trunk else 0
     item = jnp.dtype(m.dtype).itemsize
     if trunk:
-        data = (2 * train_faces + valid_faces) * tokens * dim * item
+        data = (2 * c.views * train_faces + valid_faces) * tokens * dim * item
     else:
-        data = (train_faces + valid_faces) * math.prod(spec.shape)
+        data = (c.views * train_faces + valid_faces) * math.prod(spec.shape)
     layers = m.depth - first
     inside = _block_bytes(m, layout.platform)
     kept = tokens * dim * item if m.remat else inside

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.config import Config, ModelConfig
+from ferjax.corruptions import tolerances
 from ferjax.events import OnEvent, Progress, silent
 from ferjax.faces.images import mirror, normalise, to_network_size
 from ferjax.models import vit
@@ -28,6 +29,7 @@ __all__ = [
     "network_input",
     "prepared",
     "rectangles",
+    "views",
 ]
 
 Draw = Callable[..., jax.Array]
@@ -139,6 +141,28 @@ def batches(array: np.ndarray, size: int) -> np.ndarray:
     return np.take(array, rows, axis=0).reshape(count, size, *array.shape[1:])
 
 
+def views(
+    config: Config, images: np.ndarray, ids: np.ndarray, on_event: OnEvent = silent
+) -> np.ndarray:
+    """The training faces as they are, and again under tolerances: what batches are drawn from.
+
+    Args:
+      config: how many views, and of which tolerances.
+      images: uint8 ``[face, side, side]``, or ``[face, side, side, 3]``.
+      ids: whole numbers ``[face]``: a face's changes depend on its own alone.
+      on_event: told how far it is.
+
+    Returns:
+      ``[view * face, ...]``: all faces as they are, then all of them in another view.
+    """
+    made = [images]
+    for number in range(1, config.train.views):
+        seed = config.data.seed + number
+        made.append(tolerances.view(config.train.tolerances, images, ids, seed=seed))
+        on_event(Progress("training faces under tolerances", (number + 1) / config.train.views))
+    return np.concatenate(made) if len(made) > 1 else images
+
+
 def cache_tokens(
     config: Config,
     trunk_params: Any,
@@ -166,15 +190,15 @@ def cache_tokens(
     def tokens(params: Any, batch: jax.Array) -> jax.Array:
         return trunk.apply(params, network_input(batch, config.model.image_size))
 
-    views = [images, images[:, :, ::-1]] if mirrored else [images]
-    shape = (len(images), len(views), *vit.tokens_shape(config.model))
+    sides = [images, images[:, :, ::-1]] if mirrored else [images]
+    shape = (len(images), len(sides), *vit.tokens_shape(config.model))
     cached = np.empty(shape, jnp.dtype(config.model.dtype))
-    for view, pictures in enumerate(views):
+    for side, pictures in enumerate(sides):
         for first in range(0, len(images), size):
             rows = np.arange(first, first + size)
             batch = np.take(pictures, rows, axis=0, mode="wrap")
-            into = cached[first : first + size, view]
+            into = cached[first : first + size, side]
             into[:] = np.asarray(tokens(trunk_params, batch))[: len(into)]
-            done = (view + min(1.0, (first + size) / len(images))) / len(views)
+            done = (side + min(1.0, (first + size) / len(images))) / len(sides)
             on_event(Progress(f"trunk tokens of {len(images)} faces", done))
     return cached

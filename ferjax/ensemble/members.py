@@ -38,6 +38,7 @@ Params = Any
 _FLIPS = 0
 _PARTS = 1
 _ERASED = 2**31
+_VIEWS = 2**31 + 1
 
 
 class RunningMeans(NamedTuple):
@@ -142,6 +143,7 @@ def train_step(
     method: Method,
     draw: Draw,
     *,
+    views: int = 1,
     accumulate: int = 1,
     lines: int = 1,
     max_bad: int = 5,
@@ -154,6 +156,8 @@ def train_step(
       optimizer: its optimiser.
       method: whose loss is taken.
       draw: how a batch becomes network input, see :mod:`ferjax.ensemble.inputs`.
+      views: pictures of each face that are stored, one after another: all faces, and all again; one
+        of its face's is drawn each time.
       accumulate: parts a batch is split into; their gradients are averaged before the one update.
       lines: lines of the log in an epoch; the running means start anew with each.
       max_bad: bad steps in a row that a member may take, see :mod:`ferjax.ensemble.status`.
@@ -187,15 +191,19 @@ def train_step(
         erased = None
         if method.erase:
             erased = rectangles(jax.random.fold_in(key, _ERASED), len(rows), method.erase)
+        places = rows
+        if views > 1:
+            view = jax.random.randint(jax.random.fold_in(key, _VIEWS), rows.shape, 0, views)
+            places = rows + len(target.q) * view
 
         def part(i: jax.Array, *drawn: Any) -> tuple[Params, jax.Array, jax.Array, Any]:
-            rows, flips, erased = split.share(drawn)
+            rows, places, flips, erased = split.share(drawn)
             mirrored = None
             if method.views == 2:
                 turned = None if erased is None else mirror_rectangles(erased)
-                mirrored = draw(stored, rows, ~flips, turned)
+                mirrored = draw(stored, places, ~flips, turned)
             batch = Batch(
-                inputs=draw(stored, rows, flips, erased),
+                inputs=draw(stored, places, flips, erased),
                 target=jax.tree.map(lambda of_all: of_all[rows], target),
                 key=jax.random.fold_in(key, _PARTS + i),
                 epoch=state.step // order.shape[0],
@@ -207,12 +215,12 @@ def train_step(
             return gradients, loss, accuracy, memory
 
         if accumulate == 1:
-            *mean, memory = part(jnp.int32(0), rows, flips, erased)
+            *mean, memory = part(jnp.int32(0), rows, places, flips, erased)
         else:
             memory = ()  # methods that have one need their batches whole
             pieces = jax.tree.map(
                 lambda drawn: drawn.reshape(accumulate, -1, *drawn.shape[1:]),
-                (rows, flips, erased),
+                (rows, places, flips, erased),
             )
 
             def add(total: Any, piece: Any) -> tuple[Any, None]:

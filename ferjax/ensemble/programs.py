@@ -108,6 +108,7 @@ def compile_programs(
         optimizer.adamw(c, steps, config.model.depth),
         method,
         inputs.drawing(config.model),
+        views=c.views,
         accumulate=c.accumulate,
         lines=lines_per_epoch(c.log_every, steps),
         max_bad=c.max_bad_steps,

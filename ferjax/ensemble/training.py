@@ -333,7 +333,7 @@ def _data(
             f"the teacher speaks of {len(teacher.probs)} faces, the training split has "
             f"{len(train.ids)}"
         )
-    stored = train.images
+    stored = inputs.views(config, train.images, train.ids, on_event)
     validated = valid.images
     if frozen is not None:
         stored = inputs.cache_tokens(config, frozen, stored, mirrored=True, on_event=on_event)

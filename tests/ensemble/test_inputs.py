@@ -45,6 +45,26 @@ def test_prepared_batches_are_drawn_ones_without_mirrors(images):
     np.testing.assert_array_equal(inputs.prepared(TOKENS)(tokens), tokens)
 
 
+def test_views_are_the_faces_themselves_and_then_each_face_under_the_tolerances(tiny):
+    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48), np.uint8)
+    ids = np.arange(10, 16)
+
+    def made(views, **changes):
+        train = dataclasses.replace(tiny.train, views=views, **changes)
+        return inputs.views(dataclasses.replace(tiny, train=train), images, ids)
+
+    assert made(1) is images
+    stored = made(3)
+    assert stored.shape == (18, 48, 48)
+    np.testing.assert_array_equal(stored[:6], images)
+    assert (stored[6:12] != stored[12:]).any((1, 2)).sum() >= 4  # each of its own draw
+    np.testing.assert_array_equal(stored[:12], made(2))
+    mirrored = made(20, tolerances=("mirrored",)).reshape(20, 6, 48, 48)
+    kept = (mirrored == images).all((2, 3))
+    assert ((mirrored == images[:, :, ::-1]).all((2, 3)) ^ kept).all()
+    assert 0.3 < kept[1:].mean() < 0.7
+
+
 def test_batches_have_one_shape_and_lose_no_face():
     got = inputs.batches(np.arange(10), 4)
     assert got.shape == (3, 4)

@@ -103,6 +103,24 @@ def test_a_step_reports_the_loss_of_its_own_batch_before_the_update(model, data)
     assert float(reports[1].loss) != float(reports[0].loss)
 
 
+def test_every_view_of_a_face_is_drawn_and_the_target_stays_the_faces_own(model, data):
+    images, target = data
+    equal, _, order = _steps(model, (jnp.concatenate([images, images]), target), 2, views=2)
+    alone, _, _ = _steps(model, data, 2)
+    chex.assert_trees_all_equal(equal.params, alone.params)
+
+    views = jnp.concatenate([images, 255 - images])
+    _, reports, _ = _steps(model, (views, target), 1, views=2)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(1), 2), 0)
+    flips = jax.random.bernoulli(jax.random.fold_in(key, 0), shape=(8,))
+    view = jax.random.randint(jax.random.fold_in(key, 2**31 + 1), (8,), 0, 2)
+    assert set(view.tolist()) == {0, 1}
+    drawn = inputs.drawing(CONFIG)(views, order[0] + 24 * view, flips)
+    log_probs = jax.nn.log_softmax(jax.jit(model.apply)(_initial(model).params, drawn).logits)
+    loss = -(target.q[order[0]] * log_probs).sum(-1).mean()
+    assert float(reports[0].loss) == pytest.approx(float(loss), abs=1e-5)
+
+
 @pytest.mark.slow
 def test_accumulated_gradients_are_the_gradient_of_the_whole_batch(model, data):
     whole, reports, _ = _steps(model, data, 2)
