@@ -61,7 +61,7 @@ def examples(
             aleatoric,
         ),
         "Deferred: people would disagree": ("defer", ambiguous, -aleatoric),
-        "Rejected: the members contradict each other": ("reject", unknown, -epistemic),
+        "Rejected: the ensemble does not know": ("reject", unknown, -epistemic),
     }
     for title, (action, inside, order) in regions.items():
         chosen = np.flatnonzero(inside)

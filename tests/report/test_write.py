@@ -163,7 +163,7 @@ def test_a_report_says_its_words_where_they_first_stand(conditions, evaluation, 
         assert part in head
     for word, meaning in {
         "leatoric": "ambiguous",
-        "pistemic": "contradict each other",
+        "pistemic": "does not know",
         "severity": "from 1 to 5",
         "AUROC": "0.5 is a coin",
         "ρ": "rank correlation",

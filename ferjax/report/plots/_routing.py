@@ -70,7 +70,7 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
     for axes in grid[-columns:]:
         axes.tick_params(labelbottom=True)  # nothing may be below it
     figure.supxlabel("aleatoric (nats): how ambiguous", fontsize=9)
-    figure.supylabel("epistemic (nats): how much the members contradict each other", fontsize=9)
+    figure.supylabel("epistemic (nats): what the ensemble does not know", fontsize=9)
     if rule is not None:
         handles, titles = grid[0].get_legend_handles_labels()
         figure.legend(
