@@ -66,7 +66,7 @@ def pytest_runtest_makereport(item: pytest.Item):
     return report
 
 
-MAPPINGS = 30_000  # Linux allows a process 65,530; each compiled program holds several
+MAPPINGS = 20_000  # Linux allows a process 65,530; each compiled program holds several
 
 
 @pytest.hookimpl(trylast=True)
