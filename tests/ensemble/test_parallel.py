@@ -244,7 +244,7 @@ def test_what_is_drawn_does_not_depend_on_the_chunk():
     _, _, state, *_ = trained(8, 1)
     _, _, chunked, *_ = trained(8, 1, 1, 3)
     assert jnp.array_equal(jax.random.key_data(state.key), jax.random.key_data(chunked.key))
-    chex.assert_trees_all_close(state.params, chunked.params, atol=2e-3)
+    chex.assert_trees_all_close(state.params, chunked.params, atol=5e-3)
     chex.assert_trees_all_equal(state.step, chunked.step)
 
 
