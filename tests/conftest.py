@@ -1,30 +1,29 @@
 """One strict session: eight fake CPU devices, no silent promotion of ranks, and one tiny run shared
 by every module."""
 
-import os
-
-os.environ["JAX_PLATFORMS"] = "cpu"
-# Programs here are small: what takes long is compiling them. What compares bits or reads compiled
-# text is repeated by .ci/run with optimisations.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-
-import importlib.metadata
-
-flags = [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
-if (
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
-    and importlib.metadata.version("jaxlib").startswith("0.10.")  # others end at unknown flags
-):
-    flags.append("--xla_cpu_use_fusion_emitters=false")  # compiles in half the time
-os.environ["XLA_FLAGS"] = " ".join(flags)
-
 import atexit
 import dataclasses
 import gc
+import importlib.metadata
+import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+# Programs here are small: what takes long is compiling them. What compares bits or reads compiled
+# text is repeated by .ci/run with optimisations.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if (
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
+    and importlib.metadata.version("jaxlib").startswith("0.10.")  # others end at unknown flags
+):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"  # half the time to compile
 
 if (
     "JAX_COMPILATION_CACHE_DIR" not in os.environ

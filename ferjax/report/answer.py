@@ -76,9 +76,10 @@ def _shift(e: Evaluation) -> Iterator[Answer]:
         "shift",
         text,
         "Epistemic uncertainty is what the ensemble does not know: its members contradict each "
-        "other, or each knows little of how people divide, as on what they have not seen. Shift: copies of the test items corrupted by noise, blur and the "
-        "like, at a severity from 1 to 5. AUROC is the chance that a corrupted item scores higher "
-        "than a clean one; 0.5 is a coin.",
+        "other, or each knows little of how people divide, as on what they have not seen. Shift: "
+        "copies of the test items corrupted by noise, blur and the like, at a severity from 1 to "
+        "5. AUROC is the chance that a corrupted item scores higher than a clean one; 0.5 is a "
+        "coin.",
     )
 
 
