@@ -7,7 +7,6 @@ import pytest
 
 from ferjax import conformal, routing
 from ferjax.evaluation import thresholds
-from ferjax.evaluation.conditions import Conditions
 
 
 def with_scores(condition, **scores):
@@ -177,11 +176,3 @@ def test_the_grid_is_the_router_at_its_cells(conditions):
     assert got["reject"][:2, i, j].sum() <= 0.05 * test.items
     assert got["errors"][:2, i, j].sum() <= 0.5 * got["accept"][:2, i, j].sum()
     assert got["front"].any()
-
-
-def test_without_valid_items_no_threshold_is_chosen(predicted):
-    from ferjax.evaluation.evaluate import evaluate
-
-    alone = evaluate(Conditions.of({"test": predicted["test"]}, resamples=50))
-    assert alone.thresholds is None
-    assert alone.decisions == {}
