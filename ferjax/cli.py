@@ -44,6 +44,7 @@ COMMANDS = {
         "hold a run, or anybody's scores, against people and shift", "evaluate:Evaluate"
     ),
     "route": Command("decide on pictures: accept, defer or reject", "route:Route"),
+    "adapt": Command("certified thresholds for people or a camera of your own", "adapt:Adapt"),
     "export": Command("write a run as one file that routes without it", "export:Export"),
     "judge collect": Command("ask language models, every answer kept", "judge.collect:Collect"),
     "judge parse": Command("count what the answers say", "judge.parse:Parse"),

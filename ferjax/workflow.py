@@ -4,7 +4,8 @@ A command of :mod:`ferjax.commands` is flags and a call of one of these.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +13,13 @@ import numpy as np
 
 from ferjax.config import DataConfig, EvaluateConfig
 from ferjax.evaluation import readers
+from ferjax.evaluation.class_priors import (
+    adjustment_for,
+    known_training_prior,
+    require_prior,
+)
 from ferjax.evaluation.comparison import Comparison, Cost, compare
-from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.conditions import Conditions, class_names
 from ferjax.evaluation.evaluate import evaluate
 from ferjax.evaluation.results import Evaluation
 from ferjax.events import Event, Message, OnEvent, silent
@@ -46,6 +52,7 @@ def evaluate_run(
     *,
     out: Path | None = None,
     ood: Mapping[str, Path] | None = None,
+    accept: Mapping[str, Path] | None = None,
     folder_classes: Mapping[str, str] | None = None,
     resamples: int | None = None,
     seed: int | None = None,
@@ -53,6 +60,7 @@ def evaluate_run(
     data_path: str | None = None,
     resample_groups: bool = False,
     show_examples: bool = True,
+    prior: str | None = None,
     on_event: OnEvent = silent,
 ) -> Evaluated:
     """Evaluates a trained run against its own data, and writes a report.
@@ -61,6 +69,8 @@ def evaluate_run(
       run: folder of the run; it keeps the predictions, and the report unless ``out`` is given.
       out: folder of the report.
       ood: name -> folder of pictures or ``.npz``: out-of-distribution sets, or labelled ones.
+      accept: name -> folder of pictures or ``.npz`` that routers must not reject: one more
+        tolerance each, with the same promise as the others.
       folder_classes: name of a folder in these sets -> the class of its pictures, or "" to leave
         them out; for folders that are not named after a class.
       resamples: bootstrap resamples; those of the run's configuration unless given.
@@ -69,6 +79,9 @@ def evaluate_run(
       data_path: where the data set is now, if it moved since training.
       resample_groups: draw pixel-identical test pictures together in the bootstrap.
       show_examples: put example faces into the report.
+      prior: class prior under which everything is read and thresholds are chosen: training (the
+        default), uniform, sqrt (the square root of the training prior), estimated (on the test
+        items without their labels), or a file, see :mod:`ferjax.evaluation.class_priors`.
       on_event: told how far it is.
 
     Raises:
@@ -78,7 +91,9 @@ def evaluate_run(
     # Scores from elsewhere are evaluated by this module too, where no training code can be loaded.
     from ferjax.ensemble import densities, prediction
     from ferjax.ensemble.conditions import refuse_reserved, require_known
+    from ferjax.ensemble.folder import RunFolder
     from ferjax.ensemble.trained import load_run
+    from ferjax.ensemble.training_prior import trained_under
     from ferjax.faces import dataset as datasets
     from ferjax.faces import image_folders
 
@@ -94,19 +109,28 @@ def evaluate_run(
     config = dataclasses.replace(trained.config, evaluate=settings, data=data)
     trained = trained._replace(config=config)
     dataset = datasets.load(data)
+    training = trained_under(config, dataset)
+    require_prior(prior, trained.spec.classes)
     own = ("valid", "test", *dataset.ood)
-    for name in ood or {}:
-        refuse_reserved(name, own)
+    for flag, given in (("--ood", ood), ("--accept", accept)):
+        for name in given or {}:
+            refuse_reserved(name, (*own, *settings.tolerances), flag)
+    both = set(ood or {}) & set(accept or {})
+    if both:
+        raise ValueError(f"{min(both)} is given to --ood and to --accept; it is one or the other")
     sets = {}
-    for name, path in (ood or {}).items():
+    for name, path in {**(ood or {}), **(accept or {})}.items():
         sets[name] = image_folders.read_set(path, trained.spec, folder_classes)
         for note in sets[name].notes:
             on_event(Message(f"{name}: {note}"))
         _tell_unreadable(name, sets[name], on_event)
+        if name in (accept or {}):
+            require_enough(name, len(sets[name].images), settings.false_rejection)
     folder = run / "predictions"
     for written in (folder, out or run):
         require_folder(written)
     with FolderLock(folder, what=f"the evaluation of {run}"):
+        RunFolder(run).keep_prior(training)
         predicted = prediction.predict_conditions(trained, dataset, folder, on_event)
         predictions = {p.condition: p for p in predicted}
         if resample_groups:
@@ -116,11 +140,18 @@ def evaluate_run(
         if sets:  # its densities were fitted just now
             trained = trained._replace(densities=densities.load(run, trained.digest))
         for number, (name, found) in enumerate(sets.items(), 1):
-            predictions[name] = prediction.predict_set(
-                trained, name, found.images, found.votes, FIRST_OOD_ID * number, on_event
+            made = prediction.predict_set(
+                trained,
+                name,
+                found.images,
+                found.votes,
+                FIRST_OOD_ID * number,
+                on_event,
+                accepted=name in (accept or {}),
             )
-            predictions[name].save(folder / f"{name}.npz")
-            images[name] = found.images
+            predictions[made.condition] = made
+            made.save(folder / f"{made.condition}.npz")
+            images[made.condition] = found.images
         about = {
             "run": run.resolve().name,
             "data": _data_facts(data, dataset),
@@ -133,6 +164,8 @@ def evaluate_run(
             classes=trained.spec.classes,
             images=images if show_examples else None,
             about=about,
+            prior=prior,
+            training=training,
             of={"members": trained.digest, "densities": densities.digest(run)},
             on_event=on_event,
         )
@@ -146,6 +179,8 @@ def evaluate_predictions(
     images: Path | None = None,
     resamples: int | None = None,
     seed: int | None = None,
+    prior: str | None = None,
+    training: Path | None = None,
     on_event: OnEvent = silent,
 ) -> Evaluated:
     """Evaluates predictions of any framework, and writes a report; no model is loaded.
@@ -157,6 +192,9 @@ def evaluate_predictions(
       images: ``.npz`` with ``images`` uint8 of the test items, to show some.
       resamples: bootstrap resamples.
       seed: of the bootstrap.
+      prior: as for :func:`evaluate_run`; the training prior must then be known.
+      training: file of the prior that the predictions were trained under; by default the mean of
+        the votes of the clean valid items, where there are any.
       on_event: told how far it is.
 
     Raises:
@@ -179,18 +217,28 @@ def evaluate_predictions(
             "the predictions of the test items bring no votes: give --votes FILE, or an array "
             "votes in their .npz"
         )
+    classes = class_names(test.log_probs.shape[2], loaded.classes or test.classes)
+    require_prior(prior, classes)
+    shares = known_training_prior(loaded.predictions, training, classes)
+    if shares is None and prior is not None:
+        raise ValueError(
+            f"--prior {prior} needs the prior that these predictions were trained under: give "
+            "--training-prior FILE, or clean valid items with votes"
+        )
     require_folder(out)
     shown = None if images is None else {"test": _read_images(images, len(test.ids))}
     return _evaluate(
         loaded.predictions,
         Path(out),
         settings,
-        classes=loaded.classes,
+        classes=classes,
         images=shown,
         about={
             "run": ", ".join(path.resolve().name for path in paths[:3]),
             "data": {**_file_facts(loaded), "read as": "; ".join(notes)},
         },
+        prior=prior,
+        training=shares,
         on_event=on_event,
     )
 
@@ -293,13 +341,30 @@ def _evaluate(
     classes: tuple[str, ...] | None,
     images: Mapping[str, np.ndarray] | None,
     about: Mapping[str, Any],
+    prior: str | None,
+    training: Sequence[float] | None,
     of: Mapping[str, str | None] | None = None,
     on_event: OnEvent,
 ) -> Evaluated:
     """Scores, evaluates and writes; the last steps of either way."""
+    names = class_names(predictions["test"].log_probs.shape[2], classes)
+    adjustment = None
+    if training is not None:
+        adjustment = adjustment_for(
+            predictions,
+            prior or "training",
+            training,
+            names,
+            seed=settings.seed,
+            on_event=on_event,
+        )
     on_event(Message(f"scoring {len(predictions)} conditions"))
     conditions = Conditions.of(
-        predictions, resamples=settings.resamples, seed=settings.seed, classes=classes
+        predictions,
+        resamples=settings.resamples,
+        seed=settings.seed,
+        classes=classes,
+        adjustment=adjustment,
     )
     on_event(Message(f"evaluating with {settings.resamples:,} bootstrap resamples"))
     found = evaluate(
@@ -310,6 +375,20 @@ def _evaluate(
     on_event(Message("drawing and writing the report"))
     files = write(found, conditions, out, images=images, about=about, of=of)
     return Evaluated(found, conclude(found), files)
+
+
+def require_enough(name: str, pictures: int, false_rejection: float) -> None:
+    """Refuses a set so small that no threshold but an infinite one could keep the promise for it.
+
+    Raises:
+      ValueError: saying how many pictures it takes.
+    """
+    needed = math.ceil(1 / false_rejection - 1e-9) - 1
+    if pictures < needed:
+        raise ValueError(
+            f"--accept {name}=...: {pictures} pictures cannot promise that at most "
+            f"{100 * false_rejection:.3g} % of them are rejected; it takes {needed} at least"
+        )
 
 
 def _tell_unreadable(name: str, found: Any, on_event: OnEvent) -> None:

@@ -27,9 +27,12 @@ LOSSES = (
     *("aurc", "augrc", "excess_aurc", "excess_augrc", "risk_at_coverage"),
     "coverage_at_risk",
 )
-BY_CLASS = ("accuracy", "ece", "mce", "l2_ece", "classwise_ece", "label_nll", "label_brier")
+BY_CLASS = (
+    *("accuracy", "balanced_accuracy", "ece", "mce", "l2_ece", "classwise_ece"),
+    *("label_nll", "label_brier"),
+)
 BY_VOTES = ("vote_accuracy", "nll", "brier", "kl", "jensen_shannon")
-OTHERS = {"auroc_between", "ideal_aurc", "noise_ceiling", "reliability_bins"}
+OTHERS = {"auroc_between", "class_recall", "ideal_aurc", "noise_ceiling", "reliability_bins"}
 ALL = (*BINARY, *ORDERS, *LOSSES, *BY_CLASS, *BY_VOTES)
 
 

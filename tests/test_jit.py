@@ -92,6 +92,8 @@ CALLS = {
     "metrics.aurc": ((X, LABELS, WEIGHTS[0]), {}),
     "metrics.auroc": ((X, LABELS, WEIGHTS[0]), {}),
     "metrics.auroc_between": ((X, Y, WEIGHTS[0], WEIGHTS[0]), {}),
+    "metrics.balanced_accuracy": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {}),
+    "metrics.class_recall": ((LOG_PROBS[0], np.arange(ITEMS) % 3, np.ones(ITEMS)), {}),
     "metrics.brier": ((LOG_PROBS[0], Q, WEIGHTS[0]), {}),
     "metrics.ece": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {"bins": 3, "equal_mass": True}),
     "metrics.classwise_ece": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {"bins": 3}),

@@ -15,7 +15,7 @@ CLASSES = 5
 
 BY_VOTES = ("vote_accuracy", "nll", "brier", "kl", "jensen_shannon")
 BINNED = ("ece", "mce", "l2_ece", "classwise_ece")
-BY_LABEL = ("accuracy", "label_nll", "label_brier", *BINNED)
+BY_LABEL = ("accuracy", "balanced_accuracy", "label_nll", "label_brier", *BINNED)
 
 ece = jax.jit(metrics.ece, static_argnames=("bins", "equal_mass"))
 one_program = {name: jax.jit(getattr(metrics, name)) for name in (*BY_VOTES, *BY_LABEL)}
@@ -91,6 +91,10 @@ def test_predictions_against_scipy_and_scikit_learn(predicted):
     one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
     right = sklearn.metrics.accuracy_score(labels, p.argmax(-1))
     close(jitted["accuracy"](log_probs, labels), right)
+    balanced = sklearn.metrics.balanced_accuracy_score(labels, p.argmax(-1))
+    close(jitted["balanced_accuracy"](log_probs, labels), balanced)
+    recall = sklearn.metrics.recall_score(labels, p.argmax(-1), average=None)
+    np.testing.assert_allclose(metrics.class_recall(log_probs, labels), recall, atol=1e-6)
     close(jitted["nll"](log_probs, one_hot), sklearn.metrics.log_loss(labels, p))
     brier = sklearn.metrics.brier_score_loss(labels, p, scale_by_half=False)
     close(jitted["brier"](log_probs, one_hot), brier)
@@ -102,6 +106,15 @@ def test_predictions_against_scipy_and_scikit_learn(predicted):
     root = scipy.spatial.distance.jensenshannon(p, wanted, axis=1)
     close(jitted["jensen_shannon"](log_probs, q), (root**2).mean())
     close(jitted["vote_accuracy"](log_probs, q), wanted[np.arange(ITEMS), p.argmax(-1)].mean())
+
+
+def test_a_class_that_nobody_has_is_left_out_of_the_balance(predicted):
+    log_probs, _, labels = predicted
+    some = labels != 2
+    recall = np.asarray(metrics.class_recall(log_probs, labels, some.astype(np.float32)))
+    assert np.flatnonzero(np.isnan(recall)).tolist() == [2]
+    balanced = jitted["balanced_accuracy"](log_probs, labels, some)
+    close(balanced, np.nanmean(recall))
 
 
 def test_equal_probabilities_choose_the_first_class(predicted):

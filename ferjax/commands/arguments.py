@@ -12,6 +12,7 @@ __all__ = [
     "Number",
     "OptionalFolder",
     "OptionalNumber",
+    "Prior",
     "Run",
     "Word",
     "require_folder_of",
@@ -27,6 +28,13 @@ File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")]
 OptionalNumber = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 Word = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
+
+
+Prior = Annotated[
+    str | None,
+    arg(metavar="{training,uniform,sqrt,estimated}|FILE", help_behavior_hint=""),
+]
+"""A class prior, by name or from a file."""
 
 
 def require_folder_of(file: Path) -> None:

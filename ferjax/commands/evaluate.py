@@ -2,11 +2,17 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, OptionalFolder, OptionalNumber, Word
+from ferjax.commands.arguments import (
+    File,
+    OptionalFolder,
+    OptionalNumber,
+    Prior,
+    Word,
+)
 from ferjax.commands.console import out
 from ferjax.commands.memory import keep_freed_memory
 
@@ -57,6 +63,12 @@ class Evaluate:
         tuple[str, ...], arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint="")
     ] = ()
     """Other sets of pictures, NAME=FOLDER or NAME=FILE.npz (with a run)."""
+    accept: Annotated[
+        tuple[str, ...], arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint="")
+    ] = ()
+    """Pictures that a router must not reject, e.g. of your own camera, NAME=FOLDER or
+    NAME=FILE.npz. Each is one more tolerance: thresholds keep the bound on false rejection for it
+    too (with a run)."""
     folder_classes: Annotated[
         tuple[str, ...], arg(metavar="FOLDER=CLASS|FOLDER=...", help_behavior_hint="")
     ] = ()
@@ -75,6 +87,13 @@ class Evaluate:
     resample_groups: bool = False
     """Draw pixel-identical test pictures together in the bootstrap (predictions files bring their
     own groups)."""
+    prior: Prior = None
+    """Class frequencies that everything is read under, thresholds too: those of training unless
+    given; uniform, sqrt (the square root of training's), estimated (on the test items, without
+    labels), or a .json or .csv file of shares by class."""
+    training_prior: File = None
+    """File of the class frequencies that predictions were trained under; those of the valid items'
+    votes unless given (with --predictions)."""
     show_faces: bool = True
     """Put example faces into the report."""
 
@@ -97,7 +116,11 @@ class Evaluate:
         from ferjax.commands.display import Console
 
         self._check()
-        common = {"resamples": self.resamples, "seed": self.seed}
+        common: dict[str, Any] = {
+            "resamples": self.resamples,
+            "seed": self.seed,
+            "prior": self.prior,
+        }
         with Console() as on_event:
             if self.predictions:
                 assert self.out is not None
@@ -106,6 +129,7 @@ class Evaluate:
                     self.out,
                     votes=self.votes,
                     images=self.images if self.show_faces else None,
+                    training=self.training_prior,
                     on_event=on_event,
                     **common,
                 )
@@ -113,7 +137,8 @@ class Evaluate:
                 return workflow.evaluate_run(
                     self.runs[0],
                     out=self.out,
-                    ood=self._ood(),
+                    ood=self._sets("ood"),
+                    accept=self._sets("accept"),
                     folder_classes=self._folder_classes(),
                     corruptions=self.corruptions,
                     data_path=self.data_path,
@@ -177,7 +202,10 @@ class Evaluate:
         if self._several:
             if self.out is None:
                 raise ValueError("comparing methods needs --out FOLDER for the report")
-            for name in ("ood", "corruptions", "images", "resample_groups"):
+            for name in (
+                *("ood", "accept", "corruptions", "images", "resample_groups"),
+                *("prior", "training_prior"),
+            ):
                 if getattr(self, name):
                     raise ValueError(
                         f"--{name.replace('_', '-')} is no option of a comparison; evaluate each "
@@ -189,26 +217,30 @@ class Evaluate:
         if (not self.runs) == (not self.predictions):
             raise ValueError("give either a run folder or --predictions FILE...")
         if not self.predictions:
-            for name in ("votes", "images"):
+            for name in ("votes", "images", "training_prior"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"--{name} goes with --predictions; a run brings its own")
+                    flag = name.replace("_", "-")
+                    raise ValueError(f"--{flag} goes with --predictions; a run brings its own")
             return
         if self.out is None:
             raise ValueError("--predictions needs --out FOLDER for the report")
-        for name in ("ood", "folder_classes", "corruptions", "data_path", "resample_groups"):
+        for name in (
+            *("ood", "accept", "folder_classes", "corruptions", "data_path", "resample_groups"),
+        ):
             if getattr(self, name):
                 raise ValueError(
                     f"--{name.replace('_', '-')} needs a run; here every condition is a file of "
                     "predictions"
                 )
 
-    def _ood(self) -> dict[str, Path]:
+    def _sets(self, flag: str) -> dict[str, Path]:
+        """Named sets of pictures given to --ood or --accept."""
         from ferjax.faces.image_folders import parse
 
         sets: dict[str, Path] = {}
-        for name, path in map(parse, self.ood):
+        for name, path in map(parse, getattr(self, flag)):
             if name in sets:
-                raise ValueError(f"--ood {name}=... is given twice: {sets[name]} and {path}")
+                raise ValueError(f"--{flag} {name}=... is given twice: {sets[name]} and {path}")
             sets[name] = path
         return sets
 

@@ -2,11 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from ferjax.commands.arguments import Run, require_folder_of
+from ferjax.commands.arguments import Prior, Run, require_folder_of
 from ferjax.commands.console import out
 
 
@@ -32,6 +32,11 @@ class Export:
     """The file to write."""
     verify: bool = False
     """Write nothing: repeat the comparison that an exported file keeps, and check its digest."""
+    prior: Prior = None
+    """Class frequencies that the file decides under, instead of those of the evaluation: training,
+    uniform, sqrt, estimated (on --unlabelled), or a .json or .csv file of shares by class."""
+    unlabelled: Annotated[tuple[str, ...], arg(metavar="PICTURES...", help_behavior_hint="")] = ()
+    """Pictures that --prior estimated looks at: files, folders, patterns, .npz."""
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda")
     """Where it shall run."""
 
@@ -45,20 +50,44 @@ class Export:
         if self.file is None:
             raise ValueError("where to? give --out FILE, or --verify for a file that is there")
         require_folder_of(self.file)  # before the run is opened
+        unlabelled = self._unlabelled()
         with Console() as on_event:
             on_event(Message("tracing the run, and comparing what is exported with it"))
-            about = export(self.run_folder, self.file, platforms=self.platforms, on_event=on_event)
+            about = export(
+                self.run_folder,
+                self.file,
+                prior=self.prior,
+                unlabelled=unlabelled,
+                platforms=self.platforms,
+                on_event=on_event,
+            )
         parity = about["parity"]
         made = about["provenance"]
         size = self.file.stat().st_size / 1e6
+        prior = "training" if about["prior"] is None else about["prior"]["name"]
         out.print(
             f"wrote {self.file}, {size:,.1f} MB: {made['members']} members for "
-            f"{', '.join(made['platforms'])}, routers {', '.join(about['routers'])}\n"
+            f"{', '.join(made['platforms'])}, routers {', '.join(about['routers'])}, "
+            f"class prior {prior}\n"
             f"compared with the run on {parity['pictures']} pictures: largest difference "
             f"{parity['largest_difference']:.2g} ({parity['in']})\n"
             f"next: ferjax route {self.file} photos/ --out lines.jsonl",
         )
         return 0
+
+    def _unlabelled(self) -> Any:
+        """Stored pictures to estimate a prior from."""
+        if (self.prior == "estimated") != bool(self.unlabelled):
+            raise ValueError("--prior estimated and --unlabelled PICTURES... go together")
+        if not self.unlabelled:
+            return None
+        from ferjax.ensemble.folder import RunFolder
+        from ferjax.serving import pipeline, sources
+
+        sources.check(list(self.unlabelled))
+        spec = RunFolder(self.run_folder).spec()
+        items = sources.items(list(self.unlabelled), None)
+        return pipeline.sample_faces(items, spec.side, colour=spec.colour)
 
     def _verify(self) -> int:
         from ferjax.serving.verification import verify

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, Number
+from ferjax.commands.arguments import File, Number, Prior
 from ferjax.commands.console import err
 
 SOME_FAILED = 3
@@ -48,6 +48,11 @@ class Route:
     """Which of the run's routers decides. density, the default where densities were fitted, rejects
     by distance to the training pictures; uar is the paper's: it rejects by epistemic. Both defer by
     aleatoric."""
+    prior: Prior = None
+    """Class frequencies to decide under, instead of those that the evaluation chose thresholds
+    under: of training, uniform, sqrt (the square root of training's), estimated (on these pictures,
+    which are read twice; refused where they differ in more than that), or a .json or .csv file of
+    shares by class. Thresholds are chosen anew on the run's valid items."""
     faces: bool = False
     """Find the faces in each picture and route each on its own line with its "box" (needs the extra
     `faces`); where none is found, "face" is null and the whole picture is routed."""
@@ -77,13 +82,26 @@ class Route:
             if isinstance(event, Message):
                 err.print(event.text)
 
+        unlabelled = self._sample(find) if self.prior == "estimated" else None
         err.print(f"opening {self.run_or_file}, and compiling")
-        router = Router(self.run_or_file, name, batch_size=self.batch_size, on_event=tell)
+        router = Router(
+            self.run_or_file,
+            name,
+            prior=self.prior,
+            unlabelled=unlabelled,
+            batch_size=self.batch_size,
+            on_event=tell,
+        )
         rule = router.rule
         err.print(
             f"router {router.name}: rejects above {rule.reject} {float(rule.reject_above):.4g}, "
             f"else defers above {rule.defer} {float(rule.defer_above):.4g}"
         )
+        prior = router.adjustment
+        if prior is not None and prior.changes:
+            shares = zip(router.classes, prior.prior)
+            told = ", ".join(f"{100 * share:.0f} % {of}" for of, share in shares)
+            err.print(f"class prior {prior.name}: {told}")
         with _progress(self.paths) as on_picture:
             summary = route_pictures(
                 router,
@@ -111,6 +129,32 @@ class Route:
             if self.run_or_file.is_dir():
                 err.print(f"next: ferjax export {self.run_or_file} --out FILE, for another machine")
         return SOME_FAILED if summary.failed else 0
+
+    def _sample(self, find: Any) -> Any:
+        """Faces of these pictures to estimate a prior from."""
+        from ferjax.ensemble.folder import RunFolder
+        from ferjax.serving import pipeline, sources
+
+        if sources.STREAM in self.paths:
+            raise ValueError(
+                "--prior estimated reads the pictures twice, and a stream (-) is read once; name "
+                "files or folders"
+            )
+        if self.run_or_file.is_file():
+            raise ValueError(
+                f"{self.run_or_file} decides under the prior that it was exported with; export the "
+                "run again with --prior estimated --unlabelled PICTURES..."
+            )
+        spec = RunFolder(self.run_or_file).spec()
+        err.print("reading the pictures once, to estimate the class prior")
+        tell = _told_now_and_then(what="reading")
+        return pipeline.sample_faces(
+            sources.items(list(self.paths), None),
+            spec.side,
+            find=find,
+            colour=spec.colour,
+            on_picture=tell,
+        )
 
 
 @contextlib.contextmanager
@@ -147,13 +191,13 @@ def _progress(paths: tuple[str, ...]) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(task, completed=done)
 
 
-def _told_now_and_then(seconds: float = 20.0) -> Callable[[int], None]:
+def _told_now_and_then(seconds: float = 20.0, what: str = "routing") -> Callable[[int], None]:
     told = time.monotonic()
 
     def tell(done: int) -> None:
         nonlocal told
         if time.monotonic() - told >= seconds:
             told = time.monotonic()
-            err.print(f"routing: {done:,} pictures")
+            err.print(f"{what}: {done:,} pictures")
 
     return tell

@@ -61,12 +61,13 @@ def require_known(config: EvaluateConfig) -> None:
             raise ValueError(f"unknown corruption {name!r}; {nearest(name, CORRUPTIONS)}")
 
 
-def refuse_reserved(name: str, own: Iterable[str]) -> None:
+def refuse_reserved(name: str, own: Iterable[str], flag: str = "--ood") -> None:
     """Refuses a name for another set of pictures that means something else in an evaluation.
 
     Args:
       name: of the set.
       own: names of the run's own splits and sets.
+      flag: that it was given to.
 
     Raises:
       ValueError: if it is one of those, or like a split's or a corruption's.
@@ -75,16 +76,16 @@ def refuse_reserved(name: str, own: Iterable[str]) -> None:
     """
     if name in own:
         raise ValueError(
-            f"--ood {name}=...: that name is taken; this run's own sets are {', '.join(own)}"
+            f"{flag} {name}=...: that name is taken; this run's own sets are {', '.join(own)}"
         )
     stem, _, number = name.rpartition("_")
     of_split = name.partition("_")[0] in _SPLITS
     if of_split or name in CORRUPTIONS or (number.isdecimal() and stem in CORRUPTIONS):
         raise ValueError(
-            f"--ood {name}=...: that name means a split or a corruption of one; choose another"
+            f"{flag} {name}=...: that name means a split or a corruption of one; choose another"
         )
     if re.fullmatch(r".+_[1-5]", name):
         raise ValueError(
-            f"--ood {name}=...: a name that ends in a severity, _1 to _5, means a corruption of "
+            f"{flag} {name}=...: a name that ends in a severity, _1 to _5, means a corruption of "
             "the test items; choose another"
         )

@@ -5,6 +5,7 @@ file                       what it holds
 =========================  ========================================================================
 ``config.json``            the configuration
 ``data.json``              classes and stored side of the data
+``prior.json``             how frequent each class is among the training targets
 ``layout.json``            how many members a device computes at once, where not all of them
 ``checkpoints/``           the newest states, see :mod:`ferjax.ensemble.checkpoint`
 ``metrics.jsonl``          the log, see :mod:`ferjax.ensemble.log`
@@ -19,6 +20,7 @@ import dataclasses
 import errno
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from ferjax.config import Config, load_config
@@ -111,6 +113,31 @@ class RunFolder:
             return DataSpec.from_json(read_json(path, "description of data"))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: not a description of data: {error}") from error
+
+    def prior(self) -> tuple[float, ...] | None:
+        """Shares of the classes that the members were trained under; None: a run of a version that
+        did not keep them.
+
+        Raises:
+          ValueError: if the file says something else.
+        """
+        path = self.path / "prior.json"
+        if not path.is_file():
+            return None
+        values = read_json(path, "training prior")
+        classes = self.spec().classes
+        shares = values.get("shares") if isinstance(values, dict) else None
+        try:
+            if not isinstance(shares, dict) or list(shares) != list(classes):
+                raise ValueError(f"expected a share for each of {', '.join(classes)}")
+            return tuple(float(share) for share in shares.values())
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: not a training prior: {error}") from error
+
+    def keep_prior(self, shares: Sequence[float]) -> None:
+        """Writes what :meth:`prior` reads; ``shares [class]``."""
+        text = json.dumps({"shares": dict(zip(self.spec().classes, shares))}, indent=1) + "\n"
+        write_atomically(self.path / "prior.json", text.encode())
 
     def chunk(self) -> int | None:
         """How many members a device computes at once in this run; None for all of them.

@@ -368,6 +368,8 @@ def predict_set(
     votes: np.ndarray | None = None,
     first_id: int = 0,
     on_event: OnEvent = silent,
+    *,
+    accepted: bool = False,
 ) -> Predictions:
     """Predicts a set of pictures that is no part of the run's data, as out-of-distribution.
 
@@ -378,6 +380,8 @@ def predict_set(
       votes: ``[face, class]``, where the pictures are labelled.
       first_id: the ids are the whole numbers from this one; give sets ids that no other has.
       on_event: told how far it is.
+      accepted: the set is none that routers should reject, but one more tolerance beside the valid
+        items: their thresholds keep the same promise for it.
     """
     ids = first_id + np.arange(len(images))
     said = predict(
@@ -392,9 +396,10 @@ def predict_set(
         said.log_probs,
         ids,
         votes,
-        condition=name,
+        condition=f"valid_accepted_{name}" if accepted else name,
+        tolerance=name if accepted else None,
         scores=said.scores,
-        split="ood",
+        split="valid" if accepted else "ood",
         classes=classes,
         log_concentration=said.log_concentration,
         passes=method_of(trained.config).passes,

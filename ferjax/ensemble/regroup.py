@@ -81,6 +81,9 @@ def _write(out: Path, run: RunMembers) -> Path:
     try:
         scratch.write_description(run.config, run.spec)
         scratch.log.write_text("".join(json.dumps(line) + "\n" for line in run.lines))
+        prior = run.folder.prior()
+        if prior is not None:
+            scratch.keep_prior(prior)
         for file in run.folder.shared.values():
             shutil.copyfile(file, scratch.path / file.name)
         about = integrity.describe(scratch, run.config, run.spec)

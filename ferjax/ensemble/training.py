@@ -32,6 +32,7 @@ from ferjax.ensemble.loop import Data, Loop
 from ferjax.ensemble.methods import Target, Teacher
 from ferjax.ensemble.profiling import Trace
 from ferjax.ensemble.programs import compile_programs
+from ferjax.ensemble.training_prior import trained_under
 from ferjax.events import LogLine, Message, OnEvent, silent
 from ferjax.faces.dataset import Dataset
 from ferjax.interruption import Interrupted, Stop
@@ -179,6 +180,7 @@ def train(
     try:
         with noted(run), Stop() as stop:
             multihost.on_primary(lambda: run.keep_chunk(layout.chunk))
+            multihost.on_primary(lambda: run.keep_prior(trained_under(config, dataset)))
             if frozen is not None:
                 frozen = _shared_trunk(run, frozen if trunk is None else trunk)
             if teacher is not None:

@@ -18,7 +18,7 @@ from ferjax import recalibration
 from ferjax.evaluation.results import ConcentrationFit
 from ferjax.predictions import Predictions
 
-__all__ = ["LEAST_ITEMS", "Concentrated", "with_concentrations"]
+__all__ = ["LEAST_ITEMS", "Concentrated", "plain", "with_concentrations"]
 
 FOLDS = 5
 LEAST_ITEMS = 50
@@ -74,15 +74,16 @@ def with_concentrations(predictions: Mapping[str, Predictions]) -> Concentrated:
         found = _apply(fitted, np.asarray(p.log_probs, np.float32), own)
         return dataclasses.replace(p, log_concentration=np.asarray(found))
 
-    whole = {name: _plain(leaf[FOLDS]) for name, leaf in fitted._asdict().items()}
+    whole = {name: plain(leaf[FOLDS]) for name, leaf in fitted._asdict().items()}
     return Concentrated(
         {name: concentrated(p) for name, p in given.items()},
         ConcentrationFit(source.split, told, FOLDS, whole),
     )
 
 
-def _plain(array: ArrayLike) -> tuple:
-    return tuple(_plain(row) if np.ndim(row) else float(row) for row in np.asarray(array))
+def plain(array: ArrayLike) -> tuple:
+    """An array as nested tuples of numbers."""
+    return tuple(plain(row) if np.ndim(row) else float(row) for row in np.asarray(array))
 
 
 def _source(predictions: Mapping[str, Predictions]) -> Predictions | None:

@@ -15,13 +15,15 @@ import numpy as np
 from ferjax import votes as votes_of
 from ferjax.evaluation import learned_router
 from ferjax.evaluation import scores as scores_of
+from ferjax.evaluation.class_priors import adjusted_all
 from ferjax.evaluation.concentration import with_concentrations
 from ferjax.evaluation.resampling import draw_weights
 from ferjax.evaluation.results import ConcentrationFit
 from ferjax.evaluation.routing_results import LearnedRouter
 from ferjax.predictions import Predictions
+from ferjax.priors import Adjustment
 
-__all__ = ["Condition", "Conditions", "People", "class_names", "shared_scores"]
+__all__ = ["Condition", "Conditions", "People", "class_names", "scored", "shared_scores"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +135,13 @@ _LATER = ("epistemic_given_aleatoric", "l_uar", "l_uar_density", "random")
 """Scores that an evaluation computes once every condition is scored."""
 
 
-def _scored(p: Predictions, people: People | None) -> Condition:
+def scored(p: Predictions, people: People | None = None) -> Condition:
+    """One condition with the scores that need no other; ``people`` by default from its votes.
+
+    Raises:
+      ValueError: if it carries a score of a name that is computed here.
+    """
+    people = _people(p) if people is None else people
     found = jax.device_get(scores_of.score(p.log_probs, p.log_concentration))
     mean = found.mean_log_probs
     taken = sorted(set(p.scores) & {*found.scores, *_LATER})
@@ -170,6 +178,8 @@ class Conditions:
     """What routers were learned from corrupted valid items; their scores are in ``scores``."""
     concentration: ConcentrationFit
     """Where the members' concentrations come from."""
+    adjustment: Adjustment | None = None
+    """Under which class prior everything here is read; None: the training prior, unknown."""
 
     @property
     def resamples(self) -> int:
@@ -207,6 +217,7 @@ class Conditions:
         resamples: int = 2000,
         seed: int = 0,
         classes: tuple[str, ...] | None = None,
+        adjustment: Adjustment | None = None,
     ) -> "Conditions":
         """Scores every condition once.
 
@@ -218,22 +229,20 @@ class Conditions:
             together.
           seed: seed of the bootstrap and of everything else that is random in an evaluation.
           classes: names of the classes; by default those of the predictions, else numbers.
+          adjustment: the class prior under which every condition is read.
 
         Raises:
           ValueError: if the test split or its votes are missing, or conditions do not fit together.
         """
         test = _check(predictions)
         names = class_names(test.log_probs.shape[2], classes or test.classes)
-        predictions, concentration = with_concentrations(predictions)
+        predictions, concentration = with_concentrations(adjusted_all(predictions, adjustment))
         people = _people(test)
-        scored = []
-        for p in predictions.values():
-            copy = p.split == "test"
-            own = people if copy else _people(p)
-            scored.append(_scored(p, own))
-        valid = next((c for c in scored if _clean(c, "valid")), None)
-        fitting = [c for c in scored if c.predictions.split == "valid" and c.corruption is not None]
-        kept = [c for c in scored if c.corruption is None or c.predictions.split == "test"]
+        # Copies of the test items share what was said of these.
+        every = [scored(p, people if p.split == "test" else None) for p in predictions.values()]
+        valid = next((c for c in every if _clean(c, "valid")), None)
+        fitting = [c for c in every if c.predictions.split == "valid" and c.corruption is not None]
+        kept = [c for c in every if c.corruption is None or c.predictions.split == "test"]
         learned: Mapping[str, LearnedRouter] = {}
         if valid is not None:
             kept = [_ranked(c, valid) for c in kept]
@@ -253,6 +262,7 @@ class Conditions:
             seed=seed,
             learned=learned,
             concentration=concentration,
+            adjustment=adjustment,
         )
 
 

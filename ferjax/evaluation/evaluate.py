@@ -14,6 +14,7 @@ from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.disagreement import disagreement
 from ferjax.evaluation.ensemble_size import ensemble_size
 from ferjax.evaluation.harm import harm
+from ferjax.evaluation.prior_comparison import prior_comparison
 from ferjax.evaluation.quality import quality, selective
 from ferjax.evaluation.recalibrated import recalibrated
 from ferjax.evaluation.results import Evaluation
@@ -66,4 +67,5 @@ def evaluate(
         learned=conditions.learned,
         concentration=conditions.concentration,
         recalibrated=recalibrated(conditions),
+        priors=prior_comparison(conditions),
     )

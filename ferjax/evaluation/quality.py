@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import bootstrap, metrics
+from ferjax.evaluation.class_recall import balanced, recall_by_class
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import by_label, interval
 from ferjax.evaluation.results import (
@@ -32,6 +33,7 @@ def _quality(
     def statistics(w: jax.Array) -> dict[str, jax.Array]:
         return {
             "accuracy": metrics.accuracy(mean, labels, w),
+            "recall": metrics.class_recall(mean, labels, w),
             "vote_accuracy": metrics.vote_accuracy(mean, q, w),
             "nll": metrics.nll(mean, q, w),
             "brier": metrics.brier(mean, q, w),
@@ -67,8 +69,11 @@ def quality(conditions: Conditions) -> Quality:
             conditions.weights,
         )
     )
+    recall = samples.pop("recall")
     return Quality(
         items=test.items,
+        balanced_accuracy=balanced(recall),
+        recall=recall_by_class(recall, labels, conditions.classes),
         majority_class=float(np.bincount(labels).max() / len(labels)),
         member_accuracy=tuple(map(float, accuracy)),
         member_nll=tuple(map(float, nll)),

@@ -29,6 +29,36 @@ class ReliabilityBin:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClassRecall:
+    """Of the items of a class, the share that is recognised; undefined without items."""
+
+    items: int
+    recall: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorRow:
+    """Figures of the clean test split under one class prior."""
+
+    accuracy: Interval
+    balanced_accuracy: Interval
+    vote_accuracy: Interval
+    nll: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassPriors:
+    """Under which class prior predictions are read: its name, shares by class, those of training,
+    the p-value of the label-shift test where it was estimated; and figures under other priors."""
+
+    name: str
+    training: Mapping[str, float]
+    used: Mapping[str, float]
+    p_value: float
+    rows: Mapping[str, PriorRow]
+
+
+@dataclasses.dataclass(frozen=True)
 class Quality:
     """How good the predictions of the clean test split are, for the ensemble and its members."""
 
@@ -37,6 +67,8 @@ class Quality:
     member_accuracy: tuple[float, ...]
     member_nll: tuple[float, ...]
     accuracy: Interval
+    balanced_accuracy: Interval
+    recall: Mapping[str, ClassRecall]
     vote_accuracy: Interval
     nll: Interval
     brier: Interval
@@ -174,6 +206,8 @@ class LabelledSet:
 
     items: int
     accuracy: Interval
+    balanced_accuracy: Interval
+    recall: Mapping[str, ClassRecall]
     vote_accuracy: Interval
     nll: Interval
     ece: Interval
@@ -353,6 +387,8 @@ class Evaluation:
     learned: Mapping[str, LearnedRouter]
     concentration: ConcentrationFit
     recalibrated: Recalibrated
+    priors: ClassPriors | None = None
+    """None where the training prior is not known."""
 
     @property
     def knows_epistemic(self) -> bool:

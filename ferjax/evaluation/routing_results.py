@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 
 from ferjax.evaluation.intervals import Difference, Interval
+from ferjax.priors import Adjustment
 from ferjax.routing import RouterRule
 
 
@@ -98,6 +99,33 @@ class Thresholds:
     false_rejection: float
     defer_share: float
     routers: Mapping[str, RouterThresholds]
+
+
+@dataclasses.dataclass(frozen=True)
+class Adaptation:
+    """One router for a new population: how its items were shared out, prior and temperature,
+    thresholds with their certificate, and what all of it did on the certifying items.
+
+    ``rejected``: share of the certifying items that are rejected; ``accuracy_before``,
+    ``accuracy_after``: accuracy and balanced accuracy of all certifying items.
+    """
+
+    name: str
+    router: str
+    items: int
+    parts: Mapping[str, int]
+    accuracy_before: Mapping[str, float]
+    accuracy_after: Mapping[str, float]
+    rejected: float
+    thresholds: Thresholds
+    adjustment: Adjustment
+
+    @property
+    def certificate(self) -> Certificate:
+        """Of its router."""
+        found = self.thresholds.routers[self.router].certificate
+        assert found is not None
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import bootstrap, metrics, mmd
+from ferjax.evaluation.class_recall import balanced, recall_by_class
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
 from ferjax.evaluation.intervals import Difference, Interval, by_label, difference, interval
 from ferjax.evaluation.resampling import draw_weights, shift_auroc
@@ -185,6 +186,7 @@ def _quality(
     return bootstrap.resampled(
         lambda w: {
             "accuracy": metrics.accuracy(mean_log_probs, labels, w),
+            "recall": metrics.class_recall(mean_log_probs, labels, w),
             "vote_accuracy": metrics.vote_accuracy(mean_log_probs, q, w),
             "nll": metrics.nll(mean_log_probs, q, w),
             "ece": metrics.ece(mean_log_probs, labels, w),
@@ -204,9 +206,14 @@ def labelled_sets(conditions: Conditions) -> dict[str, LabelledSet]:
             jax.random.fold_in(key, number), c.items, conditions.resamples, c.predictions.groups
         )
         q = c.people.q.astype(np.float32)
-        samples = _quality(c.mean_log_probs, c.people.labels, q, weights)
-        figures = {name: interval(of) for name, of in samples.items()}
-        table[c.name] = LabelledSet(c.items, **figures)
+        samples = dict(_quality(c.mean_log_probs, c.people.labels, q, weights))
+        recall = samples.pop("recall")
+        table[c.name] = LabelledSet(
+            c.items,
+            balanced_accuracy=balanced(recall),
+            recall=recall_by_class(recall, c.people.labels, conditions.classes),
+            **{name: interval(of) for name, of in samples.items()},
+        )
     return table
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "SCORES",
     "actions",
     "certified_defer_threshold",
+    "certify_walk",
     "choose_thresholds",
     "decisions",
     "mean_where",
@@ -148,11 +149,44 @@ def certified_defer_threshold(
     propose = slice(0, None, 2)
     prove = slice(1, None, 2)
     levels = np.linspace(0, 1, steps + 1)[1:]
-    walk = np.quantile(aleatoric[propose], levels)
-    first = int(np.searchsorted(levels, 0.1))
-    inside = (aleatoric[prove][:, None] <= walk[None]) & passes[prove][:, None]
+    return certify_walk(
+        np.quantile(aleatoric[propose], levels),
+        aleatoric[prove],
+        wrong[prove],
+        passes[prove],
+        first=int(np.searchsorted(levels, 0.1)),
+        accept_error=accept_error,
+        confidence=confidence,
+    )
+
+
+def certify_walk(
+    walk: np.ndarray,
+    uncertain: np.ndarray,
+    wrong: np.ndarray,
+    passes: np.ndarray,
+    *,
+    first: int,
+    accept_error: float,
+    confidence: float,
+) -> Certificate:
+    """Walks through proposed defer thresholds, from a strict to lenient ones, while each is proven.
+
+    Args:
+      walk: ``[T]`` ascending thresholds, proposed without a look at these items.
+      uncertain: ``[item]`` score that is deferred on.
+      wrong: ``[item]`` whether the predicted class is not the most voted one.
+      passes: ``[item]`` whether the reject threshold lets it pass.
+      first: index of the threshold that the walk begins with.
+      accept_error: ε, the error to be certified.
+      confidence: 1 - δ.
+
+    Returns:
+      :class:`Certificate`, see :func:`certified_defer_threshold`.
+    """
+    inside = (uncertain[:, None] <= walk[None]) & passes[:, None]
     accepted = inside.sum(0)
-    errors = (inside & wrong[prove][:, None]).sum(0)
+    errors = (inside & wrong[:, None]).sum(0)
     tried = np.array([accept_error, *(percent / 100 for percent in range(1, 100))])
     # Exact p-values, for every level the walk of its own.
     p_values = conformal.binomial_tail(errors[None], accepted[None], tried[:, None])

@@ -11,7 +11,7 @@ from ferjax.faces import ferplus, image_files
 from ferjax.faces.spec import DataSpec
 from ferjax.files import read_arrays
 
-__all__ = ["FaceSet", "parse", "read_set"]
+__all__ = ["FaceSet", "parse", "read_set", "synonyms"]
 
 _SYNONYMS = {
     "neutrality": "neutral",
@@ -23,6 +23,17 @@ _SYNONYMS = {
     "afraid": "fear",
     "fearful": "fear",
 }
+
+
+def synonyms(classes: Sequence[str]) -> dict[str, str]:
+    """Usual words for some of the classes that are none of them themselves: word -> class.
+
+    >>> synonyms(("happiness", "sad"))["happy"]
+    'happiness'
+    """
+    return {
+        word: name for word, name in _SYNONYMS.items() if name in classes and word not in classes
+    }
 
 
 class FaceSet(NamedTuple):

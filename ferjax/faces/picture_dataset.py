@@ -169,7 +169,7 @@ def split(
         )
     splits = np.where(without, "train", given)
     notes = []
-    groups = _groups(decoded)
+    groups = groups_of(decoded)
     rng = np.random.default_rng(seed)
     for name, share in (("valid", valid), ("test", test)):
         if (splits == name).any():
@@ -185,7 +185,7 @@ def split(
     return splits, tuple(notes)
 
 
-def _groups(decoded: Decoded) -> np.ndarray:
+def groups_of(decoded: Decoded) -> np.ndarray:
     """Number of the group of every picture; identical pictures join the groups they are in."""
     names = decoded.found.groups or decoded.found.names
     number = np.unique(names, return_inverse=True)[1]

@@ -19,7 +19,9 @@ from ferjax.metrics._kendall import kendall
 from ferjax.metrics._noise_ceiling import noise_ceiling
 from ferjax.metrics._prediction_quality import (
     accuracy,
+    balanced_accuracy,
     brier,
+    class_recall,
     jensen_shannon,
     kl,
     label_brier,
@@ -54,7 +56,9 @@ __all__ = [
     "aurc",
     "auroc",
     "auroc_between",
+    "balanced_accuracy",
     "brier",
+    "class_recall",
     "classwise_ece",
     "coverage_at_risk",
     "ece",

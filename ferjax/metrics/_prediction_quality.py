@@ -16,7 +16,9 @@ from ferjax.metrics._weighted_ranks import weighted_mean
 
 __all__ = [
     "accuracy",
+    "balanced_accuracy",
     "brier",
+    "class_recall",
     "jensen_shannon",
     "kl",
     "label_brier",
@@ -49,6 +51,71 @@ def accuracy(
     rows, of, w, undefined = classified(log_probs, labels, weights)
     right = (jnp.argmax(rows, -1) == of).astype(rows.dtype)
     return weighted_mean(nan_where(undefined, right), w)
+
+
+def class_recall(
+    log_probs: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> jax.Array:
+    """Of the items of each class, the share whose most probable class it is.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+
+    Returns:
+      float32 ``[class]`` in [0, 1]; NaN for a class that no item with weight has, and for all of
+      them where an input is undefined (see above), or if no item has weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    >>> log_probs = jnp.log(jnp.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]]))
+    >>> class_recall(log_probs, jnp.array([0, 0, 1])).tolist()
+    [0.5, 0.0]
+    """
+    recall, there, undefined = _recall(log_probs, labels, weights)
+    return nan_where(undefined | ~there, recall)
+
+
+def balanced_accuracy(
+    log_probs: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> jax.Array:
+    """Mean of :func:`class_recall` over the classes that there are: each counts alike.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+
+    Returns:
+      float32 scalar in [0, 1]; NaN where an input is undefined (see above), or if no item has
+      weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    >>> log_probs = jnp.log(jnp.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]]))
+    >>> float(balanced_accuracy(log_probs, jnp.array([0, 0, 1])))
+    0.25
+    """
+    recall, there, undefined = _recall(log_probs, labels, weights)
+    return nan_where(undefined, jnp.sum(recall) / jnp.maximum(jnp.sum(there), 1))
+
+
+def _recall(
+    log_probs: ArrayLike, labels: ArrayLike, weights: ArrayLike | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Recall ``[class]``, 0 for a class without weight; which classes have some; and whether
+    nothing is defined, because an item that is undefined may be of any class."""
+    rows, of, w, undefined = classified(log_probs, labels, weights)
+    right = (jnp.argmax(rows, -1) == of).astype(rows.dtype)
+    of_class = w[:, None] * jax.nn.one_hot(of, rows.shape[-1], dtype=rows.dtype)
+    total = jnp.sum(of_class, axis=0)
+    there = total > 0
+    hits = jnp.sum(of_class * right[:, None], axis=0)
+    broken = jnp.any(undefined & (w != 0)) | ~jnp.isfinite(jnp.sum(w)) | (jnp.sum(w) <= 0)
+    return hits / jnp.where(there, total, 1), there, broken
 
 
 def vote_accuracy(

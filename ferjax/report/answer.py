@@ -30,9 +30,17 @@ def _accuracy(e: Evaluation) -> Iterator[Answer]:
     yield Answer(
         "accuracy",
         f"right on {percent(q.accuracy.value, 1)} of {q.items:,} test items; the most frequent "
-        f"class alone: {percent(q.majority_class, 1)}",
+        f"class alone: {percent(q.majority_class, 1)}{_balance(e)}",
         "Right: the most probable class is the one that most people chose.",
     )
+
+
+def _balance(e: Evaluation) -> str:
+    """Balanced accuracy, and the class prior where it is not that of training."""
+    balanced = e.quality.balanced_accuracy.value
+    prior = e.priors
+    under = "" if prior is None or prior.name == "training" else f", under the prior {prior.name}"
+    return f"; mean over classes: {percent(balanced, 1)}{under}"
 
 
 def _disagreement(e: Evaluation) -> Iterator[Answer]:

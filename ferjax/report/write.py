@@ -21,6 +21,7 @@ from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import ConcentrationFit, Evaluation
 from ferjax.evaluation.routing_results import Thresholds
 from ferjax.files import cell, digest_json, write_atomically
+from ferjax.priors import Adjustment
 from ferjax.report import conclusions, examples, html, plots, sections
 from ferjax.routing import RouterRule
 
@@ -88,6 +89,8 @@ def thresholds_json(
     caution: str = "",
     of: Mapping[str, str | None] | None = None,
     concentration: ConcentrationFit | None = None,
+    adjustment: Adjustment | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What thresholds.json holds: see :func:`ferjax.routing.read_rules`.
 
@@ -96,6 +99,8 @@ def thresholds_json(
       caution: what a router of this model must say first.
       of: digests of what they were chosen for; None: of predictions alone.
       concentration: of the members, that the scores were made with.
+      adjustment: the class prior that the scores were made under.
+      more: further JSON values to keep beside them.
 
     Returns:
       JSON values; ``digest`` is of all others.
@@ -117,6 +122,8 @@ def thresholds_json(
         "routers": to_json(routers),
         "of": None if of is None else dict(of),
         "concentration": None if concentration is None else to_json(concentration.fitted),
+        "prior": None if adjustment is None else adjustment.to_json(),
+        **(more or {}),
     }
     return {**values, "digest": digest_json(values)}
 
@@ -200,6 +207,8 @@ def write(
             write_atomically(folder / "grid.npz", buffer.getvalue())
         # Last: a run with thresholds is a run that was evaluated.
         caution = conclusions.caution(evaluation)
-        stored = thresholds_json(evaluation.thresholds, caution, of, evaluation.concentration)
+        stored = thresholds_json(
+            evaluation.thresholds, caution, of, evaluation.concentration, conditions.adjustment
+        )
         write_json(folder / "thresholds.json", stored)
     return files

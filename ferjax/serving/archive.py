@@ -2,8 +2,8 @@
 
 Its parts, readable without ferjax:
 
-* ``ferjax.json``: format, class names, side of the pictures, routers, provenance, and the parity
-  check made at export;
+* ``ferjax.json``: format, class names, side of the pictures, routers, the class prior that its
+  probabilities are under, provenance, and the parity check made at export;
 * ``program.stablehlo``: ``jax.export`` of ``(weights, images uint8 [batch, side, side], thresholds)
   -> (action, probs, scores)``, any batch, see :class:`ferjax.serving.program.RouterOutput`;
   thresholds are ``{router: (defer above, reject above)}``, float32;
@@ -36,6 +36,7 @@ import numpy as np
 
 from ferjax.faces.spec import DataSpec
 from ferjax.files import digest_json, parse_json, printable, read_array, require_file
+from ferjax.priors import Adjustment
 from ferjax.routing import RouterRule, read_rules
 from ferjax.serving.program import InferenceProgram, RouterOutput
 from ferjax.serving.time_limit import OutOfTimeError, within
@@ -157,6 +158,7 @@ def read(
             for i in range(about["weights"])
         ]
         own = _rules(about)
+        adjustment = None if about.get("prior") is None else Adjustment.from_json(about["prior"])
         _require_arguments(exported, weights, DataSpec.from_json(about).shape)
     _require_platform(exported, name)
     rules = own if rules is None else rules
@@ -179,6 +181,7 @@ def read(
         caution=str(about["provenance"].get("caution", "")),
         digest=about.get("digest") or _digest(about, parts),
         colour=about["colour"],
+        adjustment=adjustment,
     )
 
 

@@ -24,15 +24,16 @@ from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.events import OnEvent, silent
 from ferjax.faces.image_files import from_array
 from ferjax.files import read_json, require_writable, write_atomically
-from ferjax.recalibration import Concentration
 from ferjax.routing import RouterRule
 from ferjax.serving import archive, live, verification
 from ferjax.serving.program import (
+    Basis,
+    Chosen,
     InferenceProgram,
     RouterOutput,
     as_rules,
-    concentration_of,
-    read_thresholds,
+    basis_of,
+    require_no_prior,
 )
 
 __all__ = ["PLATFORMS", "export", "parity"]
@@ -46,6 +47,8 @@ def export(
     out: str | Path,
     *,
     thresholds: Mapping[str, Any] | None = None,
+    prior: str | None = None,
+    unlabelled: np.ndarray | None = None,
     platforms: tuple[str, ...] = PLATFORMS,
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
@@ -55,6 +58,9 @@ def export(
       source: a run folder, or an opened :class:`Trained` (then give ``thresholds``).
       out: the file; appears whole or not at all.
       thresholds: in place of those of the run: rules by name, or the contents of a thresholds.json.
+      prior: the class prior that the file decides under, in place of that of the evaluation; not
+        beside ``thresholds``, which bring their own. See :class:`ferjax.serving.router.Router`.
+      unlabelled: pictures as the run stores them, for the prior ``estimated``.
       platforms: where it shall run: cpu, cuda, rocm, tpu.
       on_event: told of damaged checkpoints that were passed over, and of members left out.
 
@@ -77,33 +83,30 @@ def export(
         raise IsADirectoryError(f"{out} is a folder; give the name of a file")
     run = None if isinstance(source, Trained) else Path(source)
     require_writable(out)
-    chosen = None
-    caution = ""
     if thresholds is not None:
-        rules = as_rules(thresholds)
+        require_no_prior(prior)
+        chosen = Chosen(as_rules(thresholds), None, basis=basis_of(thresholds, run))
+        trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
     elif run is not None:
-        chosen = read_thresholds(run)
-        rules = chosen.rules
-        caution = chosen.caution
+        chosen, trained = live.open_chosen(run, on_event, prior, unlabelled)
     else:
         raise ValueError("give thresholds with an opened run; a run folder brings its own")
-    trained = source if isinstance(source, Trained) else load_run(Path(source), on_event)
-    if run is not None and chosen is not None:
-        live.require_chosen_for(run, chosen, trained, on_event)
-    concentration = concentration_of(thresholds, run)
-    weights, program = _lower(trained, rules, platforms, concentration)
+    rules = chosen.rules
+    weights, program = _lower(trained, rules, platforms, chosen.basis)
+    adjustment = chosen.basis.adjustment
     about = {
         "format": archive.FORMAT,
         **trained.spec.to_json(),
         "routers": {name: rule.to_json() for name, rule in rules.items()},
-        "provenance": {**provenance(run, trained, platforms), "caution": caution},
+        "prior": None if adjustment is None else adjustment.to_json(),
+        "provenance": {**provenance(run, trained, platforms), "caution": chosen.caution},
         "weights": len(weights),
     }
     # The check reads back the very bytes that will be on disk.
     draft = archive.read(io.BytesIO(archive.pack(about, program, weights)), str(out))
     tolerance = TOLERANCE[trained.config.model.dtype]
     images = _random_pictures(trained.spec.side, trained.spec.colour)
-    said = jax.device_get(live.from_trained(trained, rules, concentration).forward(images))
+    said = jax.device_get(live.from_trained(trained, rules, chosen.basis).forward(images))
     about["parity"] = _checked(said, draft, images, rules, tolerance)
     check = verification.stored(images, said)
     write_atomically(out, archive.pack(about, program, weights, check))
@@ -114,13 +117,13 @@ def _lower(
     trained: Trained,
     rules: Mapping[str, RouterRule],
     platforms: tuple[str, ...],
-    concentration: Concentration | None,
+    basis: Basis,
 ) -> tuple[list[np.ndarray], bytes]:
     """Weights, and the serialised program that takes them as its first argument."""
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *trained.spec.shape), jnp.uint8)
     thresholds = archive.thresholds_of(rules)
-    forward = live.traceable(trained, concentration)
+    forward = live.traceable(trained, basis)
 
     def decide(images: jax.Array, thresholds: archive.Thresholds) -> tuple:
         traced = {}

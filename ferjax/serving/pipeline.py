@@ -8,6 +8,7 @@ the number of pictures. A picture that cannot be read costs its own line only.
 import collections
 import contextlib
 import queue
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from ferjax.serving.records import Lines, Record
 from ferjax.serving.router import Decision, Router
 from ferjax.serving.sources import Item
 
-__all__ = ["Observer", "Routed", "route_items"]
+__all__ = ["Observer", "Routed", "route_items", "sample_faces"]
 
 AHEAD = 4
 """Batches that are decoded ahead of the model."""
@@ -109,6 +110,52 @@ class _Feed:
     def close(self) -> None:
         self._stopped.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def sample_faces(
+    items: Iterable[Item],
+    side: int,
+    *,
+    find: Finder | None = None,
+    colour: bool = False,
+    most: int = 5000,
+    on_picture: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """A uniform sample of the faces in pictures, the same for the same pictures.
+
+    Args:
+      items: the pictures; those that cannot be read are passed over.
+      side: to which faces are brought, pixels.
+      find: finds faces in a picture; without it every picture is one face.
+      colour: whether their colour is kept.
+      most: faces in the sample.
+      on_picture: called with the number of pictures read.
+
+    Returns:
+      uint8 ``[face, side, side]``, or ``[face, side, side, 3]`` in colour.
+    """
+    uniform = random.Random(0)
+    sample: list[np.ndarray] = []
+    seen = 0
+    done = 0
+    feed = _Feed(items, lambda item: _decode(item, side, find, colour), AHEAD * 64)
+    try:
+        for future in feed:
+            if future is None:
+                continue
+            for _, face in future.result():
+                if face is None:
+                    continue
+                position = uniform.randrange(seen + 1) if seen >= most else seen
+                if position < most:
+                    sample[position : position + 1] = [face]
+                seen += 1
+            done += 1
+            on_picture(done)
+    finally:
+        feed.close()
+    shape = (side, side, 3) if colour else (side, side)
+    return np.stack(sample) if sample else np.zeros((0, *shape), np.uint8)
 
 
 def route_items(

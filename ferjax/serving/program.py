@@ -15,19 +15,27 @@ import numpy as np
 from ferjax import uncertainty
 from ferjax.evaluation import scores as scores_of
 from ferjax.files import digest_json, read_json
+from ferjax.priors import Adjustment
 from ferjax.recalibration import Concentration
 from ferjax.routing import RouterRule, decide, read_rules
 
 __all__ = [
+    "AS_TRAINED",
+    "PREFERRED",
+    "Basis",
     "Chosen",
     "InferenceProgram",
     "RouterOutput",
     "as_rules",
-    "concentration_of",
+    "basis_of",
     "load_thresholds",
+    "preferred",
+    "read_concentration",
     "read_thresholds",
+    "require_no_prior",
     "require_scores",
     "router_output",
+    "run_of",
 ]
 
 
@@ -57,6 +65,7 @@ class InferenceProgram(NamedTuple):
       caution: what must be said before it decides; empty for a sound model.
       digest: of everything it consists of, hexadecimal; another program has another.
       colour: whether pictures have three channels.
+      adjustment: the class prior that its probabilities are under; None: that of training.
     """
 
     forward: Callable[[np.ndarray], RouterOutput]
@@ -67,11 +76,41 @@ class InferenceProgram(NamedTuple):
     caution: str = ""
     digest: str = ""
     colour: bool = False
+    adjustment: Adjustment | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one picture."""
         return (self.side, self.side, 3) if self.colour else (self.side, self.side)
+
+
+PREFERRED = ("density", "uar")
+"""Which router decides where none is named: the first of these that there is."""
+
+
+def preferred(rules: Mapping[str, RouterRule]) -> str:
+    """The router that decides where none is named.
+
+    >>> preferred({"paper": RouterRule(1.0, 0.1), "uar": RouterRule(1.0, 0.1)})
+    'uar'
+    """
+    return next((name for name in PREFERRED if name in rules), next(iter(rules)))
+
+
+class Basis(NamedTuple):
+    """What turns the members' log-probabilities into the scores that thresholds were chosen on.
+
+    Attributes:
+      concentration: of each member; None if the networks bring their own, or have none.
+      adjustment: the class prior that they are read under; None: that of training.
+    """
+
+    concentration: Concentration | None = None
+    adjustment: Adjustment | None = None
+
+
+AS_TRAINED = Basis()
+"""The members' own probabilities and concentrations, under the training prior."""
 
 
 class Chosen(NamedTuple):
@@ -81,14 +120,36 @@ class Chosen(NamedTuple):
       rules: router name -> rule.
       of: digests of the members and densities; None where the file does not say.
       caution: what must be said before any of them decides; usually empty.
-      concentration: that their scores were made with, of each member; None if the networks bring
-        their own, or have none.
+      basis: what their scores were made with.
     """
 
     rules: dict[str, RouterRule]
     of: Mapping[str, Any] | None
     caution: str = ""
-    concentration: Concentration | None = None
+    basis: Basis = AS_TRAINED
+
+
+def run_of(folder: str | Path) -> Path:
+    """The run that a folder routes with: itself, or the one that ``ferjax adapt`` adapted.
+
+    Raises:
+      FileNotFoundError: if the run that the folder names is not there.
+    """
+    folder = Path(folder)
+    path = folder / "thresholds.json"
+    if (folder / "config.json").is_file() or not path.is_file():
+        return folder
+    values = read_json(path, "file of thresholds")
+    named = values.get("run") if isinstance(values, dict) else None
+    if not isinstance(named, str):
+        return folder
+    run = folder / named
+    if not (run / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} adapts the run {run}, which is not there; put them back beside one another, "
+            "or adapt the run anew"
+        )
+    return run
 
 
 def read_thresholds(folder: str | Path) -> Chosen:
@@ -123,12 +184,25 @@ def read_thresholds(folder: str | Path) -> Chosen:
     of = values.get("of")
     if not isinstance(of, dict | None):
         raise ValueError(f"{path}: of must be an object, got {of!r}")
-    concentration = _concentration(values.get("concentration"), str(path))
-    return Chosen(rules, of, str(values.get("caution", "")), concentration)
+    return Chosen(rules, of, str(values.get("caution", "")), _basis(values, str(path)))
 
 
-def _concentration(stored: Any, where: str) -> Concentration | None:
-    """What a file of thresholds holds of :class:`Concentration`, leaves ``[member, ...]``."""
+def _basis(values: Mapping[str, Any], where: str) -> Basis:
+    """What a file of thresholds says of the scores that they were chosen on."""
+    prior = values.get("prior")
+    try:
+        adjustment = None if prior is None else Adjustment.from_json(prior)
+    except ValueError as error:
+        raise ValueError(f"{where}: prior: {error}") from error
+    return Basis(read_concentration(values.get("concentration"), where), adjustment)
+
+
+def read_concentration(stored: Any, where: str) -> Concentration | None:
+    """What a file of thresholds holds of :class:`Concentration`, leaves ``[member, ...]``.
+
+    Raises:
+      ValueError: if it is something else; ``where`` is what messages call the file.
+    """
     if stored is None:
         return None
     try:
@@ -146,26 +220,34 @@ def _concentration(stored: Any, where: str) -> Concentration | None:
     return found
 
 
-def concentration_of(
-    thresholds: Mapping[str, Any] | None, folder: str | Path | None
-) -> Concentration | None:
-    """The concentration that thresholds were chosen with, where it was fitted afterwards.
+def basis_of(thresholds: Mapping[str, Any] | None, folder: str | Path | None) -> Basis:
+    """What the scores were made with that thresholds were chosen on.
 
     Args:
       thresholds: the contents of a thresholds.json; rules, or None, stand for those of the run.
       folder: the run, if there is one.
 
-    Returns:
-      Leaves ``[member, ...]``, or None.
-
     Raises:
-      ValueError: if the file holds no thresholds, or no concentration in its place.
+      ValueError: if the file holds no thresholds, or no concentration or prior in its place.
     """
     if thresholds is not None and {"routers", "aleatoric"} & set(thresholds):
-        return _concentration(thresholds.get("concentration"), "thresholds")
+        return _basis(thresholds, "thresholds")
     if folder is None or not (Path(folder) / "thresholds.json").is_file():
-        return None
-    return read_thresholds(folder).concentration
+        return AS_TRAINED
+    return read_thresholds(folder).basis
+
+
+def require_no_prior(prior: str | None) -> None:
+    """Refuses a prior beside thresholds that are given: they were chosen under one.
+
+    Raises:
+      ValueError: unless it is None.
+    """
+    if prior is not None:
+        raise ValueError(
+            f"prior {prior!r}: thresholds that are given were chosen under a prior of their own "
+            '(their "prior"), which stays'
+        )
 
 
 def load_thresholds(folder: str | Path) -> tuple[dict[str, RouterRule], str]:

@@ -12,14 +12,17 @@ import numpy as np
 
 from ferjax.events import Message
 from ferjax.faces.image_files import from_array
-from ferjax.routing import ACTIONS, RouterRule
+from ferjax.routing import ACTIONS
 from ferjax.serving import archive
 from ferjax.serving.explanation import explain
 from ferjax.serving.program import (
+    PREFERRED,
     InferenceProgram,
     RouterOutput,
     as_rules,
-    concentration_of,
+    basis_of,
+    preferred,
+    require_no_prior,
     require_scores,
 )
 
@@ -31,10 +34,6 @@ __all__ = ["OLD_ROUTERS", "PREFERRED", "Decision", "Router"]
 
 OLD_ROUTERS = {"familiarity": "density"}
 """Routers that had another name in version 0.1.0."""
-
-PREFERRED = ("density", "uar")
-"""Which router decides where none is named: the first of these that there is."""
-
 
 LARGEST_BATCH = 2**16
 """Pictures in a batch, at most: every batch is padded to its full size."""
@@ -77,12 +76,17 @@ class Router:
     """An ensemble and its thresholds as one callable, safe to share between threads.
 
     Args:
-      source: a run folder, a file of ``ferjax export``, or an opened :class:`Trained` (then give
-        ``thresholds``).
+      source: a run folder, what ``ferjax adapt`` made of one, a file of ``ferjax export``, or an
+        opened :class:`Trained` (then give ``thresholds``).
       router: which of its routers decides; the first of :data:`PREFERRED` that it has by default.
         ``uar`` is the paper's (aleatoric, epistemic).
       thresholds: in place of those of the run or file: rules by router, or the contents of a
         thresholds.json.
+      prior: class frequencies to decide under, in place of those that the thresholds were chosen
+        under: ``training``, ``uniform``, ``sqrt`` (the square root of training's), ``estimated``
+        (on ``unlabelled``), or a .json or .csv file of shares by class. Of a run folder alone, with
+        the predictions of its evaluation: thresholds are chosen anew on its valid items.
+      unlabelled: pictures, as those to decide on, that the prior is estimated from.
       batch_size: pictures per compiled call; fewer are padded, more are cut, so nothing recompiles
         after this.
       on_event: told, of a run, of damaged checkpoints that were passed over and members left out;
@@ -93,6 +97,7 @@ class Router:
       rule: its scores and thresholds.
       rules: those of all routers, by name.
       classes: names of the classes.
+      adjustment: the class prior that it decides under; None: that of training.
       side: side to which pictures are brought, pixels.
       colour: whether their colour is kept.
 
@@ -107,6 +112,8 @@ class Router:
         router: str | None = None,
         *,
         thresholds: Mapping[str, Any] | None = None,
+        prior: str | None = None,
+        unlabelled: np.ndarray | Sequence[np.ndarray] | None = None,
         batch_size: int = 64,
         on_event: "OnEvent" = lambda event: None,
     ):
@@ -121,13 +128,16 @@ class Router:
                 stacklevel=2,
             )
             router = OLD_ROUTERS[router]
-        rules = None if thresholds is None else as_rules(thresholds)
-        self.program = _open(source, rules, thresholds, on_event)
+        if unlabelled is not None and prior != "estimated":
+            raise ValueError(f"unlabelled pictures are for the prior 'estimated', got {prior!r}")
+        if prior == "estimated" and unlabelled is None:
+            raise ValueError("the prior 'estimated' needs unlabelled pictures to estimate from")
+        if thresholds is not None:
+            require_no_prior(prior)
+        self.program = _open(source, thresholds, prior, unlabelled, on_event)
         self.rules = self.program.rules
         if router is None:
-            router = next(
-                (name for name in PREFERRED if name in self.rules), next(iter(self.rules))
-            )
+            router = preferred(self.rules)
         if self.program.caution:
             on_event(Message(f"caution: {self.program.caution}"))
         if router not in self.rules:
@@ -136,6 +146,7 @@ class Router:
         self.rule = self.rules[router]
         self.batch_size = batch_size
         self.classes = self.program.classes
+        self.adjustment = self.program.adjustment
         self.side = self.program.side
         self.colour = self.program.colour
         # Compiling here keeps the first caller from waiting, and threads from compiling the same
@@ -151,7 +162,10 @@ class Router:
     def identity(self) -> str:
         """Name and digest: another for other members, other thresholds, or another router."""
         facts = json.dumps([self.program.digest, self.name, self.rule.to_json()])
-        return f"{self.name} {hashlib.blake2b(facts.encode(), digest_size=6).hexdigest()}"
+        named = self.name
+        if self.adjustment is not None and self.adjustment.changes:
+            named = f"{self.name}, prior {self.adjustment.name},"
+        return f"{named} {hashlib.blake2b(facts.encode(), digest_size=6).hexdigest()}"
 
     @property
     def extra_scores(self) -> tuple[str, ...]:
@@ -181,24 +195,7 @@ class Router:
         return decisions
 
     def _stored(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        shape = self.program.shape
-        if (
-            isinstance(images, np.ndarray)
-            and images.dtype == np.uint8
-            and images.shape[1:] == shape
-        ):
-            return images
-        pictures = [np.asarray(image) for image in images]
-        for i, picture in enumerate(pictures):
-            colour = picture.ndim == 3 and picture.shape[-1] == 3
-            if picture.dtype != np.uint8 or not (picture.ndim == 2 or colour):
-                raise ValueError(
-                    f"expected pictures uint8 [H, W] or [H, W, 3]; number {i} is {picture.dtype} "
-                    f"{list(picture.shape)}"
-                )
-        if not pictures:
-            return np.zeros((0, *shape), np.uint8)
-        return np.stack([from_array(p, self.side, colour=self.colour) for p in pictures])
+        return stored(images, self.program.shape)
 
     def _forward(self, stored: np.ndarray) -> RouterOutput:
         padding = np.zeros((self.batch_size - len(stored), *stored.shape[1:]), np.uint8)
@@ -224,26 +221,58 @@ class Router:
         return Decision(action, label, by_class, aleatoric, epistemic, why, rounded)
 
 
+def stored(images: np.ndarray | Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Pictures of any sizes as they are stored: uint8 ``[item, *shape]``.
+
+    Raises:
+      ValueError: naming the first picture that is not uint8 ``[H, W]`` or ``[H, W, 3]``.
+    """
+    if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == shape:
+        return images
+    pictures = [np.asarray(image) for image in images]
+    for i, picture in enumerate(pictures):
+        colour = picture.ndim == 3 and picture.shape[-1] == 3
+        if picture.dtype != np.uint8 or not (picture.ndim == 2 or colour):
+            raise ValueError(
+                f"expected pictures uint8 [H, W] or [H, W, 3]; number {i} is {picture.dtype} "
+                f"{list(picture.shape)}"
+            )
+    if not pictures:
+        return np.zeros((0, *shape), np.uint8)
+    return np.stack([from_array(p, shape[0], colour=len(shape) == 3) for p in pictures])
+
+
 def _open(
     source: "str | Path | Trained",
-    rules: Mapping[str, RouterRule] | None,
     thresholds: Mapping[str, Any] | None,
+    prior: str | None,
+    unlabelled: np.ndarray | Sequence[np.ndarray] | None,
     on_event: "OnEvent",
 ) -> InferenceProgram:
+    rules = None if thresholds is None else as_rules(thresholds)
     if isinstance(source, str | Path):
         path = Path(source)
         if not path.exists():
             raise FileNotFoundError(f"{path}: neither a run folder nor an exported file is there")
         if path.is_file():
+            if prior is not None:
+                raise ValueError(
+                    f"{path} decides under the prior that it was exported with; export the run "
+                    f"again with --prior {prior}"
+                )
             return archive.load(path, rules)
     # Here, because it brings in the training code, which an exported file does without.
+    from ferjax.ensemble.folder import RunFolder
     from ferjax.serving import live
 
     if isinstance(source, str | Path):
-        concentration = None if rules is None else concentration_of(thresholds, source)
-        return live.load(Path(source), rules, on_event, concentration)
+        basis = None if rules is None else basis_of(thresholds, source)
+        if unlabelled is not None:
+            spec = RunFolder(Path(source)).spec()
+            unlabelled = stored(unlabelled, spec.shape)
+        return live.load(Path(source), rules, on_event, basis, prior, unlabelled)
     if rules is None:
         raise ValueError(
             "give thresholds with an opened run; a run folder or an exported file brings its own"
         )
-    return live.from_trained(source, rules, concentration_of(thresholds, None))
+    return live.from_trained(source, rules, basis_of(thresholds, None))

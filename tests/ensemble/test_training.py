@@ -88,7 +88,9 @@ def test_a_run_is_a_folder_that_says_how_it_went(counted, tiny_faces):
     config, run, *_ = counted
     # TensorBoard's folder comes with its package alone (test_tensorboard.py).
     names = {path.name for path in run.folder.iterdir()} - {"tensorboard"}
-    assert names == {"config.json", "data.json", "checkpoints", "metrics.jsonl", "ended.json"}
+    assert names == {
+        *("config.json", "data.json", "prior.json", "checkpoints", "metrics.jsonl", "ended.json")
+    }
     assert json.loads((run.folder / "data.json").read_text()) == tiny_faces.spec.to_json()
     assert (run.folder / "config.json").read_text() == config.to_json()
     figures = lines(run.folder)

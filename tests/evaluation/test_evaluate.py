@@ -277,6 +277,13 @@ def test_quality_is_counted(predicted, evaluation):
     for name in ("accuracy", "vote_accuracy", "nll", "brier", "kl", "jensen_shannon"):
         figure = getattr(got, name)
         assert figure.low <= figure.value <= figure.high
+    predicted_class = p.mean(0).argmax(1)
+    balanced = sklearn.metrics.balanced_accuracy_score(labels, predicted_class)
+    assert got.balanced_accuracy.value == pytest.approx(balanced, abs=1e-6)
+    assert got.balanced_accuracy.low < balanced < got.balanced_accuracy.high
+    recall = sklearn.metrics.recall_score(labels, predicted_class, average=None)
+    assert [of.recall.value for of in got.recall.values()] == pytest.approx(recall, abs=1e-6)
+    assert [of.items for of in got.recall.values()] == np.bincount(labels).tolist()
     assert sum(b.share for b in got.reliability) == pytest.approx(1, abs=1e-5)
 
 

@@ -1,17 +1,19 @@
 """How good the predictions are, and what selective prediction gains, in the report."""
 
+import math
 from collections.abc import Mapping
 
-from ferjax.evaluation.results import Evaluation
+from ferjax.evaluation.results import ClassPriors, Evaluation
 from ferjax.evaluation.scores import label
 from ferjax.report import html
 from ferjax.report.html import Section
 from ferjax.report.words import percent
 
-__all__ = ["quality", "selective"]
+__all__ = ["prior_words", "quality", "selective"]
 
 _FIGURES = {
     "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy (mean recall of the classes)",
     "vote_accuracy": "share of people who agree",
     "nll": "NLL of the votes (nats)",
     "brier": "Brier score against the votes",
@@ -46,7 +48,54 @@ def quality(e: Evaluation, figures: Mapping[str, str]) -> Section:
             "with the share of items.",
         ),
         html.table(("", "accuracy", "NLL"), members),
+        html.table(
+            ("class", "items", "recall"),
+            [(name, of.items, of.recall) for name, of in q.recall.items()],
+            caption="of the items that most people gave a class, the share that is recognised",
+        ),
         "</div>",
+        *_priors(e),
+    )
+
+
+def _priors(e: Evaluation) -> list[str]:
+    """Which class prior is in use, and what others would give; nothing where none is known."""
+    found = e.priors
+    if found is None:
+        return []
+    shares = [(name, found.training[name], found.used[name]) for name in found.training]
+    told = [html.paragraph(prior_words(found))]
+    heads = ("prior", "accuracy", "balanced accuracy", "share of people who agree", "NLL")
+    rows = [
+        (
+            f"{name} (in use)" if name == found.name else name,
+            *(of.accuracy, of.balanced_accuracy, of.vote_accuracy, of.nll),
+        )
+        for name, of in found.rows.items()
+    ]
+    return [
+        "<h3>Class priors</h3>",
+        *told,
+        "<div class=pair>",
+        html.table(heads, rows, caption="the same predictions under other priors (--prior)"),
+        html.table(("class", "training", "in use"), shares),
+        "</div>",
+    ]
+
+
+def prior_words(found: ClassPriors) -> str:
+    """Which prior everything was read under, in a sentence."""
+    if found.name == "training":
+        return (
+            "Everything here is read under the training prior: how frequent each class is where "
+            "the ensemble learnt."
+        )
+    test = ""
+    if not math.isnan(found.p_value):
+        test = f" (label-shift test, p = {found.p_value:.2f})"
+    return (
+        f"Everything here, thresholds and decisions too, is read under the prior {found.name}"
+        f"{test}: the members' probabilities, times its ratio to the training prior."
     )
 
 

@@ -1,5 +1,6 @@
 """Routing in the report: thresholds and decisions, reject scores compared, learned routers."""
 
+import math
 from collections.abc import Mapping
 
 from ferjax.evaluation.results import Evaluation
@@ -103,13 +104,30 @@ def _routers(routers: Mapping[str, RouterThresholds], classes: tuple[str, ...]) 
         reject = f"{label(of.rule.reject)} above {float(of.rule.reject_above):.4g}"
         defer = f"{label(of.rule.defer)} above {float(of.rule.defer_above):.4g}"
         rows.append((name, reject, defer, promise))
+    groups = dict.fromkeys(group for of in routers.values() for group in of.by_tolerance)
+    by_group = [
+        (
+            group.replace("_", " "),
+            *(float(of.by_tolerance.get(group, math.nan)) for of in routers.values()),
+        )
+        for group in groups
+    ]
     by_class = [
         (label(of.rule.reject), *(float(above) for above in of.by_class)) for of in routers.values()
     ]
-    return html.table(("router", "reject", "else defer", "certificate"), rows) + html.table(
-        ("reject score", *classes),
-        by_class,
-        caption="the reject threshold each predicted class would need for the same promise",
+    return (
+        html.table(("router", "reject", "else defer", "certificate"), rows)
+        + html.table(
+            ("reject score", *classes),
+            by_class,
+            caption="the reject threshold each predicted class would need for the same promise",
+        )
+        + html.table(
+            ("group", *(label(of.rule.reject) for of in routers.values())),
+            by_group,
+            caption="the reject threshold each group needs for the promise: clean items, "
+            "tolerances, accepted sets; the largest is taken",
+        )
     )
 
 

@@ -106,11 +106,22 @@ def _ood(e: Evaluation) -> list[str]:
 def _labelled(e: Evaluation) -> list[str]:
     sets: dict[str, LabelledSet | Quality] = {**e.shift.labelled, "clean test items": e.quality}
     rows = [
-        (n.replace("_", " "), of.items, of.accuracy, of.vote_accuracy, of.nll, of.ece)
+        (
+            n.replace("_", " "),
+            *(of.items, of.accuracy, of.balanced_accuracy, of.vote_accuracy, of.nll, of.ece),
+        )
         for n, of in sets.items()
     ]
-    head = ("set", "items", "accuracy", "vote accuracy", "NLL", "ECE")
-    return ["<h3>Cross-dataset test</h3>", html.table(head, rows)]
+    head = ("set", "items", "accuracy", "balanced accuracy", "vote accuracy", "NLL", "ECE")
+    classes = list(e.quality.recall)
+    recalls = [
+        (n.replace("_", " "), *(of.recall[c].recall for c in classes)) for n, of in sets.items()
+    ]
+    return [
+        "<h3>Cross-dataset test</h3>",
+        html.table(head, rows),
+        html.table(("set", *classes), recalls, caption="recall of each class"),
+    ]
 
 
 def _distance(e: Evaluation) -> list[str]:

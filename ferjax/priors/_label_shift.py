@@ -1,17 +1,4 @@
-"""Other class frequencies than a model was trained on: adjusting for them, and estimating them.
-
-A classifier trained where a third of the items are of one class answers that class too often where
-they are not. As long as items of a class look the same in both places (*label shift*), its
-probabilities are put right by the ratio of the two priors, and the new prior can be estimated from
-unlabelled items alone. Axis legend: ``[..., item, class]`` log-probabilities, ``[class]`` priors.
-
-References:
-  Saerens, Latinne & Decaestecker, Adjusting the Outputs of a Classifier to New a Priori
-  Probabilities, 2002, https://doi.org/10.1162/089976602753284446 (adjustment and EM); Alexandari,
-  Kundaje & Shrikumar, Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label
-  Shift Adaptation, 2020, https://arxiv.org/abs/1901.06852; Lipton, Wang & Smola, Detecting and
-  Correcting for Label Shift with Black Box Predictors, 2018, https://arxiv.org/abs/1802.03916.
-"""
+"""The class prior of unlabelled items by EM, and a test of what that assumes."""
 
 from typing import NamedTuple
 
@@ -19,100 +6,15 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-__all__ = [
-    "LabelShift",
-    "adjust",
-    "check_prior",
-    "estimate",
-    "label_shift",
-    "mean_prior",
-    "tempered",
-]
+from ferjax.priors._adjustment import mean_prior
+
+__all__ = ["LabelShift", "estimate", "label_shift"]
 
 STRENGTH = 10.0
 """Items that the training prior counts for in an estimate."""
 STEPS = 200
 """Of EM; each makes the estimate more likely."""
 CONFIDENCE_BINS = 3
-
-
-def check_prior(prior: ArrayLike, classes: int) -> jax.Array:
-    """A prior as float32 ``[class]`` that sums to 1.
-
-    Args:
-      prior: ``[class]`` shares or counts, all above 0 (not traced).
-      classes: how many there must be.
-
-    Raises:
-      ValueError: if there are more or fewer, or one is not above 0.
-
-    >>> check_prior([1, 3], 2).tolist()
-    [0.25, 0.75]
-    """
-    prior = jnp.asarray(prior, jnp.float32)
-    if prior.shape != (classes,):
-        raise ValueError(f"a prior needs {classes} shares, one per class; got {prior.shape}")
-    bad = ~((prior > 0) & jnp.isfinite(prior))
-    if bad.any():
-        number = int(jnp.argmax(bad))
-        raise ValueError(
-            f"the prior of class {number} is {float(prior[number])}; it must be above 0, because a "
-            "class that cannot occur can never be answered"
-        )
-    return prior / jnp.sum(prior)
-
-
-def mean_prior(q: ArrayLike) -> jax.Array:
-    """The prior of a data set: the mean of its vote distributions ``[item, class]``.
-
-    >>> mean_prior([[1.0, 0.0], [0.5, 0.5]]).tolist()
-    [0.75, 0.25]
-    """
-    mean = jnp.mean(jnp.asarray(q, jnp.float32), axis=0)
-    return mean / jnp.sum(mean)
-
-
-def tempered(prior: ArrayLike, power: float) -> jax.Array:
-    """A prior between the given one and the uniform one: shares to a power, normalised.
-
-    Args:
-      prior: ``[class]``, above 0.
-      power: 1 leaves it, 0 makes it uniform, 1/2 is half of the way in log space.
-
-    >>> [round(float(share), 2) for share in tempered([0.8, 0.2], 0.5)]
-    [0.67, 0.33]
-    """
-    return jax.nn.softmax(power * jnp.log(jnp.asarray(prior, jnp.float32)))
-
-
-def adjust(log_probs: ArrayLike, prior: ArrayLike, new_prior: ArrayLike) -> jax.Array:
-    """Log-probabilities under another prior: ``p(y | x) π'(y) / π(y)``, normalised.
-
-    Args:
-      log_probs: ``[..., class]`` under ``prior``; of every member by itself, then their mean
-        follows.
-      prior: ``[class]`` that the model was trained under, above 0.
-      new_prior: ``[class]``, above 0.
-
-    Returns:
-      ``[..., class]``, float32 or the dtype of ``log_probs`` if it is wider.
-
-    Raises:
-      ValueError: if the shapes do not fit.
-
-    >>> jnp.exp(adjust(jnp.log(jnp.array([0.8, 0.2])), [0.8, 0.2], [0.5, 0.5])).tolist()
-    [0.5, 0.5]
-    """
-    log_probs = jnp.asarray(log_probs)
-    log_probs = log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))
-    prior, new_prior = (jnp.asarray(p, log_probs.dtype) for p in (prior, new_prior))
-    if prior.shape != log_probs.shape[-1:] or new_prior.shape != prior.shape:
-        raise ValueError(
-            f"priors must have a share for each of {log_probs.shape[-1]} classes, got "
-            f"{prior.shape} and {new_prior.shape}"
-        )
-    ratio = jnp.log(new_prior) - jnp.log(prior)
-    return jax.nn.log_softmax(log_probs + ratio.reshape(*[1] * (log_probs.ndim - 1), -1), axis=-1)
 
 
 def estimate(

@@ -1,0 +1,99 @@
+"""The class prior of unlabelled items, estimated beside labelled ones, or refused."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+from ferjax import priors, recalibration, uncertainty
+from ferjax.predictions import Predictions
+from ferjax.priors import Adjustment
+
+__all__ = ["LEAST_ITEMS", "MOST_ITEMS", "estimated", "vote_shares"]
+
+REFUSED_BELOW = 0.05
+"""p-value of the label-shift test from which on an estimate is believed."""
+LEAST_ITEMS = 50
+"""Unlabelled items that an estimate needs."""
+MOST_ITEMS = 5000
+"""Items of either side that an estimate and its test look at."""
+
+
+def vote_shares(p: Predictions) -> np.ndarray | None:
+    """What people said, ``[item, class]``: shares that sum to 1, or 0 where nobody was asked."""
+    votes = p.vote_shares if p.votes is None else p.votes
+    if votes is None:
+        return None
+    return votes / np.maximum(votes.sum(1, keepdims=True), 1e-9)
+
+
+@jax.jit
+def _calibrated(q: ArrayLike, valid: ArrayLike, others: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """Pooled valid items and others under a temperature and a bias fitted on valid."""
+    pooled = uncertainty.mean_log_probs(valid)
+    scale = recalibration.Temperature.fit(q, pooled)
+    bias = recalibration.Bias.fit(q, scale.apply(pooled))
+
+    def apply(log_probs: jax.Array) -> jax.Array:
+        return bias.apply(scale.apply(log_probs))
+
+    return apply(pooled), apply(uncertainty.mean_log_probs(others))
+
+
+_label_shift = jax.jit(priors.label_shift)
+
+
+def estimated(
+    unlabelled: np.ndarray, valid: Predictions, training: Sequence[float], *, seed: int = 0
+) -> Adjustment:
+    """The prior of unlabelled items, refused where they differ from valid in more than that.
+
+    Both sides are first calibrated by a temperature and a bias fitted on valid, without which the
+    estimate is as biased as the ensemble.
+
+    Args:
+      unlabelled: ``[member, item, class]`` log-probabilities under the training prior.
+      valid: clean valid items with votes.
+      training: ``[class]`` the training prior.
+      seed: of the label-shift test.
+
+    Raises:
+      ValueError: if there are too few items, or the label-shift test fails.
+
+    References:
+      Alexandari, Kundaje & Shrikumar, 2020, https://arxiv.org/abs/1901.06852.
+    """
+    items = unlabelled.shape[1]
+    if items < LEAST_ITEMS:
+        raise ValueError(f"an estimated prior needs at least {LEAST_ITEMS} items, got {items}")
+    said = vote_shares(valid)
+    assert said is not None
+    rows = _spread(len(said))
+    q = said[rows]
+    own, others = _calibrated(
+        q.astype(np.float32),
+        np.asarray(valid.log_probs[:, rows], np.float32),
+        np.asarray(unlabelled[:, _spread(items)], np.float32),
+    )
+    # Calibrated on valid, predictions are under valid's own prior; a class that nobody chose there
+    # keeps its share of the training prior.
+    floor = 1e-4 * np.asarray(training)
+    prior = priors.check_prior(np.asarray(priors.mean_prior(q)) + floor, len(training))
+    found = _label_shift(jax.random.key(seed), others, own, q, prior)
+    p_value = float(found.p_value)
+    if not p_value > REFUSED_BELOW:
+        raise ValueError(
+            f"no prior can be estimated from these {items:,} items: they differ from the valid "
+            f"items in more than how frequent the classes are (label-shift test, p = "
+            f"{p_value:.3f}); give --prior FILE with shares that you know, or keep the training "
+            "prior"
+        )
+    # What the estimate changed of valid's prior is what is changed of the training prior.
+    new = np.asarray(training) * np.asarray(found.prior) / np.asarray(prior)
+    return Adjustment.of("estimated", training, new)._replace(p_value=p_value)
+
+
+def _spread(items: int) -> np.ndarray:
+    """At most :data:`MOST_ITEMS` rows, evenly from first to last."""
+    return np.unique(np.linspace(0, items - 1, min(items, MOST_ITEMS)).astype(int))
