@@ -57,6 +57,7 @@ def evaluate_run(
     resamples: int | None = None,
     seed: int | None = None,
     corruptions: tuple[str, ...] | None = None,
+    fit_corruptions: tuple[str, ...] | None = None,
     data_path: str | None = None,
     resample_groups: bool = False,
     show_examples: bool = True,
@@ -76,6 +77,7 @@ def evaluate_run(
       resamples: bootstrap resamples; those of the run's configuration unless given.
       seed: of corruptions and bootstrap, likewise.
       corruptions: of the test faces, likewise.
+      fit_corruptions: of the valid faces, likewise: what routers and errors are learned from.
       data_path: where the data set is now, if it moved since training.
       resample_groups: draw pixel-identical test pictures together in the bootstrap.
       show_examples: put example faces into the report.
@@ -100,7 +102,11 @@ def evaluate_run(
     run = Path(run)
     trained = load_run(run, on_event)
     settings = _replaced(
-        trained.config.evaluate, resamples=resamples, corruptions=corruptions, seed=seed
+        trained.config.evaluate,
+        resamples=resamples,
+        corruptions=corruptions,
+        fit_corruptions=fit_corruptions,
+        seed=seed,
     )
     require_known(settings)
     data = trained.config.data

@@ -82,6 +82,13 @@ class Evaluate:
         tuple[str, ...] | None, arg(metavar="NAME...", help_behavior_hint="")
     ] = None
     """Corruptions; the run's evaluate.corruptions unless given."""
+    fit_corruptions: Annotated[
+        tuple[str, ...] | None, arg(metavar="NAME...", help_behavior_hint="")
+    ] = None
+    """Corruptions of valid faces from which routers and the ensemble's errors are learned, of
+    several families best (noise, blur, weather, digital, occlusion, geometry); the router `error`
+    then rejects where it is likelier to be wrong than it admits. The run's evaluate.fit_corruptions
+    unless given."""
     data_path: Annotated[str | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
     """Where the FER+ data set is now, if it moved since training."""
     resample_groups: bool = False
@@ -141,6 +148,7 @@ class Evaluate:
                     accept=self._sets("accept"),
                     folder_classes=self._folder_classes(),
                     corruptions=self.corruptions,
+                    fit_corruptions=self.fit_corruptions,
                     data_path=self.data_path,
                     resample_groups=self.resample_groups,
                     show_examples=self.show_faces,
@@ -203,7 +211,7 @@ class Evaluate:
             if self.out is None:
                 raise ValueError("comparing methods needs --out FOLDER for the report")
             for name in (
-                *("ood", "accept", "corruptions", "images", "resample_groups"),
+                *("ood", "accept", "corruptions", "fit_corruptions", "images", "resample_groups"),
                 *("prior", "training_prior"),
             ):
                 if getattr(self, name):
@@ -225,7 +233,8 @@ class Evaluate:
         if self.out is None:
             raise ValueError("--predictions needs --out FOLDER for the report")
         for name in (
-            *("ood", "accept", "folder_classes", "corruptions", "data_path", "resample_groups"),
+            *("ood", "accept", "folder_classes", "corruptions", "fit_corruptions", "data_path"),
+            "resample_groups",
         ):
             if getattr(self, name):
                 raise ValueError(

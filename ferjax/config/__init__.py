@@ -6,6 +6,7 @@ never starts JAX.
 
 from ferjax.config._checks import nearest, require_seed
 from ferjax.config._collect import GOEMOTIONS, VAD, CollectConfig, load_collect_config
+from ferjax.config._families import FAMILIES, family_of
 from ferjax.config._methods import EacConfig, EvidentialConfig, ScnConfig
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
@@ -21,6 +22,7 @@ from ferjax.config._run import (
 __all__ = [
     "BASE_CORRUPTIONS",
     "DINOV2_SIZES",
+    "FAMILIES",
     "GOEMOTIONS",
     "TOLERANCES",
     "VAD",
@@ -34,6 +36,7 @@ __all__ = [
     "ScnConfig",
     "TrainConfig",
     "dinov2",
+    "family_of",
     "load_collect_config",
     "load_config",
     "nearest",

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from ferjax import votes as votes_of
-from ferjax.evaluation import learned_router
+from ferjax.evaluation import error_score, learned_router
 from ferjax.evaluation import scores as scores_of
 from ferjax.evaluation.class_priors import adjusted_all
 from ferjax.evaluation.concentration import with_concentrations
@@ -131,7 +131,7 @@ def _people(p: Predictions) -> People | None:
     return People.of(p.votes, p.vote_shares) if _voted(p) else None
 
 
-_LATER = ("epistemic_given_aleatoric", "l_uar", "l_uar_density", "random")
+_LATER = ("epistemic_given_aleatoric", "l_uar", "l_uar_density", "random", *error_score.NAMES)
 """Scores that an evaluation computes once every condition is scored."""
 
 
@@ -180,6 +180,8 @@ class Conditions:
     """Where the members' concentrations come from."""
     adjustment: Adjustment | None = None
     """Under which class prior everything here is read; None: the training prior, unknown."""
+    errors: error_score.ErrorReader | None = None
+    """What was learned of errors from corrupted valid items; its scores are in ``scores``."""
 
     @property
     def resamples(self) -> int:
@@ -244,10 +246,14 @@ class Conditions:
         fitting = [c for c in every if c.predictions.split == "valid" and c.corruption is not None]
         kept = [c for c in every if c.corruption is None or c.predictions.split == "test"]
         learned: Mapping[str, LearnedRouter] = {}
+        errors = None
         if valid is not None:
             kept = [_ranked(c, valid) for c in kept]
             valid = next(c for c in kept if _clean(c, "valid"))
             kept, learned = learned_router.add_scores(kept, valid, fitting)
+            errors = error_score.fit_on(valid, fitting)
+            if errors is not None:
+                kept = [error_score.add_errors(c, errors) for c in kept]
             valid = next(c for c in kept if _clean(c, "valid"))
         tolerated = [c for c in kept if c.tolerance is not None]
         return cls(
@@ -263,6 +269,7 @@ class Conditions:
             learned=learned,
             concentration=concentration,
             adjustment=adjustment,
+            errors=None if errors is None else errors.everything,
         )
 
 

@@ -24,7 +24,10 @@ MARGIN = 0.05
 """Fall of accuracy beyond which a condition is harmful."""
 BINS = 256
 """Scores are compared in so many equally full bins."""
-SCORES = ("epistemic", "ood_density", "total", "single_max_prob")
+SCORES = (
+    *("epistemic", "ood_density", "total", "single_max_prob"),
+    *("error", "excess_error", "texture", "l_uar_density"),
+)
 """Reject scores whose area is computed, as far as they are there."""
 
 
@@ -87,7 +90,8 @@ def areas(conditions: Conditions, harmful: set[str]) -> dict[str, Interval]:
     known = shared_scores((conditions.test, *copies))
     ambiguous = conditions.test.voted.ambiguous
     found = {}
-    for name in (name for name in SCORES if name in known):
+    blocks = [name for name in known if name.startswith("block_")]
+    for name in (name for name in (*SCORES, *blocks) if name in known):
         outside = stacked_scores(bad, name)
         inside = stacked_scores((conditions.test, *good), name)
         edges = np.quantile(np.concatenate([outside, inside]), np.linspace(0, 1, BINS + 1)[1:-1])

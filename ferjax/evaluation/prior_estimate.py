@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -14,6 +15,9 @@ __all__ = ["LEAST_ITEMS", "MOST_ITEMS", "estimated", "vote_shares"]
 
 REFUSED_BELOW = 0.05
 """p-value of the label-shift test from which on an estimate is believed."""
+SHOWN_BELOW = 0.05
+"""p-value of the likelihood ratio from which on the prior is taken for the training prior: where no
+shift can be shown, an estimate would only add its own error."""
 LEAST_ITEMS = 50
 """Unlabelled items that an estimate needs."""
 MOST_ITEMS = 5000
@@ -44,10 +48,25 @@ def _calibrated(q: ArrayLike, valid: ArrayLike, others: ArrayLike) -> tuple[jax.
 _label_shift = jax.jit(priors.label_shift)
 
 
+@jax.jit
+def _no_shift(
+    log_probs: jax.Array, prior: jax.Array, found: jax.Array, valid_items: jax.Array
+) -> jax.Array:
+    """p-value of "these items have the prior of the valid ones", by their likelihood ratio.
+
+    The valid items' own prior is as uncertain as they are few, which widens the ratio.
+    """
+    items = log_probs.shape[0]
+    gain = jnp.sum(jax.nn.logsumexp(log_probs + jnp.log(found / prior)[None], axis=-1))
+    statistic = 2 * jnp.maximum(gain, 0) / (1 + items / valid_items)
+    return jax.scipy.stats.chi2.sf(statistic, log_probs.shape[1] - 1)
+
+
 def estimated(
     unlabelled: np.ndarray, valid: Predictions, training: Sequence[float], *, seed: int = 0
 ) -> Adjustment:
-    """The prior of unlabelled items, refused where they differ from valid in more than that.
+    """The prior of unlabelled items, refused where they differ from valid in more than that, and
+    that of training where no difference can be shown.
 
     Both sides are first calibrated by a temperature and a bias fitted on valid, without which the
     estimate is as biased as the ensemble.
@@ -89,6 +108,8 @@ def estimated(
             f"{p_value:.3f}); give --prior FILE with shares that you know, or keep the training "
             "prior"
         )
+    if float(_no_shift(others, prior, found.prior, np.float32(len(q)))) > SHOWN_BELOW:
+        return Adjustment.of("estimated", training, training)._replace(p_value=p_value)
     # What the estimate changed of valid's prior is what is changed of the training prior.
     new = np.asarray(training) * np.asarray(found.prior) / np.asarray(prior)
     return Adjustment.of("estimated", training, new)._replace(p_value=p_value)

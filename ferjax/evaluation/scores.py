@@ -46,6 +46,8 @@ LABELS = {
     "scn": "1 − α (SCN)",
     "l_uar": "L-UAR (seven features)",
     "l_uar_density": "L-UAR with densities",
+    "error": "probability of an error",
+    "excess_error": "error beyond what it admits",
     "random": "random router",
 }
 """Score -> what people read."""

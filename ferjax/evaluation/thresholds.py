@@ -2,7 +2,9 @@
 
 Routers read the same members: ``uar`` defers on aleatoric and rejects on epistemic; ``paper`` does
 so on the paper's parts, which are others where members have concentrations; ``density``, where
-densities were fitted, rejects on the density-based OOD score instead.
+densities were fitted, rejects on the density-based OOD score instead; ``error``, where errors were
+learned (:mod:`ferjax.evaluation.error_score`), on how much likelier one is than the ensemble
+admits.
 
 References:
   arXiv 2606.22725; :mod:`ferjax.conformal`.
@@ -34,6 +36,7 @@ SCORES = {
     "uar": ("aleatoric", "epistemic"),
     "paper": ("mean_entropy", "between"),
     "density": ("aleatoric", "ood_density"),
+    "error": ("aleatoric", "excess_error"),
 }
 """Router -> the scores it defers and rejects on; ``paper`` where members have concentrations, which
 make ``uar`` another than the paper's."""

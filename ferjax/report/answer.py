@@ -39,7 +39,8 @@ def _balance(e: Evaluation) -> str:
     """Balanced accuracy, and the class prior where it is not that of training."""
     balanced = e.quality.balanced_accuracy.value
     prior = e.priors
-    under = "" if prior is None or prior.name == "training" else f", under the prior {prior.name}"
+    same = prior is None or prior.used == prior.training
+    under = "" if prior is None or same else f", under the prior {prior.name}"
     return f"; mean over classes: {percent(balanced, 1)}{under}"
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import ferjax
 from ferjax.evaluation import thresholds as threshold_choice
 from ferjax.evaluation.conditions import Conditions
+from ferjax.evaluation.error_score import ErrorReader
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import ConcentrationFit, Evaluation
 from ferjax.evaluation.routing_results import Thresholds
@@ -90,6 +91,7 @@ def thresholds_json(
     of: Mapping[str, str | None] | None = None,
     concentration: ConcentrationFit | None = None,
     adjustment: Adjustment | None = None,
+    errors: ErrorReader | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What thresholds.json holds: see :func:`ferjax.routing.read_rules`.
@@ -100,6 +102,7 @@ def thresholds_json(
       of: digests of what they were chosen for; None: of predictions alone.
       concentration: of the members, that the scores were made with.
       adjustment: the class prior that the scores were made under.
+      errors: what was learned of errors, for the router of that name.
       more: further JSON values to keep beside them.
 
     Returns:
@@ -123,6 +126,7 @@ def thresholds_json(
         "of": None if of is None else dict(of),
         "concentration": None if concentration is None else to_json(concentration.fitted),
         "prior": None if adjustment is None else adjustment.to_json(),
+        **({} if errors is None else {"errors": errors.to_json()}),
         **(more or {}),
     }
     return {**values, "digest": digest_json(values)}
@@ -208,7 +212,12 @@ def write(
         # Last: a run with thresholds is a run that was evaluated.
         caution = conclusions.caution(evaluation)
         stored = thresholds_json(
-            evaluation.thresholds, caution, of, evaluation.concentration, conditions.adjustment
+            evaluation.thresholds,
+            caution,
+            of,
+            evaluation.concentration,
+            conditions.adjustment,
+            conditions.errors,
         )
         write_json(folder / "thresholds.json", stored)
     return files

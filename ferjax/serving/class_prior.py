@@ -37,9 +37,12 @@ def training_prior(run: Path) -> tuple[float, ...]:
     return found
 
 
-def valid_predictions(run: Path, trained: Trained) -> dict[str, Predictions]:
+def valid_predictions(
+    run: Path, trained: Trained, *, fitting: bool = False
+) -> dict[str, Predictions]:
     """The valid items, clean and under every tolerance, and the sets that routers must accept, as
-    the run's evaluation predicted them for its thresholds.
+    the run's evaluation predicted them for its thresholds; with the copies that learned routers
+    are fitted on (``fitting``).
 
     Raises:
       ValueError: if they are not there, or of other members.
@@ -61,6 +64,10 @@ def valid_predictions(run: Path, trained: Trained) -> dict[str, Predictions]:
             f"{folder} holds predictions of other members; evaluate again with `ferjax evaluate "
             f"{run}`"
         )
+    if fitting:
+        config = trained.config.evaluate
+        copies = ((c, s) for c in config.fit_corruptions for s in config.fit_severities)
+        paths += [folder / f"valid_{corruption}_{severity}.npz" for corruption, severity in copies]
     found = [Predictions.load(path) for path in paths]
     return {p.condition: p for p in found}
 
@@ -104,7 +111,7 @@ def chosen_under(
     """
     classes = trained.spec.classes
     shares = training_prior(run)
-    valid = valid_predictions(run, trained)
+    valid = valid_predictions(run, trained, fitting=chosen.basis.errors is not None)
     said = None if unlabelled is None else _log_probs(trained, unlabelled, on_event)
     adjustment = class_priors.choose(
         prior, shares, classes, unlabelled=said, valid=valid["valid"], seed=0
@@ -114,15 +121,16 @@ def chosen_under(
         return chosen
     on_event(Message(f"choosing thresholds under the class prior: {adjustment.name}"))
     config = trained.config.evaluate
-    found, fit = thresholds_on(
+    found = thresholds_on(
         valid,
         adjustment,
         false_rejection=config.false_rejection,
         defer_share=config.defer_share,
     )
-    rules = {name: of.rule for name, of in found.routers.items() if name in chosen.rules}
-    concentration = read_concentration(fit.fitted, str(run))
-    return chosen._replace(rules=rules, basis=Basis(concentration, adjustment))
+    routers = found.thresholds.routers
+    rules = {name: of.rule for name, of in routers.items() if name in chosen.rules}
+    concentration = read_concentration(found.concentration.fitted, str(run))
+    return chosen._replace(rules=rules, basis=Basis(concentration, adjustment, found.errors))
 
 
 def _log_probs(trained: Trained, images: np.ndarray, on_event: OnEvent) -> np.ndarray:

@@ -3,6 +3,7 @@
 The one place where serving meets the ensemble; files of ``ferjax export`` open without it.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def from_trained(trained: Trained, rules: Rules, basis: Basis = AS_TRAINED) -> I
     """
     layout = parallel.lay_out(len(trained.config.train.seeds))
     members = _members(trained, layout, basis)
-    compiled = jax.jit(router_output)
+    compiled = jax.jit(functools.partial(router_output, errors=basis.errors))
     return InferenceProgram(
         lambda images: compiled(**members(images), rules=rules),
         rules,
@@ -147,6 +148,8 @@ def _program_digest(trained: Trained, basis: Basis) -> str:
     adjustment = basis.adjustment
     if adjustment is not None and adjustment.changes:
         facts.append(digest_json(adjustment.to_json()))
+    if basis.errors is not None:
+        facts.append(digest_json(basis.errors.to_json()))
     return digest_json(facts)
 
 
@@ -171,7 +174,7 @@ def traceable(
     device = tuple(parallel.one_device().device_set)
     layout = parallel.lay_out(len(trained.config.train.seeds), device)
     members = _members(trained, layout, basis)
-    return lambda images, rules: router_output(**members(images), rules=rules)
+    return lambda images, rules: router_output(**members(images), rules=rules, errors=basis.errors)
 
 
 def _members(

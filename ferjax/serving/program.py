@@ -14,6 +14,7 @@ import numpy as np
 
 from ferjax import uncertainty
 from ferjax.evaluation import scores as scores_of
+from ferjax.evaluation.error_score import ErrorReader
 from ferjax.files import digest_json, read_json
 from ferjax.priors import Adjustment
 from ferjax.recalibration import Concentration
@@ -103,10 +104,12 @@ class Basis(NamedTuple):
     Attributes:
       concentration: of each member; None if the networks bring their own, or have none.
       adjustment: the class prior that they are read under; None: that of training.
+      errors: what was learned of the ensemble's errors, where the router ``error`` reads it.
     """
 
     concentration: Concentration | None = None
     adjustment: Adjustment | None = None
+    errors: ErrorReader | None = None
 
 
 AS_TRAINED = Basis()
@@ -194,7 +197,12 @@ def _basis(values: Mapping[str, Any], where: str) -> Basis:
         adjustment = None if prior is None else Adjustment.from_json(prior)
     except ValueError as error:
         raise ValueError(f"{where}: prior: {error}") from error
-    return Basis(read_concentration(values.get("concentration"), where), adjustment)
+    learned = values.get("errors")
+    try:
+        errors = None if learned is None else ErrorReader.from_json(learned)
+    except ValueError as error:
+        raise ValueError(f"{where}: errors: {error}") from error
+    return Basis(read_concentration(values.get("concentration"), where), adjustment, errors)
 
 
 def read_concentration(stored: Any, where: str) -> Concentration | None:
@@ -281,6 +289,7 @@ def router_output(
     densities: Mapping[str, jax.Array],
     rules: Mapping[str, RouterRule],
     log_concentration: jax.Array | None = None,
+    errors: ErrorReader | None = None,
 ) -> RouterOutput:
     """Scores of each item and every router's decision, for use inside a compiled program.
 
@@ -289,11 +298,14 @@ def router_output(
       densities: further scores ``[item]`` by name.
       rules: router -> rule, a pytree: thresholds may be traced, names are static.
       log_concentration: ``[member, item]``, or None where members have none.
+      errors: what was learned of errors (static); its scores are added.
 
     Returns:
       :class:`RouterOutput`; a router whose scores are not there has no action.
     """
     scores = {**scores_of.from_log_probs(log_probs, log_concentration), **densities}
+    if errors is not None and set(errors.carried) <= set(scores):
+        scores |= errors(scores)
     action = {
         name: decide(scores[rule.defer], scores[rule.reject], rule)
         for name, rule in rules.items()

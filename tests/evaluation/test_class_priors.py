@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 import scipy.special
 
-from ferjax import priors, workflow
+from ferjax import metrics, priors, workflow
 from ferjax.evaluation import class_priors
 from ferjax.evaluation.conditions import Conditions
-from ferjax.evaluation.evaluate import evaluate
 from ferjax.evaluation.prior_comparison import prior_comparison
+from ferjax.evaluation.thresholds import choose_thresholds
 from ferjax.evaluation.valid_thresholds import thresholds_on
 from ferjax.predictions import Predictions
 from ferjax.report.answer import answer
+from ferjax.report.sections.quality import prior_words
 from ferjax.serving.program import read_thresholds
 
 CLASSES = ("neutral", "happy", "sad", "fear")
 TRAINING = np.array([0.6, 0.25, 0.1, 0.05])
-ITEMS = 400
+ITEMS = 1500
 MEMBERS = 3
+RESAMPLES = 50
 
 
 def drawn(prior, seed, noise=0.0, **about):
@@ -47,12 +49,6 @@ def chosen(test, valid, choice):
     )
 
 
-def read(test, valid, choice):
-    given = {"valid": valid, "test": test}
-    adjustment = chosen(test, valid, choice)
-    return Conditions.of(given, resamples=50, classes=CLASSES, adjustment=adjustment)
-
-
 def right(test, adjustment):
     """Accuracy of the ensemble's mean."""
     log_probs = class_priors.adjusted(test, adjustment).log_probs
@@ -61,7 +57,7 @@ def right(test, adjustment):
 
 @pytest.mark.parametrize(
     "shares, gained",
-    [((0.3, 0.3, 0.2, 0.2), 0.01), ((0.1, 0.2, 0.35, 0.35), 0.1), ((0.05, 0.05, 0.2, 0.7), 0.2)],
+    [((0.3, 0.3, 0.2, 0.2), 0.005), ((0.1, 0.2, 0.35, 0.35), 0.1), ((0.05, 0.05, 0.2, 0.7), 0.2)],
 )
 def test_an_estimated_prior_regains_accuracy_under_label_shift(valid, shares, gained):
     test = drawn(shares, 2)
@@ -70,7 +66,7 @@ def test_an_estimated_prior_regains_accuracy_under_label_shift(valid, shares, ga
     known = right(test, priors.Adjustment.of("known", TRAINING, shares))
     after = right(test, found)
     assert after - before > gained and after - before > 0.6 * (known - before)
-    np.testing.assert_allclose(found.prior, shares, atol=0.1)
+    np.testing.assert_allclose(found.prior, shares, atol=0.08)
     assert found.p_value > 0.05
 
 
@@ -81,30 +77,28 @@ def test_an_estimated_prior_costs_nothing_without_shift(valid):
         # One test in twenty refuses what it should believe.
         with contextlib.suppress(ValueError):
             lost.append(right(test, None) - right(test, chosen(test, valid, "estimated")))
-    assert len(lost) >= 4 and np.mean(lost) < 0.005 and max(lost) < 0.02
+    assert len(lost) >= 4 and np.mean(lost) < 0.002 and max(lost) < 0.01
+    assert lost.count(0) >= 4  # nearly always no shift can be shown, and nothing is changed
 
 
 def test_balanced_accuracy_rises_by_the_prior_alone(valid):
     test = drawn(TRAINING, 2)
-    conditions = read(test, valid, "training")
-    rows = prior_comparison(conditions).rows
-    balanced = [rows[n].balanced_accuracy.value for n in ("training", "sqrt", "uniform")]
-    accuracy = [rows[n].accuracy.value for n in ("training", "sqrt", "uniform")]
-    assert balanced[0] + 0.05 < balanced[1] < balanced[2]
-    assert accuracy[0] > accuracy[2]
-    # The rows say what an evaluation under that prior finds.
-    under = evaluate(read(test, valid, "uniform"))
-    assert under.quality.balanced_accuracy == rows["uniform"].balanced_accuracy
-    assert under.quality.accuracy == rows["uniform"].accuracy
-    assert under.priors.name == "uniform" and under.priors.used["fear"] == 0.25
-    assert under.priors.training["neutral"] == pytest.approx(0.6)
-    assert "under the prior uniform" in answer(under)[0].text
+    labels = test.votes.argmax(-1)
+    found = {}
+    for name in ("training", "sqrt", "uniform"):
+        adjustment = class_priors.choose(name, TRAINING, CLASSES)
+        mean = np.log(np.exp(class_priors.adjusted(test, adjustment).log_probs).mean(0))
+        balanced = float(metrics.balanced_accuracy(mean, labels))
+        found[name] = (right(test, adjustment), balanced)
+    accuracy, balanced = zip(*found.values())
+    assert balanced[0] + 0.03 < balanced[1] < balanced[2] - 0.01
+    assert accuracy[0] > accuracy[2] and accuracy[1] > accuracy[0] - 0.03
 
 
 def test_another_appearance_is_refused_in_a_sentence(valid):
     strange = drawn(TRAINING, 2, noise=np.array([0.0, 2.0, -2.0, 1.0]))
-    with pytest.raises(ValueError, match=r"from these 400 items: .* \(label-shift test, p = 0\.0"):
-        read(strange, valid, "estimated")
+    with pytest.raises(ValueError, match=r"1,500 items: .* \(label-shift test, p = 0\.0"):
+        chosen(strange, valid, "estimated")
     with pytest.raises(ValueError, match="needs at least 50 items, got 7"):
         class_priors.choose(
             "estimated", TRAINING, CLASSES, unlabelled=strange.log_probs[:, :7], valid=valid
@@ -116,28 +110,62 @@ def test_another_appearance_is_refused_in_a_sentence(valid):
         )
 
 
-def test_everything_follows_the_adjusted_probabilities(valid):
+@pytest.fixture(scope="module")
+def uniform(predicted):
+    """The shared predictions under the uniform prior, and a training prior that is not."""
+    training = np.linspace(1, 8, 8) / 36
+    adjustment = priors.Adjustment.of("uniform", training, np.ones(8))
+    return Conditions.of(predicted, resamples=RESAMPLES, adjustment=adjustment)
+
+
+def test_everything_follows_the_adjusted_probabilities(predicted, uniform):
     """Scores, thresholds and concentrations are those of predictions that were made so."""
-    test = drawn(TRAINING, 2)
-    uniform = priors.Adjustment.of("uniform", TRAINING, np.ones(4))
+    adjustment = uniform.adjustment
     made = {
-        p.condition: dataclasses.replace(p, log_probs=np.asarray(uniform.apply(p.log_probs)))
-        for p in (valid, test)
+        name: dataclasses.replace(p, log_probs=np.asarray(adjustment.apply(p.log_probs)))
+        for name, p in predicted.items()
     }
-    expected = Conditions.of(made, resamples=5)
-    got = read(test, valid, "uniform")
-    for ours, theirs in ((got.test, expected.test), (got.valid, expected.valid)):
+    expected = Conditions.of(made, resamples=RESAMPLES)
+    pairs = zip(
+        (uniform.test, uniform.valid, *uniform.shifted),
+        (expected.test, expected.valid, *expected.shifted),
+        strict=True,
+    )
+    for ours, theirs in pairs:
         assert set(ours.scores) == set(theirs.scores)
         for name in ours.scores:
-            np.testing.assert_allclose(ours.scores[name], theirs.scores[name], atol=2e-4)
-    chosen = evaluate(got).thresholds.routers["uar"]
-    alone, fit = thresholds_on(
-        {"valid": valid}, got.adjustment, false_rejection=0.05, defer_share=1 / 3
-    )
-    assert alone.routers["uar"].rule == chosen.rule
-    assert fit.fitted == got.concentration.fitted
-    other, _ = thresholds_on({"valid": valid}, None, false_rejection=0.05, defer_share=1 / 3)
-    assert other.routers["uar"].rule != chosen.rule
+            np.testing.assert_allclose(ours.scores[name], theirs.scores[name], atol=2e-3)
+    of_valid = {"valid": predicted["valid"]}
+    promise = {"false_rejection": 0.05, "defer_share": 1 / 3}
+    alone, fit, _ = thresholds_on(of_valid, adjustment, **promise)
+    assert alone.routers["uar"].rule == choose_thresholds(uniform.valid).routers["uar"].rule
+    assert fit.fitted == uniform.concentration.fitted
+    plain, *_ = thresholds_on(of_valid, None, **promise)
+    assert plain.routers["uar"].rule != alone.routers["uar"].rule
+
+
+def test_rows_under_other_priors_are_what_evaluations_under_them_find(
+    predicted, uniform, evaluation
+):
+    trained = priors.Adjustment.of("training", *[uniform.adjustment.training] * 2)
+    assert not trained.changes
+    before = prior_comparison(Conditions.of(predicted, resamples=RESAMPLES, adjustment=trained))
+    after = prior_comparison(uniform)
+    assert list(before.rows) == list(after.rows) == ["training", "sqrt", "uniform"]
+    for name, row in before.rows.items():
+        for figure in ("accuracy", "balanced_accuracy", "nll"):
+            ours = dataclasses.astuple(getattr(row, figure))
+            theirs = dataclasses.astuple(getattr(after.rows[name], figure))
+            assert ours == pytest.approx(theirs, abs=0.01)
+    assert before.rows["training"].accuracy == evaluation.quality.accuracy
+    assert before.rows["training"].balanced_accuracy == evaluation.quality.balanced_accuracy
+    assert after.name == "uniform" and set(after.used.values()) == {0.125}
+    assert after.training["class 7"] == pytest.approx(8 / 36)
+    told = dataclasses.replace(evaluation, priors=after)
+    assert "under the prior uniform" in answer(told)[0].text
+    assert "is read under the prior uniform" in prior_words(after)
+    assert "read under the training prior" in prior_words(before)
+    assert evaluation.priors is None
 
 
 def test_a_prior_is_read_from_a_file_or_refused(tmp_path):
@@ -167,22 +195,24 @@ def test_a_prior_is_read_from_a_file_or_refused(tmp_path):
         class_priors.require_prior("unifrom", CLASSES)
 
 
-def test_scores_from_elsewhere_are_read_under_a_prior(tmp_path, valid):
+def test_scores_from_elsewhere_are_read_under_a_prior(tmp_path, predicted):
     folder = tmp_path / "scores"
     folder.mkdir()
-    named = {"classes": CLASSES}
-    dataclasses.replace(drawn(TRAINING, 2), **named).save(folder / "test.npz")
+    out = tmp_path / "out"
+    for name in ("test", "gnoise_1", "gnoise_5"):
+        predicted[name].save(folder / f"{name}.npz")
     with pytest.raises(ValueError, match="--prior uniform needs the prior that these predictions"):
-        workflow.evaluate_predictions([folder], tmp_path / "out", prior="uniform", resamples=5)
-    assert not (tmp_path / "out").exists()
-    dataclasses.replace(valid, **named).save(folder / "valid.npz")
-    done = workflow.evaluate_predictions([folder], tmp_path / "out", prior="uniform", resamples=5)
-    assert done.evaluation.priors.training["neutral"] == pytest.approx(0.6, abs=0.06)
-    basis = read_thresholds(tmp_path / "out").basis
-    assert basis.adjustment.name == "uniform" and basis.adjustment.prior == (0.25,) * 4
-    report = done.files[0].read_text()
-    assert "is read under the prior uniform" in report and "balanced accuracy" in report
-    stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert set(stored["quality"]["recall"]) == set(CLASSES)
+        workflow.evaluate_predictions([folder], out, prior="uniform", resamples=RESAMPLES)
+    assert not out.exists()
+    predicted["valid"].save(folder / "valid.npz")
+    done = workflow.evaluate_predictions([folder], out, prior="uniform", resamples=RESAMPLES)
+    mean = predicted["valid"].votes.mean(0) / 10
+    training = done.evaluation.priors.training
+    np.testing.assert_allclose(list(training.values()), mean, atol=0.005)
+    basis = read_thresholds(out).basis
+    assert basis.adjustment.name == "uniform" and set(basis.adjustment.prior) == {0.125}
+    assert "is read under the prior uniform" in done.files[0].read_text()
+    stored = json.loads((out / "evaluation.json").read_text())
+    assert stored["quality"]["recall"]["class 3"]["items"] > 0
     assert stored["quality"]["balanced_accuracy"]["low"] < 1
     assert stored["priors"]["name"] == "uniform"

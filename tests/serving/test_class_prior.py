@@ -45,7 +45,7 @@ def test_labels_scores_and_thresholds_follow_the_prior(run, uniform, tiny_faces)
         if p.corruption is None:
             known[p.condition] = p
     assert {"valid", "valid_tolerance_zoom"} <= set(known)
-    chosen, _ = thresholds_on(known, adjustment, false_rejection=0.05, defer_share=1 / 3)
+    chosen, *_ = thresholds_on(known, adjustment, false_rejection=0.05, defer_share=1 / 3)
     assert uniform.rules == {name: of.rule for name, of in chosen.routers.items()}
     assert uniform.rule != Router(run, "uar", batch_size=16).rule
     decisions = uniform(tiny_faces["test"].images[:16])

@@ -93,6 +93,11 @@ def prior_words(found: ClassPriors) -> str:
     test = ""
     if not math.isnan(found.p_value):
         test = f" (label-shift test, p = {found.p_value:.2f})"
+    if found.used == found.training:
+        return (
+            f"Everything here is read under the training prior: the one estimated on the test "
+            f"items, without their labels, does not demonstrably differ from it{test}."
+        )
     return (
         f"Everything here, thresholds and decisions too, is read under the prior {found.name}"
         f"{test}: the members' probabilities, times its ratio to the training prior."
