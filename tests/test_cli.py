@@ -12,7 +12,10 @@ from PIL import Image
 from ferjax.cli import main
 from ferjax.commands.route import SOME_FAILED
 from ferjax.config import Config, TrainConfig
+from ferjax.ensemble.trained import load_run
 from ferjax.locking import FolderLock
+from ferjax.predictions import Predictions
+from ferjax.serving.class_prior import valid_predictions
 
 
 def ferjax(*words):
@@ -122,6 +125,7 @@ def test_other_pictures_are_an_ood_set_or_a_labelled_test(run, tmp_path, rng, ca
         (tmp_path / "labelled" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (60, 50), np.uint8)).save(tmp_path / "labelled" / name)
     np.savez(tmp_path / "noise.npz", images=rng.integers(0, 255, (6, 48, 48), np.uint8))
+    np.savez(tmp_path / "office.npz", images=rng.integers(0, 255, (30, 48, 48), np.uint8))
     assert (
         ferjax(
             "evaluate",
@@ -129,18 +133,45 @@ def test_other_pictures_are_an_ood_set_or_a_labelled_test(run, tmp_path, rng, ca
             "--ood",
             f"noise={tmp_path / 'noise.npz'}",
             f"faces={tmp_path / 'labelled'}",
+            "--accept",
+            f"office={tmp_path / 'office.npz'}",
+            "--prior",
+            "sqrt",
         )
         == 0
     )
+    assert "under the prior sqrt" in " ".join(capsys.readouterr().out.split())
     tables = json.loads((copy / "evaluation.json").read_text())
     assert tables["shift"]["ood"]["noise"]["items"] == 6
     assert tables["shift"]["labelled"]["faces"]["items"] == 4
+    assert tables["shift"]["labelled"]["faces"]["recall"]["sadness"]["items"] == 2
+    assert tables["priors"]["name"] == "sqrt"
+    # Accepted pictures, strange as they are, are one more group that the promise is kept for.
+    thresholds = json.loads((copy / "thresholds.json").read_text())
+    density = thresholds["routers"]["density"]
+    assert density["reject"]["above"] == density["by_tolerance"]["office"]
+    assert density["by_tolerance"]["office"] > density["by_tolerance"]["valid"]
+    office = Predictions.load(copy / "predictions" / "valid_accepted_office.npz")
+    rejected = office.scores["ood_density"] > density["reject"]["above"]
+    assert rejected.mean() <= 0.05 and thresholds["prior"]["name"] == "sqrt"
+    again = valid_predictions(copy, load_run(copy))
+    assert {p.tolerance for p in again.values()} == {None, "mirrored", "zoom", "office"}
     # Pictures of noise look like no face that the densities were fitted on.
     scores = tables["shift"]["ood"]["noise"]["scores"]
     assert scores["ood_density"]["auroc"]["value"] > 0.9
     capsys.readouterr()
     assert ferjax("evaluate", copy, "--ood", f"test={tmp_path / 'noise.npz'}") == 2
     assert "that name is taken" in " ".join(capsys.readouterr().err.split())
+    few = f"few={tmp_path / 'noise.npz'}"
+    for flags, said in (
+        (("--accept", few), "--accept few=...: 6 pictures cannot promise that at most 5 % of them"),
+        (("--accept", f"zoom={tmp_path / 'office.npz'}"), "--accept zoom=...: that name is taken"),
+        (("--accept", few, "--ood", few), "few is given to --ood and to --accept"),
+        (("--prior", "unifrom"), "no prior 'unifrom': expected training, uniform, sqrt"),
+        (("--training-prior", "x.json"), "--training-prior goes with --predictions"),
+    ):
+        assert ferjax("evaluate", copy, *flags) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

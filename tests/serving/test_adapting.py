@@ -84,7 +84,7 @@ def test_wrong_requests_are_refused_in_a_sentence(run, labelled, ferjax, tmp_pat
         ((f"a={labelled}", "--out", tmp_path / "o", "--router", "x"), "no router 'x'; there are"),
         ((f"a={labelled}", "--out", tmp_path / "o", "--confidence", "1"), "must lie between 0"),
     ):
-        assert ferjax("adapt", run, "--labelled", *words) == 1
+        assert ferjax("adapt", run, "--labelled", *words) == 2
         assert message in " ".join(capsys.readouterr().err.split())
 
 

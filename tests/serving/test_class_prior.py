@@ -106,7 +106,7 @@ def test_what_cannot_be_done_is_refused(run, tmp_path, tiny_faces, ferjax, capsy
         (("export", run, "--out", tmp_path / "x", "--prior", "estimated"), "go together"),
         (("route", run, pictures, "--prior", "estimated"), "at least 50 pictures, got 7"),
     ):
-        assert ferjax(*words) == 1
+        assert ferjax(*words) == 2
         assert re.search(message, " ".join(capsys.readouterr().err.split()))
 
 
