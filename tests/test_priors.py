@@ -1,5 +1,7 @@
 """Priors: exact on Gaussian classes, estimated without labels, refused where they mislead."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -111,3 +113,41 @@ def test_what_is_no_prior_is_refused():
         priors.adjust(np.zeros((2, 4)), np.ones(3) / 3, np.ones(4) / 4)
     with pytest.raises(ValueError, match=r"expected log_probs \[item, class\]"):
         priors.estimate(np.zeros(4), np.ones(4) / 4)
+
+
+def test_an_adjustment_is_adjusting_under_a_temperature_and_reads_as_it_was_written(rng):
+    log_probs = exact(rng.normal(size=(20, 2)), TRAINING)
+    new = np.array([0.1, 0.2, 0.3, 0.4])
+    found = priors.Adjustment.of("there", TRAINING, 10 * new, 2.0)
+    np.testing.assert_allclose(
+        found.apply(log_probs), priors.adjust(log_probs / 2, TRAINING, new), atol=1e-5
+    )
+    assert priors.Adjustment.from_json(json.loads(json.dumps(found.to_json()))) == found
+    same = priors.Adjustment.of("training", TRAINING, TRAINING)
+    assert not same.changes and found.changes
+    np.testing.assert_array_equal(same.apply(log_probs), jnp.asarray(log_probs))
+    assert np.isnan(priors.Adjustment.from_json(same.to_json()).p_value)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"temperature": -1}, "temperature must be above 0, got -1"),
+        ({"prior": [0.5, 0.5]}, "a prior needs 4 shares"),
+        ({"prior": [1, 2, 3, 4]}, "shares must sum to 1, got 10"),
+        ({"training": "all"}, "no class prior: expected a list of shares"),
+        ({"prior": [0.5, 0.5, 0, 0]}, "must be above 0"),
+    ],
+)
+def test_what_is_no_adjustment_is_refused(change, message):
+    written = priors.Adjustment.of("x", TRAINING, TRAINING).to_json()
+    with pytest.raises(ValueError, match=message):
+        priors.Adjustment.from_json({**written, **change})
+    with pytest.raises(ValueError, match="no class prior: expected an object"):
+        priors.Adjustment.from_json([1])
+
+
+def test_training_priors_count_targets():
+    q = np.array([[0.6, 0.4], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    assert priors.training_prior(q) == pytest.approx((2.1 / 4, 1.9 / 4))
+    assert priors.training_prior(q, hard=True) == pytest.approx((2.5 / 4, 1.5 / 4))

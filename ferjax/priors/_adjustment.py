@@ -188,12 +188,16 @@ class Adjustment(NamedTuple):
             temperature = float(values.get("temperature", 1.0))
             if not 0 < temperature < math.inf:
                 raise ValueError(f"temperature must be above 0, got {temperature}")
-            read = cls.of(
-                str(values["name"]), _numbers(values["training"]), _numbers(values["prior"])
-            )
+            training, prior = (_numbers(values[name]) for name in ("training", "prior"))
+            cls.of("", training, prior)  # refuses what is none
+            for of in (training, prior):
+                if abs(sum(of) - 1) > 1e-3:
+                    raise ValueError(f"shares must sum to 1, got {sum(of):.4g}")
             p_value = values.get("p_value")
             p_value = math.nan if p_value is None else float(p_value)
-            return read._replace(temperature=temperature, p_value=p_value)
+            # As they were written: normalised again, they could differ in their last digits.
+            name = str(values["name"])
+            return cls(name, tuple(training), tuple(prior), temperature, p_value)
         except (TypeError, KeyError) as error:
             raise ValueError(f"no class prior: {error}") from error
 

@@ -117,7 +117,7 @@ def chosen_under(
         prior, shares, classes, unlabelled=said, valid=valid["valid"], seed=0
     )
     now = chosen.basis.adjustment
-    if now == adjustment or (now is None and not adjustment.changes):
+    if now == adjustment or not (adjustment.changes or (now is not None and now.changes)):
         return chosen
     on_event(Message(f"choosing thresholds under the class prior: {adjustment.name}"))
     config = trained.config.evaluate
