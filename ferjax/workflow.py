@@ -18,7 +18,6 @@ from ferjax.evaluation.class_priors import (
     known_training_prior,
     require_prior,
 )
-from ferjax.evaluation.comparison import Comparison, Cost, compare
 from ferjax.evaluation.conditions import Conditions, class_names
 from ferjax.evaluation.evaluate import evaluate
 from ferjax.evaluation.results import Evaluation
@@ -26,14 +25,13 @@ from ferjax.events import Event, Message, OnEvent, silent
 from ferjax.files import read_arrays, require_folder
 from ferjax.locking import FolderLock
 from ferjax.predictions import Predictions
-from ferjax.report import comparison
 from ferjax.report.conclusions import Conclusion, conclude
 from ferjax.report.write import write
 
 if TYPE_CHECKING:
     from ferjax.faces.dataset import Dataset
 
-__all__ = ["Evaluated", "compare_methods", "evaluate_predictions", "evaluate_run"]
+__all__ = ["Evaluated", "evaluate_predictions", "evaluate_run", "replaced"]
 
 FIRST_OOD_ID = 10**9
 """Ids of out-of-distribution sets start at multiples of this, beyond those of any data set."""
@@ -101,7 +99,7 @@ def evaluate_run(
 
     run = Path(run)
     trained = load_run(run, on_event)
-    settings = _replaced(
+    settings = replaced(
         trained.config.evaluate,
         resamples=resamples,
         corruptions=corruptions,
@@ -207,7 +205,7 @@ def evaluate_predictions(
       FileNotFoundError: if a file is not there.
       ValueError: naming the file, if anything does not fit together.
     """
-    settings = _replaced(EvaluateConfig(), resamples=resamples, seed=seed)
+    settings = replaced(EvaluateConfig(), resamples=resamples, seed=seed)
     notes: list[str] = []
 
     def tell(event: Event) -> None:
@@ -249,92 +247,7 @@ def evaluate_predictions(
     )
 
 
-def compare_methods(
-    runs: Iterable[str | Path],
-    predictions: Mapping[str, str | Path],
-    out: str | Path,
-    *,
-    baseline: str | None = None,
-    votes: Path | None = None,
-    resamples: int | None = None,
-    seed: int | None = None,
-    data_path: str | None = None,
-    on_event: OnEvent = silent,
-) -> tuple[Comparison, list[Path]]:
-    """Compares trained runs, and predictions of any framework, on the same test items.
-
-    Args:
-      runs: folders of runs; each is a method by its folder's name and keeps its predictions.
-      predictions: name -> file or folder of predictions of another method.
-      out: folder of the report.
-      baseline: name of the method that others are held against; the first by default.
-      votes: votes of the test items, where predictions bring none.
-      resamples: bootstrap resamples.
-      seed: of the bootstrap.
-      data_path: where the data set is now, if it moved since training.
-      on_event: told how far it is.
-
-    Returns:
-      What was found, and the files written, the page first.
-
-    Raises:
-      FileNotFoundError: if there is no such run, file or data set.
-      ValueError: if two methods have one name, or were not read on the same items with the same
-        votes; before long work starts as far as names tell.
-    """
-    paths = [Path(run) for run in runs]
-    folders = {path.resolve().name: path for path in paths}
-    if len(folders) < len(paths) or set(folders) & set(predictions):
-        raise ValueError(
-            "every method needs a name of its own, a run has its folder's; got "
-            f"{', '.join([*(path.resolve().name for path in paths), *predictions])}"
-        )
-    names = [*folders, *predictions]
-    if len(names) < 2:
-        raise ValueError(f"a comparison needs at least two methods, got {', '.join(names)}")
-    if baseline is not None and baseline not in names:
-        raise ValueError(f"no method {baseline!r} to compare with; there are {', '.join(names)}")
-    methods = {
-        name: readers.load([Path(path)], votes).predictions for name, path in predictions.items()
-    }
-    costs = {}
-    for name, folder in folders.items():
-        on_event(Message(f"reading the predictions of {name}"))
-        methods[name], costs[name] = _predicted(folder, data_path, on_event)
-    settings = _replaced(EvaluateConfig(), resamples=resamples, seed=seed)
-    on_event(
-        Message(f"comparing {len(names)} methods with {settings.resamples:,} bootstrap resamples")
-    )
-    found = compare(
-        {name: methods[name] for name in names},
-        baseline=baseline,
-        costs=costs,
-        resamples=settings.resamples,
-        seed=settings.seed,
-    )
-    return found, comparison.write(found, Path(out))
-
-
-def _predicted(
-    run: Path, data_path: str | None, on_event: OnEvent
-) -> tuple[dict[str, Predictions], Cost]:
-    """A run's predictions, made where its folder lacks them, and its cost."""
-    from ferjax.ensemble import cost, prediction
-    from ferjax.ensemble.trained import load_run
-    from ferjax.faces import dataset as datasets
-
-    trained = load_run(run, on_event)
-    data = trained.config.data
-    if data_path is not None:
-        data = dataclasses.replace(data, path=data_path)
-    trained = trained._replace(config=dataclasses.replace(trained.config, data=data))
-    dataset = datasets.load(data)
-    predicted = prediction.predict_conditions(trained, dataset, run / "predictions", on_event)
-    total = cost.total(trained.config, trained.spec, train_faces=len(dataset["train"].ids))
-    return {p.condition: p for p in predicted}, Cost(**total._asdict())
-
-
-def _replaced(settings: EvaluateConfig, **given: Any) -> EvaluateConfig:
+def replaced(settings: EvaluateConfig, **given: Any) -> EvaluateConfig:
     """Settings with those fields replaced that were given."""
     return dataclasses.replace(settings, **{n: v for n, v in given.items() if v is not None})
 

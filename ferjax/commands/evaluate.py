@@ -175,14 +175,14 @@ class Evaluate:
         return {name: Path(path) for name, equals, path in named if equals and name}
 
     def _compare(self) -> int:
-        from ferjax import workflow
         from ferjax.commands.display import Console
+        from ferjax.comparing_methods import compare_methods
         from ferjax.report import comparison
 
         assert self.out is not None
         keep_freed_memory()
         with Console() as on_event:
-            found, files = workflow.compare_methods(
+            found, files = compare_methods(
                 self.runs,
                 self._methods(),
                 self.out,

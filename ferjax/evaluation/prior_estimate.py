@@ -20,7 +20,7 @@ SHOWN_BELOW = 0.05
 shift can be shown, an estimate would only add its own error."""
 LEAST_ITEMS = 50
 """Unlabelled items that an estimate needs."""
-MOST_ITEMS = 5000
+MOST_ITEMS = 2000
 """Items of either side that an estimate and its test look at."""
 
 

@@ -65,9 +65,7 @@ def valid_predictions(
             f"{run}`"
         )
     if fitting:
-        config = trained.config.evaluate
-        copies = ((c, s) for c in config.fit_corruptions for s in config.fit_severities)
-        paths += [folder / f"valid_{corruption}_{severity}.npz" for corruption, severity in copies]
+        paths += sorted(set(folder.glob("valid_*_[1-5].npz")) - set(paths))
     found = [Predictions.load(path) for path in paths]
     return {p.condition: p for p in found}
 
