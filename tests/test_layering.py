@@ -16,6 +16,8 @@ FILES = {
     str(path.relative_to(PACKAGE)): ast.parse(path.read_text())
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+ABOVE = ("cli", "comparing", "comparing_methods", "workflow")
+"""The application's modules, which no room imports."""
 ROOMS = {
     "corruptions": (),
     "faces": ("corruptions",),
@@ -28,7 +30,7 @@ ROOMS = {
     "commands": (
         *("corruptions", "faces", "models", "texts", "ensemble", "evaluation", "report"),
         "serving",
-        *("workflow", "comparing", "comparing_methods", "cli"),
+        *ABOVE,
     ),
 }
 """Room -> the rooms it may import, beside the core."""
@@ -114,19 +116,13 @@ def test_the_core_knows_only_jax_numpy_and_itself(name):
     allowed = {"numpy", "ferjax"} | (set() if name.startswith(PLAIN) else {"jax"})
     assert roots(name) - sys.stdlib_module_names <= allowed
     ours = {i for i in imports(name) if i.startswith("ferjax")}
-    assert not {room_of(i) for i in ours} & {
-        *ROOMS,
-        "cli",
-        "comparing",
-        "comparing_methods",
-        "workflow",
-    }
+    assert not {room_of(i) for i in ours} & {*ROOMS, *ABOVE}
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_run_downward(room):
     assert inside(room)
-    above = {*ROOMS, "cli", "comparing", "comparing_methods", "workflow"} - {room, *ROOMS[room]}
+    above = {*ROOMS, *ABOVE} - {room, *ROOMS[room]}
     for name in inside(room):
         upward = {i for i in imports(name) if room_of(i) in above}
         assert not upward, f"{name} imports {upward}"
