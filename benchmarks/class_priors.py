@@ -58,9 +58,8 @@ def main() -> None:
     for name in ("training", "sqrt", "uniform"):
         found = figures(log_probs, labels, class_priors.choose(name, training, classes))
         print(f"| {name} | {found[0]:.3f} | {found[1]:.3f} |")
-    print(
-        "\n| label shift | training prior | estimated | true prior | refused |\n|---|---|---|---|---|"
-    )
+    print("\n| label shift | training prior | estimated | true prior | refused |")
+    print("|---|---|---|---|---|")
     own = np.bincount(labels, minlength=len(classes)) / len(labels)
     own = np.maximum(own, 1e-3) / np.maximum(own, 1e-3).sum()
     target = np.empty_like(own)

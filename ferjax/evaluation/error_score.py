@@ -195,6 +195,15 @@ def _fold(ids: np.ndarray) -> np.ndarray:
     return np.asarray(numbers) % FOLDS
 
 
+def _balanced(clean: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Weights ``[item]`` that sum to the items of a mask, half of it on clean ones: half of what
+    comes is taken for clean."""
+    kept = int(mask.sum())
+    clean_weight = kept / (2 * max(int((mask & clean).sum()), 1))
+    other_weight = kept / (2 * max(int((mask & ~clean).sum()), 1))
+    return (np.where(clean, clean_weight, other_weight) * mask).astype(np.float32)
+
+
 def fit_on(valid: "Condition", fitting: Sequence["Condition"]) -> Fitted | None:
     """Fits every model that scoring needs.
 
@@ -217,12 +226,10 @@ def fit_on(valid: "Condition", fitting: Sequence["Condition"]) -> Fitted | None:
     fold = np.concatenate([_fold(c.predictions.ids) for c in every])
     of_copies = [np.full(c.items, family_of(str(c.corruption))) for c in fitting]
     family = np.concatenate([np.full(valid.items, ""), *of_copies])
-    # Clean items weigh as much as all corrupted ones together: half of what comes is clean.
-    base = np.where(clean, clean.size / (2 * clean.sum()), clean.size / (2 * (~clean).sum()))
     families = tuple(sorted(set(family[~clean])))
     masks = [np.ones(len(x), bool), *(fold != f for f in range(FOLDS))]
     masks += [family != name for name in families]
-    weights = np.stack([base * mask for mask in masks]).astype(np.float32)
+    weights = np.stack([_balanced(clean, mask) for mask in masks])
     found = fit_errors(x, wrong, clean, weights)
     models = [jax.tree.map(lambda leaf, m=m: leaf[m], found) for m in range(len(masks))]
     return Fitted(

@@ -103,7 +103,8 @@ def test_no_item_and_no_family_is_scored_by_what_saw_it(valid, fitting, fitted):
         again = error_score.fit_on(_part(valid, ~mine), [_part(c, ~mine) for c in fitting])
         np.testing.assert_allclose(model.weights, again.everything.model.weights, atol=2e-3)
         x = error_score.features({n: valid.scores[n] for n in valid.scores}, ("ood_density",))
-        np.testing.assert_allclose(own[mine], error_score.error_scores(model, x)["error"][mine])
+        by_model = error_score.error_scores(model, x)["error"]
+        np.testing.assert_allclose(own[mine], by_model[mine], atol=1e-5)
     assert np.abs(own - everything).max() > 1e-4
     test = scored(drawn(9, 0.5, corruption="imagenet_c.gaussian_noise", severity=3, split="test"))
     without = error_score.fit_on(valid, fitting[1:]).everything
@@ -164,7 +165,8 @@ def test_a_reader_is_written_and_read_again(valid, fitted):
     reader = fitted.everything
     again = error_score.ErrorReader.from_json(reader.to_json())
     for name in error_score.NAMES:
-        np.testing.assert_allclose(again(valid.scores)[name], reader(valid.scores)[name])
+        expected = reader(valid.scores)[name]
+        np.testing.assert_allclose(again(valid.scores)[name], expected, atol=1e-5)
     with pytest.raises(ValueError, match="leaves must be"):
         error_score.ErrorReader.from_json({**reader.to_json(), "carried": []})
     with pytest.raises(ValueError, match="no model of errors: 'carried'"):
