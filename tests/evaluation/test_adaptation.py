@@ -71,12 +71,12 @@ def test_accuracy_of_another_population_is_regained():
 
 def test_the_promises_hold_over_many_calibrations():
     """Error among accepted at most ε with probability 1 - δ, rejection at most α on average; on a
-    population so hard that an optimistic choice would break the first."""
-    population = drawn(6000, 99, signal=1.1)
+    population of which accepting everything would break the first."""
+    population = drawn(6000, 99)
     broken = []
     rejected = []
     for seed in range(60):
-        found = adapted(drawn(100, 1000 + seed, signal=1.1), seed, accept_error=0.3)
+        found = adapted(drawn(150, 1000 + seed), seed)
         rule = found.thresholds.routers["density"].rule
         rejected.append((population.scores["ood_density"] > rule.reject_above).mean())
         if found.certificate.refused:
@@ -84,7 +84,7 @@ def test_the_promises_hold_over_many_calibrations():
         condition = scored(adjusted(population, found.adjustment))
         accepted = condition.scores["aleatoric"] <= rule.defer_above
         accepted &= condition.scores["ood_density"] <= rule.reject_above
-        broken.append((~condition.correct[accepted]).mean() > 0.3)
+        broken.append((~condition.correct[accepted]).mean() > 0.25)
     assert len(broken) >= 15
     assert sum(broken) <= 0.1 * 60 + 5
     assert np.mean(rejected) <= 0.05 + 0.02

@@ -66,7 +66,7 @@ def test_an_estimated_prior_regains_accuracy_under_label_shift(valid, shares, ga
     known = right(test, priors.Adjustment.of("known", TRAINING, shares))
     after = right(test, found)
     assert after - before > gained and after - before > 0.6 * (known - before)
-    np.testing.assert_allclose(found.prior, shares, atol=0.08)
+    assert np.abs(np.array(found.prior) - shares).sum() / 2 < 0.15  # from 20 valid items of "fear"
     assert found.p_value > 0.05
 
 
