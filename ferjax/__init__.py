@@ -4,12 +4,12 @@ Pure functions, arrays in and arrays out, live in modules that can be used one a
 own ``jit``, ``vmap`` and ``grad``: :mod:`ferjax.uncertainty`, :mod:`ferjax.metrics`,
 :mod:`ferjax.bootstrap`, :mod:`ferjax.routing`, :mod:`ferjax.conformal`, :mod:`ferjax.density`,
 :mod:`ferjax.dirichlet`, :mod:`ferjax.recalibration`, :mod:`ferjax.posterior`, :mod:`ferjax.mmd`,
-:mod:`ferjax.losses`, :mod:`ferjax.votes`, :mod:`ferjax.corruptions`. The most used are here by
-name.
+:mod:`ferjax.losses`, :mod:`ferjax.votes`, :mod:`ferjax.priors`, :mod:`ferjax.corruptions`. The
+most used are here by name.
 
 What the command line does takes as many lines: :func:`load_config`, :func:`load_data`,
-:func:`train`, :func:`evaluate_run`, :func:`evaluate_predictions`, :class:`Router`, :func:`export`,
-:func:`load_run`. Everything is loaded when it is first used; names that are not in ``__all__``, and
+:func:`train`, :func:`evaluate_run`, :func:`evaluate_predictions`, :func:`adapt_run`,
+:class:`Router`, :func:`export`, :func:`load_run`. Everything is loaded when it is first used; names that are not in ``__all__``, and
 modules with a leading underscore, are not public.
 """
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         metrics,
         mmd,
         posterior,
+        priors,
         recalibration,
         routing,
         uncertainty,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from ferjax.metrics import auroc, spearman
     from ferjax.predictions import Predictions
     from ferjax.routing import RouterRule, decide, grid, routing_auc
+    from ferjax.serving.adapting import adapt_run
     from ferjax.serving.export import export
     from ferjax.serving.router import Router
     from ferjax.uncertainty import Decomposition, decompose, entropy, mean_log_probs
@@ -65,6 +67,7 @@ __all__ = [
     "Router",
     "RouterRule",
     "TrainConfig",
+    "adapt_run",
     "auroc",
     "bootstrap",
     "conformal",
@@ -88,6 +91,7 @@ __all__ = [
     "metrics",
     "mmd",
     "posterior",
+    "priors",
     "recalibration",
     "routing",
     "routing_auc",
@@ -114,6 +118,7 @@ _NAMES = {
     "ferjax.metrics": ("auroc", "spearman"),
     "ferjax.predictions": ("Predictions",),
     "ferjax.routing": ("RouterRule", "decide", "grid", "routing_auc"),
+    "ferjax.serving.adapting": ("adapt_run",),
     "ferjax.serving.export": ("export",),
     "ferjax.serving.router": ("Router",),
     "ferjax.uncertainty": ("Decomposition", "decompose", "entropy", "mean_log_probs"),
