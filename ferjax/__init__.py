@@ -9,8 +9,8 @@ most used are here by name.
 
 What the command line does takes as many lines: :func:`load_config`, :func:`load_data`,
 :func:`train`, :func:`evaluate_run`, :func:`evaluate_predictions`, :func:`adapt_run`,
-:class:`Router`, :func:`export`, :func:`load_run`. Everything is loaded when it is first used; names that are not in ``__all__``, and
-modules with a leading underscore, are not public.
+:class:`Router`, :func:`export`, :func:`load_run`. Everything is loaded when it is first used; names
+that are not in ``__all__``, and modules with a leading underscore, are not public.
 """
 
 import importlib
