@@ -19,7 +19,7 @@ import numpy as np
 
 from ferjax import conformal, metrics, priors, recalibration, uncertainty
 from ferjax.evaluation.class_priors import adjusted
-from ferjax.evaluation.conditions import Condition, scored
+from ferjax.evaluation.conditions import Condition, class_names, scored
 from ferjax.evaluation.routing_results import Adaptation, RouterThresholds, Thresholds
 from ferjax.evaluation.thresholds import SCORES, certify_walk
 from ferjax.predictions import Predictions
@@ -180,6 +180,7 @@ def adapt(
     return Adaptation(
         name=name,
         router=router,
+        classes=class_names(p.log_probs.shape[2], p.classes),
         items=len(p.ids),
         parts={f.name: len(getattr(parts, f.name)) for f in dataclasses.fields(parts)},
         accuracy_before=_accuracies(before, parts.certify),

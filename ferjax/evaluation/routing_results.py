@@ -112,6 +112,7 @@ class Adaptation:
 
     name: str
     router: str
+    classes: tuple[str, ...]
     items: int
     parts: Mapping[str, int]
     accuracy_before: Mapping[str, float]
