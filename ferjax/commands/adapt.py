@@ -113,7 +113,8 @@ def _lines(found: Adaptation) -> list[str]:
         f"{found.name}: {found.items} pictures; {parts['fit']} fit prior and temperature, "
         f"{parts['choose']} choose thresholds, {parts['certify']} certify",
         f"temperature {adjustment.temperature:.3g}; prior changed most for "
-        f"{found.classes[largest]}, {adjustment.training[largest]:.3f} -> {adjustment.prior[largest]:.3f}",
+        f"{found.classes[largest]}, {adjustment.training[largest]:.3f} -> "
+        f"{adjustment.prior[largest]:.3f}",
         f"accuracy on the certifying pictures {before['accuracy']:.3f} -> {after['accuracy']:.3f}, "
         f"mean over classes {before['balanced_accuracy']:.3f} -> "
         f"{after['balanced_accuracy']:.3f}",
