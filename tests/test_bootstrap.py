@@ -34,6 +34,15 @@ def test_a_key_is_a_resample(weights):
     assert (resample_weights(jax.random.key(1), ITEMS, RESAMPLES) != weights).any()
 
 
+@pytest.mark.parametrize("items, resamples", [(301, 203), (70_000, 9)])
+def test_many_draws_are_made_in_blocks_and_are_those_of_jax(items, resamples):
+    key = jax.random.key(3)
+    assert bootstrap._has_blocks(key, items, resamples)
+    drawn = np.asarray(jax.random.randint(key, (resamples, items), 0, items))
+    counted = np.stack([np.bincount(row, minlength=items) for row in drawn])
+    np.testing.assert_array_equal(resample_weights(key, items, resamples), counted)
+
+
 def test_groups_are_drawn_together():
     groups = np.array([0, 0, 1, 2, 2, 2, 3])
     draw = jax.jit(lambda key: bootstrap.resample_weights(key, 7, 50, groups))

@@ -12,7 +12,13 @@ from jax.typing import ArrayLike
 
 from ferjax.arrays import as_floats, as_orders, as_weights, descending, nan_where
 from ferjax.metrics._items import paired, with_labels
-from ferjax.metrics._weighted_ranks import below_and_up_to, running_sum, ties, weighted_mean
+from ferjax.metrics._weighted_ranks import (
+    Ties,
+    below_and_up_to,
+    running_sum,
+    ties,
+    weighted_mean,
+)
 
 __all__ = [
     "aupr",
@@ -223,9 +229,9 @@ def fpr_at_tpr(
     return nan_where(undefined | ~(jnp.sum(positives) > 0), rate)
 
 
-def _centred_ranks(scores: jax.Array, weights: jax.Array) -> jax.Array:
+def _centred_ranks(tied: Ties, weights: jax.Array) -> jax.Array:
     """Weighted mid-ranks in item order, as shares of the total weight, centred on 0."""
-    below, up_to = below_and_up_to(ties(scores), weights)
+    below, up_to = below_and_up_to(tied, weights)
     total = jnp.max(up_to, initial=0)
     # Centred before dividing: a constant is then exactly 0, also where a compiler divides by
     # multiplying.
@@ -257,8 +263,10 @@ def spearman(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> ja
     True
     """
     first, second, w, undefined = paired(x, y, weights)
-    rx = _centred_ranks(first, w)
-    ry = _centred_ranks(second, w)
+    # Side by side in a loop: its results are stored, where XLA would gather the ranks anew in each
+    # of the three means below, at several times the cost of the rest.
+    sides = jax.tree.map(lambda *leaves: jnp.stack(leaves), ties(first), ties(second))
+    rx, ry = jax.lax.map(lambda tied: _centred_ranks(tied, w), sides)
     covariance = weighted_mean(rx * ry, w)
     var_x = weighted_mean(rx * rx, w)
     var_y = weighted_mean(ry * ry, w)
