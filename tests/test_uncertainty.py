@@ -85,6 +85,18 @@ def test_the_upper_bound_is_reached_by_members_that_exclude_each_other(log_probs
     np.testing.assert_array_equal(parts.aleatoric, 0.0)
 
 
+def test_many_items_are_worked_through_in_blocks_to_the_same_end(rng):
+    """A block holds 2,048 items of eight classes; 4,103 = 11 · 373 fill two and a part."""
+    logits = rng.normal(size=(3, 11, 4_103 // 11, 8)).astype(np.float32)
+    many = jax.nn.log_softmax(3 * logits)
+    parts = decompose(many)
+    assert parts.total.shape == many.shape[1:-1]
+    by_rows = [decompose(many[:, row]) for row in range(11)]
+    chex.assert_trees_all_close(
+        parts, jax.tree.map(lambda *rows: jnp.stack(rows), *by_rows), rtol=1e-6, atol=1e-7
+    )
+
+
 @pytest.mark.parametrize("copies", [1, 3, 5, 7])
 def test_agreement_is_exactly_zero_epistemic(with_zeros, copies):
     same = jnp.repeat(with_zeros[:1], copies, axis=0)

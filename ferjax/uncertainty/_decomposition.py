@@ -1,6 +1,7 @@
 """Total uncertainty split into aleatoric and epistemic, as entropies, divergences or variances."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -115,15 +116,89 @@ def decompose(
     members_at = member_axis % log_probs.ndim
     members_at -= class_axis < members_at
     log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
-    between = jnp.sum(epistemic_contributions(log_probs), axis=-1)
+    hesitation, between = _in_blocks(_of_entropies, log_probs)
     if log_concentration is None:
-        aleatoric = jnp.abs(jnp.sum(mean_over_members(p_log_p, log_probs), axis=-1))
-        return Decomposition(aleatoric + between, aleatoric, between, 0 * between, between)
+        return Decomposition(hesitation + between, hesitation, between, 0 * between, between)
     log_concentration = jnp.moveaxis(jnp.asarray(log_concentration), members_at, 0)
     aleatoric = jnp.mean(dirichlet.expected_entropy(log_probs, log_concentration), axis=0)
     within = jnp.mean(dirichlet.mutual_information(log_probs, log_concentration), axis=0)
     epistemic = within + between
     return Decomposition(aleatoric + epistemic, aleatoric, epistemic, within, between)
+
+
+_BLOCK = 2**14
+"""Log-probabilities of a member at once on CPUs: passes over all members then stay in a cache."""
+
+
+def _in_blocks(function: Callable, log_probs: jax.Array) -> tuple[jax.Array, ...]:
+    """A function of ``[member, item..., class]``; on CPUs, of many items, a block at a time."""
+    members, *items, classes = log_probs.shape
+    block = max(1, _BLOCK // max(classes, 1))
+    count = math.prod(items)
+    if count < 2 * block:
+        return function(log_probs)
+
+    def of_blocks(log_probs: jax.Array) -> tuple[jax.Array, ...]:
+        flat = log_probs.reshape(members, count, classes)
+        whole = count // block
+
+        def of_block(i: jax.Array) -> tuple[jax.Array, ...]:
+            return function(jax.lax.dynamic_slice_in_dim(flat, i * block, block, axis=1))
+
+        parts = jax.lax.map(of_block, jnp.arange(whole))
+        rest = function(flat[:, whole * block :])
+        return tuple(
+            jnp.concatenate([part.reshape(-1), end]).reshape(items)
+            for part, end in zip(parts, rest, strict=True)
+        )
+
+    return jax.lax.platform_dependent(log_probs, cpu=of_blocks, default=function)
+
+
+def _of_entropies(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Aleatoric and epistemic, ``[item...]``, of members first and classes last.
+
+    With ratios ``r_k = p_k / c`` to any ``c`` and ``f(r) = r log r - r + 1``, the mean over members
+    of ``p_k (log p_k - log mean p)`` is ``c (mean f(r_k) - f(mean r_k))``. With ``c`` the members'
+    geometric mean the second term is of second order where members almost agree, so that nothing
+    cancels; it is kept within a factor of e of the largest, so that nothing overflows.
+    """
+    # Below, p is 0 in every type's arithmetic; -inf itself would make 0 * -inf.
+    log_probs = jnp.maximum(log_probs, _NEVER[log_probs.dtype.name])
+    first = jax.lax.stop_gradient(log_probs[0])
+    start = (first, jnp.zeros_like(first))
+    (largest, above), _ = jax.lax.scan(
+        lambda so_far, x: ((jnp.maximum(so_far[0], x), so_far[1] + (x - first)), None),
+        start,
+        jax.lax.stop_gradient(log_probs),
+    )
+    members = jnp.asarray(log_probs.shape[0], log_probs.dtype)
+    # Of the result's derivative with respect to c nothing is left.
+    center = jnp.maximum(first + above / members, largest - 1)
+
+    def add(sums: tuple, log_p: jax.Array) -> tuple:
+        log_ratio = log_p - center
+        ratio = jnp.exp(log_ratio)
+        near = jnp.abs(log_ratio) < 0.5
+        small = jnp.where(near, log_ratio, 0.0)
+        # (e^u - 1 - u) / u, to float32's accuracy for |u| < 1/2.
+        series = jnp.zeros_like(small)
+        for n in range(TERMS, 1, -1):
+            series = (series + 1 / math.factorial(n)) * small
+        less_one = jnp.where(near, small + small * series, ratio - 1)
+        term = jnp.where(near, small * (small + (small - 1) * series), ratio * log_ratio - less_one)
+        new = less_one, term, ratio * log_p
+        return tuple(total + part for total, part in zip(sums, new, strict=True)), None
+
+    sums, _ = jax.lax.scan(add, (jnp.zeros_like(first),) * 3, log_probs)
+    less_one, terms, log_p = (total / members for total in sums)
+    scale = jnp.exp(center)
+    gap = jnp.maximum(terms - divergence_term(jnp.log1p(less_one)), 0.0)
+    return jnp.abs(jnp.sum(scale * log_p, axis=-1)), jnp.sum(scale * gap, axis=-1)
+
+
+_NEVER = {"float32": -110.0, "float64": -760.0}
+"""A log-probability whose probability is 0, by type."""
 
 
 def divergence_term(log_ratio: jax.Array) -> jax.Array:
