@@ -96,8 +96,8 @@ def _has_blocks(key: jax.Array, items: int, resamples: int) -> bool:
     return (
         _BLOCK < items * resamples < 2**32
         and str(jax.random.key_impl(key)) == "threefry2x32"
-        and jax.config.jax_threefry_partitionable
-        and not jax.config.jax_enable_x64
+        and jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+        and jnp.result_type(int) == jnp.int32  # not under jax_enable_x64
     )
 
 

@@ -38,6 +38,7 @@ def test_a_key_is_a_resample(weights):
 def test_many_draws_are_made_in_blocks_and_are_those_of_jax(items, resamples):
     key = jax.random.key(3)
     assert bootstrap._has_blocks(key, items, resamples)
+    assert not bootstrap._has_blocks(jax.random.key(3, impl="rbg"), items, resamples)
     drawn = np.asarray(jax.random.randint(key, (resamples, items), 0, items))
     counted = np.stack([np.bincount(row, minlength=items) for row in drawn])
     np.testing.assert_array_equal(resample_weights(key, items, resamples), counted)
