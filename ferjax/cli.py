@@ -48,6 +48,7 @@ COMMANDS = {
     "export": Command("write a run as one file that routes without it", "export:Export"),
     "judge collect": Command("ask language models, every answer kept", "judge.collect:Collect"),
     "judge parse": Command("count what the answers say", "judge.parse:Parse"),
+    "judge embed": Command("map texts to vectors by a sentence encoder", "judge.embed:Embed"),
     "judge predict": Command("let a run over texts judge texts", "judge.predict:Predict"),
     "judge describe": Command(
         "say what a panel, or models' answers, hold", "judge.describe:Describe"

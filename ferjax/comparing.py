@@ -10,6 +10,7 @@ import numpy as np
 from ferjax.evaluation.judgments.calibrate import calibrate, fitted
 from ferjax.evaluation.judgments.compare import Words, compare
 from ferjax.evaluation.judgments.describe import agreement, split
+from ferjax.evaluation.judgments.promises import Promise
 from ferjax.evaluation.judgments.routing import (
     ACTIONS,
     Decision,
@@ -26,9 +27,11 @@ from ferjax.events import Message, OnEvent, Progress, silent
 from ferjax.files import read_arrays
 from ferjax.judgments import Judgments
 from ferjax.predictions import Predictions
+from ferjax.texts.embeddings import read_words as read_embedded
 from ferjax.texts.readers import Panel, is_answers, read_answers, read_panel
 
 __all__ = [
+    "Promise",
     "Routed",
     "agreement",
     "calibrate",
@@ -152,8 +155,7 @@ def read_words(lexicon: Path, embeddings: Path | None, sides: Sides) -> Words:
 
     Args:
       lexicon: JSON object, class -> list of words.
-      embeddings: ``.npz`` of ``texts [text, width]``, ``ids``, ``classes [class, width]``,
-        ``names``, in any order; or None.
+      embeddings: a file of :mod:`ferjax.texts.embeddings`, or None.
       sides: whose texts and classes they must have.
 
     Raises:
@@ -171,28 +173,9 @@ def read_words(lexicon: Path, embeddings: Path | None, sides: Sides) -> Words:
         raise ValueError(f"{lexicon}: expected an object of classes and lists of words")
     if embeddings is None:
         return Words(words)
-    arrays = read_arrays(embeddings)
-    missing = [name for name in ("texts", "ids", "classes", "names") if name not in arrays]
-    if missing:
-        raise ValueError(f"{embeddings}: no array {missing[0]}; found {', '.join(arrays)}")
-    try:
-        of_texts = _in_order(arrays["texts"], arrays["ids"], sides.ratings.ids, "text")
-        of_classes = _in_order(
-            arrays["classes"], arrays["names"], np.array(sides.ratings.classes), "class"
-        )
-    except ValueError as error:
-        raise ValueError(f"{embeddings}: {error}") from error
-    return Words(words, of_texts, of_classes)
-
-
-def _in_order(rows: np.ndarray, names: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
-    place = {str(name): row for row, name in enumerate(names)}
-    missing = [str(name) for name in wanted if str(name) not in place]
-    if missing:
-        raise ValueError(f"no embedding of {what} {missing[0]!r} ({len(missing):,} are missing)")
-    if rows.ndim != 2 or len(rows) != len(names):
-        raise ValueError(f"embeddings must be [{what}, width] of {len(names)}, got {rows.shape}")
-    return rows[[place[str(name)] for name in wanted]].astype(np.float32)
+    ratings = sides.ratings
+    found = read_embedded(embeddings, ratings.texts, ratings.ids.tolist(), ratings.classes)
+    return Words(words, found.texts, found.classes)
 
 
 def read_calibrators(path: Path, sides: Sides) -> tuple[dict[str, Any], set[str]]:
@@ -235,8 +218,7 @@ def route_texts(
     *,
     calibrators: Mapping[str, Any] | None = None,
     fitted_on: set[str] | None = None,
-    max_error: float = 0.4,
-    confidence: float = 0.9,
+    promise: Promise = Promise(max_error=0.4),  # noqa: B008 - immutable
     false_asks: float = 0.1,
     seed: int = 0,
     on_event: OnEvent = silent,
@@ -250,8 +232,7 @@ def route_texts(
       sides: people and judges, texts that nobody rated too.
       calibrators: of :func:`read_calibrators`; None: fitted here.
       fitted_on: ids of the texts that they were fitted on.
-      max_error: the error to be certified among accepted texts.
-      confidence: of the certificate.
+      promise: what is to be certified of accepted texts.
       false_asks: share of texts to be asked about only because models disagree.
       seed: of the halves and of the raters who stand for "a person".
       on_event: told how far it is.
@@ -291,8 +272,7 @@ def route_texts(
     router = fit_router(
         sides.take(free),
         of(free),
-        max_error=max_error,
-        confidence=confidence,
+        promise,
         false_asks=false_asks,
         seed=seed,
     )

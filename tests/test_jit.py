@@ -51,6 +51,7 @@ CALLS = {
     "bootstrap.resample_weights": ((KEY,), {"items": ITEMS, "resamples": 3}),
     "bootstrap.resampled": ((WEIGHTS,), {"statistic": total}),
     "bootstrap.summarise": ((floats(9, 2),), {}),
+    "conformal.betting_tail": ((X, np.float32(0.5)), {}),
     "conformal.binomial_tail": ((LABELS, LABELS + 5, np.float32(0.3)), {}),
     "conformal.fixed_sequence": ((X, np.float32(0.5)), {}),
     "conformal.hoeffding_bentkus": ((X, LABELS + 5, np.float32(0.3)), {}),

@@ -165,6 +165,7 @@ def test_no_two_modules_import_each_other():
         ("matplotlib", {"report/plots/_figure.py"}),
         ("PIL", {"faces/image_files.py"}),
         ("cv2", {"faces/detection.py"}),
+        ("tokenizers", {"models/sentences.py"}),
         ("http.client", {"texts/client.py"}),
         ("urllib.request", {"texts/client.py"}),
         ("http.server", {"texts/local_server.py"}),
@@ -219,6 +220,7 @@ def test_one_assignment_a_line(name):
 @pytest.mark.parametrize("module", ["ferjax", "ferjax.cli"])
 def test_importing_brings_in_nothing_heavy(module):
     heavy = ["torch", "tensorflow", "matplotlib", "tensorflow_datasets", "transformers", "orbax"]
+    heavy += ["tokenizers"]
     heavy += ["cv2", "jax", "flax", "optax"]
     code = (
         f"import json, sys, {module}; print(json.dumps([m for m in {heavy} if m in sys.modules]))"

@@ -64,7 +64,8 @@ class DataConfig:
     held_out: str = ""
     """File of texts that are to be judged: none of them is trained on."""
     embeddings: str = ""
-    """.npy file [text, width] of sentence embeddings, in the order of the texts."""
+    """Sentence embeddings: a file of `ferjax judge embed`, or .npy [text, width] in the order of
+    the texts."""
 
     def __post_init__(self) -> None:
         require_known_choices(self, "data")

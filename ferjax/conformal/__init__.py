@@ -14,6 +14,7 @@ References:
   https://arxiv.org/abs/2208.02814.
 """
 
+from ferjax.conformal._betting import betting_tail
 from ferjax.conformal._risk import (
     binomial_tail,
     fixed_sequence,
@@ -32,6 +33,7 @@ from ferjax.conformal._thresholds import (
 )
 
 __all__ = [
+    "betting_tail",
     "binomial_tail",
     "conformal_rank",
     "conformal_threshold",

@@ -4,11 +4,10 @@ The trainer takes whatever is stored for an item as :class:`ferjax.faces.dataset
 here these are n-grams or embeddings instead of pictures.
 """
 
-import csv
 import glob
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,9 @@ import numpy as np
 from ferjax.config import Config
 from ferjax.faces.dataset import Dataset, Faces
 from ferjax.faces.spec import DataSpec
-from ferjax.texts.features import embeddings_from, hashed_ngrams
-from ferjax.texts.items import read_texts
+from ferjax.texts.embeddings import read_embeddings
+from ferjax.texts.features import hashed_ngrams
+from ferjax.texts.items import labelled_lines, read_texts
 from ferjax.texts.readers import read_panel
 
 __all__ = ["Labelled", "encode", "load", "read_labelled"]
@@ -79,7 +79,7 @@ def _of_lines(path: str, classes: Sequence[str]) -> Labelled:
     number |= {str(k): k for k in range(len(classes))}
     texts: list[str] = []
     rows: list[list[int]] = []
-    for line, (text, labels) in _lines(path):
+    for line, (text, labels) in labelled_lines(path):
         named = [label.strip() for label in labels.split(",")]
         wrong = [label for label in named if label not in number]
         if wrong:
@@ -90,20 +90,6 @@ def _of_lines(path: str, classes: Sequence[str]) -> Labelled:
     for vote, row in zip(votes, rows):
         vote[row] = 1
     return Labelled(tuple(texts), votes)
-
-
-def _lines(path: str) -> Iterator[tuple[int, tuple[str, str]]]:
-    with open(path, encoding="utf-8", newline="") as file:
-        table = csv.reader(file, delimiter="\t")
-        try:
-            for row in table:
-                if len(row) < 2 or not row[0].strip():
-                    raise ValueError(
-                        f"{path}, line {table.line_num}: expected a text, a tab and labels"
-                    )
-                yield table.line_num, (row[0], row[1])
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 ({error.reason})") from error
 
 
 def load(config: Config) -> Dataset:
@@ -156,7 +142,8 @@ def encode(config: Config, texts: Sequence[str], embeddings: str = "") -> np.nda
     Args:
       config: of the run.
       texts: the texts.
-      embeddings: their embeddings' file, where the network takes such.
+      embeddings: the file of their embeddings, see :mod:`ferjax.texts.embeddings`, where the
+        network takes such.
 
     Returns:
       int32 or float32 ``[text, column]``.
@@ -171,7 +158,7 @@ def encode(config: Config, texts: Sequence[str], embeddings: str = "") -> np.nda
         raise ValueError(f"model.network {model.network} reads no texts: ngrams or embeddings do")
     if not embeddings:
         raise ValueError("model.network embeddings needs a file of them (data.embeddings)")
-    array = embeddings_from(embeddings, len(texts))
+    array = read_embeddings(embeddings, texts)
     if array.shape[1] != model.dim:
         raise ValueError(
             f"{embeddings}: embeddings of width {array.shape[1]}, model.dim is {model.dim}"

@@ -1,16 +1,13 @@
-"""Texts as numbers: hashed words and pairs of words, or embeddings from a file."""
+"""Texts as numbers: hashed words and pairs of words."""
 
 import itertools
 import re
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from ferjax.files import read_arrays
-
-__all__ = ["SLOTS", "embeddings_from", "hashed_ngrams"]
+__all__ = ["SLOTS", "hashed_ngrams"]
 
 SLOTS = 64
 """N-grams of a text at most; of longer texts, these first."""
@@ -39,30 +36,3 @@ def hashed_ngrams(texts: Sequence[str], buckets: int) -> np.ndarray:
         numbers = [1 + zlib.crc32(gram.encode()) % (buckets - 1) for gram in grams[:SLOTS]]
         row[: len(numbers)] = numbers
     return rows
-
-
-def embeddings_from(path: str | Path, texts: int) -> np.ndarray:
-    """Sentence embeddings from a ``.npy`` file.
-
-    Args:
-      path: the file.
-      texts: how many there must be.
-
-    Returns:
-      float32 ``[text, width]``.
-
-    Raises:
-      FileNotFoundError: if there is no such file.
-      ValueError: naming the file, if it holds something else.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no embeddings at {path}")
-    array = read_arrays(path).get("")
-    if array is None or array.ndim != 2 or array.dtype.kind != "f":
-        raise ValueError(f"{path}: expected one array [text, width] of floats (.npy)")
-    if len(array) != texts:
-        raise ValueError(f"{path}: {len(array)} embeddings for {texts} texts")
-    bad = ~np.isfinite(array).all(1)
-    if bad.any():
-        raise ValueError(f"{path}: row {int(np.argmax(bad))} is not finite")
-    return array.astype(np.float32)

@@ -1,12 +1,13 @@
-"""Texts to be judged: ids and texts from CSV, TSV or JSON lines."""
+"""Texts from files: with ids, from CSV, TSV or JSON lines; with labels, from lines of both."""
 
 import csv
+import glob
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Texts", "read_texts"]
+__all__ = ["Texts", "labelled_lines", "read_texts", "texts_in"]
 
 _ID_NAMES = ("id", "item", "text_id", "item_id")
 
@@ -90,3 +91,55 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield table.line_num, dict(zip(names, row))
         except csv.Error as error:
             raise ValueError(f"{path}, line {table.line_num}: {error}") from error
+
+
+def labelled_lines(path: str | Path) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Line numbers, texts and labels of a file without header: text, tab, labels, and what follows.
+
+    Args:
+      path: as GoEmotions' simplified files are; a text that holds quotes is quoted, as in CSV.
+
+    Raises:
+      ValueError: naming the file and the line that is wrong.
+    """
+    with open(path, encoding="utf-8", newline="") as file:
+        table = csv.reader(file, delimiter="\t")
+        try:
+            for row in table:
+                if len(row) < 2 or not row[0].strip():
+                    raise ValueError(
+                        f"{path}, line {table.line_num}: expected a text, a tab and labels"
+                    )
+                yield table.line_num, (row[0], row[1])
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 ({error.reason})") from error
+
+
+def texts_in(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The texts of files, each once, in their order.
+
+    Args:
+      patterns: files, several by wildcards: what :func:`read_texts` reads, or what
+        :func:`labelled_lines` does (``.tsv`` whose first line names no column ``text``).
+
+    Raises:
+      FileNotFoundError: if one is not there.
+      ValueError: naming the file that is wrong.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        paths = sorted(map(Path, glob.glob(pattern)))
+        if not paths:
+            raise FileNotFoundError(f"no texts at {pattern}")
+        for path in paths:
+            if path.suffix == ".tsv" and not _names_a_text(path):
+                found |= dict.fromkeys(text for _, (text, _) in labelled_lines(path))
+            else:
+                found |= dict.fromkeys(read_texts(path).texts)
+    return tuple(found)
+
+
+def _names_a_text(path: Path) -> bool:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        names = file.readline().split("\t")
+    return "text" in (name.strip().casefold() for name in names)

@@ -13,7 +13,8 @@ from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, Train
 from ferjax.models.networks import members_model
 from ferjax.predictions import Predictions
 from ferjax.texts import dataset, world
-from ferjax.texts.features import embeddings_from, hashed_ngrams
+from ferjax.texts.embeddings import read_embeddings
+from ferjax.texts.features import hashed_ngrams
 
 MODEL = ModelConfig(network="ngrams", buckets=512, dim=8)
 CLASSES = world.LABELS
@@ -116,7 +117,7 @@ def test_embeddings_are_checked(tmp_path, folder, config):
     loaded = dataset.load(dataclasses.replace(config, data=data, model=model))
     assert loaded["train"].images.dtype == np.float32
     with pytest.raises(ValueError, match="602 embeddings for 3 texts"):
-        embeddings_from(folder / "embeddings.npy", 3)
+        read_embeddings(folder / "embeddings.npy", ["x"] * 3)
     with pytest.raises(ValueError, match=r"width 8, model\.dim is 16"):
         dataset.encode(
             Config(model=dataclasses.replace(model, dim=16)), ["x"] * 602, data.embeddings
@@ -127,7 +128,7 @@ def test_embeddings_are_checked(tmp_path, folder, config):
         dataset.encode(Config(), ["x"])
     np.save(tmp_path / "e.npy", np.array([[1.0], [np.nan]]))
     with pytest.raises(ValueError, match="row 1 is not finite"):
-        embeddings_from(tmp_path / "e.npy", 2)
+        read_embeddings(tmp_path / "e.npy", ["x"] * 2)
 
 
 def test_a_text_is_the_mean_of_its_ngrams_whatever_their_order():

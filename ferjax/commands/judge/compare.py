@@ -48,8 +48,8 @@ class Compare:
     lexicon: File = None
     """JSON of classes and their words; adds the transparency of classes."""
     embeddings: File = None
-    """.npz with `texts` [text, width] by `ids`, and `classes` [class, width] by `names`, for
-    the transparency of classes."""
+    """File of `ferjax judge embed`, or another .npz with `texts` [text, width] by `ids` and
+    `classes` [class, width] by `names`, for the transparency of classes."""
     shifted: Annotated[tuple[str, ...], arg(metavar="NAME=FILE...", help_behavior_hint="")] = ()
     """Judgments of the same judges about items unlike the texts: paraphrases, another language,
     shuffled words, empty texts, another domain. Do the models disagree more about them?"""

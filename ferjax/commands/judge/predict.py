@@ -24,7 +24,8 @@ class Predict:
     out: NewFile
     """File of the predictions (.npz); items are numbered as they come in the texts' file."""
     embeddings: File = None
-    """Embeddings of these texts (.npy), where the run takes such."""
+    """Embeddings of these texts (a file of `ferjax judge embed`, or .npy in their order), where the
+    run takes such."""
 
     def run(self) -> int:
         import numpy as np

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, NewFile, Number
+from ferjax.commands.arguments import File, NewFile, Number, require_folder_of
 from ferjax.commands.console import err, out
 
 
@@ -17,10 +17,10 @@ class Route:
 
         ferjax judge route ratings.csv judgments.npz --out routed.jsonl --max-error 0.3
 
-    JUDGES hold the texts that PANEL rates and any others. accept: one label is so likely that the
-    error against a random person is certified; defer: the distribution is reported; ask: the models
-    disagree more than they do on texts like the rated ones. Beside OUT stands OUT.json with the
-    certificate, the saving, and prediction-powered shares of the classes over all texts.
+    JUDGES hold the texts that PANEL rates and any others. accept: one label is so likely that what
+    --max-error and --max-gap promise is certified; defer: the distribution is reported; ask: the
+    models disagree more than they do on texts like the rated ones. Beside OUT stands OUT.json with
+    the certificate, the saving, and prediction-powered shares of the classes over all texts.
     """
 
     panel: Annotated[Positional[Path], arg(metavar="PANEL")]
@@ -32,8 +32,13 @@ class Route:
     calibrator: File = None
     """calibrator.json of `ferjax judge calibrate` on other texts. Without it, one half of the rated
     texts fits calibrators and the other half chooses thresholds."""
-    max_error: Annotated[float, arg(metavar="E")] = 0.4
-    """Certified chance that a random person does not choose an accepted label."""
+    max_error: Annotated[float | None, arg(metavar="E", help_behavior_hint="")] = None
+    """Certified chance, at most, that a random person does not choose an accepted label; 0.4 where
+    nothing else is promised."""
+    max_gap: Annotated[float | None, arg(metavar="G", help_behavior_hint="")] = None
+    """Certified squared distance, at most, of accepted distributions from people's, over accepted
+    texts; alone, or together with the error. One person has the gap that `ferjax judge compare`
+    calls the spread of one rating."""
     confidence: Annotated[float, arg(metavar="C")] = 0.9
     """Confidence of the certificate."""
     false_asks: Annotated[float, arg(metavar="A")] = 0.1
@@ -53,12 +58,15 @@ class Route:
         from ferjax.files import write_atomically
         from ferjax.report.write import to_json, write_json
 
-        for name in ("max_error", "confidence", "false_asks"):
-            if not 0 < getattr(self, name) < 1:
+        for name, most in (("max_error", 1), ("confidence", 1), ("false_asks", 1), ("max_gap", 2)):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < most:
                 flag = name.replace("_", "-")
-                raise ValueError(f"--{flag} must lie between 0 and 1, got {getattr(self, name):g}")
-        if not self.out.parent.is_dir():
-            raise FileNotFoundError(f"no folder {self.out.parent} for --out")
+                raise ValueError(f"--{flag} must lie between 0 and {most}, got {value:g}")
+        require_folder_of(self.out)
+        max_error = self.max_error
+        if max_error is None and self.max_gap is None:
+            max_error = 0.4
         with Console() as on_event:
             sides, _ = comparing.read_sides(
                 self.panel,
@@ -76,8 +84,7 @@ class Route:
                 sides,
                 calibrators=calibrators,
                 fitted_on=fitted_on,
-                max_error=self.max_error,
-                confidence=self.confidence,
+                promise=comparing.Promise(max_error, self.max_gap, self.confidence),
                 false_asks=self.false_asks,
                 seed=self.seed,
                 on_event=on_event,
@@ -104,11 +111,22 @@ class Route:
         if promise.refused:
             out.print(f"accepts nothing: {promise.refused}", highlight=False)
         else:
+            said = []
+            if promise.accept_error is not None:
+                said.append(
+                    f"a random person disagrees with at most {promise.accept_error:.0%} of the "
+                    f"accepted labels (found {promise.error:.0%})"
+                )
+            if promise.accept_gap is not None:
+                said.append(
+                    f"the gap of accepted distributions is at most {promise.accept_gap:g} (found "
+                    f"{promise.gap:.3f})"
+                )
             out.print(
-                f"a random person disagrees with at most {promise.accept_error:.0%} of the "
-                f"accepted labels, with confidence {promise.confidence:.0%} "
-                f"({promise.error:.0%} of {promise.accepted:.0%} accepted where it was tested)",
+                f"{', and '.join(said)}, with confidence {promise.confidence:.0%}; "
+                f"{promise.accepted:.0%} were accepted where it was tested",
                 highlight=False,
+                soft_wrap=True,
             )
         decided = done.decided
         actions = ", ".join(f"{name} {number:,}" for name, number in decided.actions.items())

@@ -7,7 +7,7 @@ so that a class that ten answers never named is rare and not impossible.
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ __all__ = [
     "Calibration",
     "applied",
     "calibrate",
+    "cross_fitted",
     "fitted",
     "smoothed",
 ]
@@ -98,12 +99,19 @@ def smoothed(shares: np.ndarray, answers: np.ndarray, *, several: bool) -> np.nd
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _cross_fitted(
-    name: str, counts: jax.Array, log_probs: jax.Array, folds: jax.Array, num_folds: int
+    name: str,
+    counts: jax.Array,
+    log_probs: jax.Array,
+    folds: jax.Array,
+    num_folds: int,
+    seen: jax.Array,
 ) -> jax.Array:
-    """``[class, item, 2]`` or ``[1, item, class]`` of one judge."""
-    return jax.vmap(lambda h, p: cross_fit(CALIBRATORS[name], h, p, folds, num_folds=num_folds))(
-        counts, log_probs
-    )
+    """``[class, item, 2]`` or ``[1, item, class]`` of one judge, fitted on items that it judged."""
+
+    def one(h: jax.Array, p: jax.Array) -> jax.Array:
+        return cross_fit(CALIBRATORS[name], h, p, folds, seen, num_folds=num_folds)
+
+    return jax.vmap(one)(counts, log_probs)
 
 
 def _problems(sides: Sides) -> tuple[np.ndarray, np.ndarray]:
@@ -150,29 +158,15 @@ def calibrate(
     Raises:
       ValueError: if ratings are values, a calibrator is unknown, or there are too few texts.
     """
-    if sides.shares is None:
-        raise ValueError("calibrators map probabilities of classes; these ratings are values")
-    unknown = [name for name in calibrators if name not in CALIBRATORS]
-    if unknown:
-        raise ValueError(f"no calibrator {unknown[0]!r}; there are {', '.join(CALIBRATORS)}")
-    several = sides.ratings.kind == "multi"
-    counts, log_probs = _problems(sides)
+    _check(sides, calibrators)
     fold = make_folds(sides.ratings.groups, folds, seed=seed)
     weights = all_weights(seed, resamples, sides.ratings.groups)
     reference = panels.gap(sides.people, panels.leave_one_out(sides.people, sides.ratings.groups))
     spread = np.asarray(panels.spread(sides.people))
     rows: dict[str, dict[str, CalibratedRow]] = {}
     best = {}
-    names = [NONE, *dict.fromkeys(["marginal", *calibrators])]
-    for place, judge in enumerate(sides.names):
-        fitted_probs = {NONE: _probs(log_probs[place], several)}
-        for number, name in enumerate(names[1:]):
-            done = (place + number / len(names)) / len(sides.names)
-            on_event(Progress("calibrate", done, f"{judge}: {name}"))
-            found = _cross_fitted(name, counts, log_probs[place], fold, folds)
-            fitted_probs[name] = _probs(np.asarray(found), several)
-        seen = (sides.answers[place] > 0)[:, None]
-        stacked = np.stack([np.where(seen, p, np.nan) for p in fitted_probs.values()])
+    for judge, fitted_probs in cross_fitted(sides, calibrators, fold, on_event):
+        stacked = np.stack(list(fitted_probs.values()))
         loss = _loss(sides, stacked)
         chosen = _chosen(loss, fold)
         stacked = np.concatenate([stacked, stacked[chosen, np.arange(len(fold))][None]])
@@ -214,6 +208,52 @@ def calibrate(
         seed=seed,
         notes=sides.notes,
     )
+
+
+def cross_fitted(
+    sides: Sides,
+    calibrators: Sequence[str],
+    fold: np.ndarray,
+    on_event: OnEvent = silent,
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Every judge through every calibrator that was fitted without the text it is applied to.
+
+    Args:
+      sides: people and judges.
+      calibrators: names of :data:`ferjax.recalibration.CALIBRATORS`; the marginal joins them.
+      fold: ``[item]`` of :func:`ferjax.recalibration.make_folds`.
+      on_event: told how far it is.
+
+    Yields:
+      A judge's name, and probabilities ``[item, class]`` by calibrator, NaN of items that it did
+      not judge; ``none`` comes first.
+
+    Raises:
+      ValueError: if ratings are values, or a calibrator is unknown.
+    """
+    _check(sides, calibrators)
+    several = sides.ratings.kind == "multi"
+    counts, log_probs = _problems(sides)
+    names = [NONE, *dict.fromkeys(["marginal", *calibrators])]
+    folds = int(fold.max()) + 1
+    for place, judge in enumerate(sides.names):
+        seen = sides.answers[place] > 0
+        probs = {NONE: _probs(log_probs[place], several)}
+        for number, name in enumerate(names[1:]):
+            done = (place + number / len(names)) / len(sides.names)
+            on_event(Progress("calibrate", done, f"{judge}: {name}"))
+            weights = seen.astype(np.float32)
+            found = _cross_fitted(name, counts, log_probs[place], fold, folds, weights)
+            probs[name] = _probs(np.asarray(found), several)
+        yield judge, {name: np.where(seen[:, None], p, np.nan) for name, p in probs.items()}
+
+
+def _check(sides: Sides, calibrators: Sequence[str]) -> None:
+    if sides.shares is None:
+        raise ValueError("calibrators map probabilities of classes; these ratings are values")
+    unknown = [name for name in calibrators if name not in CALIBRATORS]
+    if unknown:
+        raise ValueError(f"no calibrator {unknown[0]!r}; there are {', '.join(CALIBRATORS)}")
 
 
 def _loss(sides: Sides, probs: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 Thresholds are chosen on a few rated texts and certified on others of them; nothing is looked at
 twice. A text is *asked* where the models disagree more than all but a promised share of rated texts
-do (conformal), *accepted* where one label is so likely that the error among accepted texts is
-certified, and *deferred* otherwise: the distribution is reported, not a label.
+do (conformal), *accepted* where one label is so likely that what was promised of accepted texts is
+certified (:mod:`ferjax.evaluation.judgments.promises`: the error of the label, the gap of the
+distribution, or both), and *deferred* otherwise: the distribution is reported, not a label.
 """
 
 import dataclasses
@@ -15,8 +16,8 @@ import numpy as np
 
 from ferjax import conformal, panels
 from ferjax.evaluation.judgments.calibrate import applied
+from ferjax.evaluation.judgments.promises import Certificate, Promise, certify, gaps
 from ferjax.evaluation.judgments.sides import Sides
-from ferjax.evaluation.routing_results import Certificate
 from ferjax.prediction_powered import powered_mean
 
 __all__ = ["ACTIONS", "Decision", "JuryRouter", "Share", "Signals", "fit_router", "route", "shares"]
@@ -80,8 +81,7 @@ class JuryRouter:
     false_asks: float
     """The share of texts like the rated ones that exceed it, at most, in expectation."""
     certificate: Certificate
-    """Of the error among accepted texts: the chance that a random person does not choose the
-    accepted label."""
+    """Of the accepted texts."""
     rated: int
     """Texts that thresholds were chosen on."""
 
@@ -98,21 +98,14 @@ class JuryRouter:
 
 
 def fit_router(
-    sides: Sides,
-    of: Signals,
-    *,
-    max_error: float,
-    confidence: float = 0.9,
-    false_asks: float = 0.1,
-    seed: int = 0,
+    sides: Sides, of: Signals, promise: Promise, *, false_asks: float = 0.1, seed: int = 0
 ) -> JuryRouter:
     """Chooses and certifies thresholds on rated texts.
 
     Args:
       sides: people and judges of the rated texts.
       of: their signals; calibrators must not have been fitted to these texts, or be cross-fitted.
-      max_error: ε, the error to be certified among accepted texts.
-      confidence: 1 − δ.
+      promise: what is to be certified of accepted texts.
       false_asks: α, the share of texts to be asked about only for the division of models.
       seed: which of a text's raters stands for "a person".
 
@@ -120,13 +113,10 @@ def fit_router(
       :class:`JuryRouter`.
 
     Raises:
-      ValueError: if there are fewer than 20 rated texts, or a share is outside (0, 1).
+      ValueError: if there are fewer than 20 rated texts.
     """
     if len(of.ambiguity) < 20:
         raise ValueError(f"thresholds need at least 20 rated texts, got {len(of.ambiguity)}")
-    for name, share in (("max_error", max_error), ("confidence", confidence)):
-        if not 0 < share < 1:
-            raise ValueError(f"{name} must lie strictly between 0 and 1, got {share:g}")
     rng = np.random.default_rng(seed)
     label = of.probs.argmax(-1)
     # One rater drawn for each text is a yes or no, as an exact binomial test needs.
@@ -137,53 +127,14 @@ def fit_router(
         finite = np.where(np.isfinite(of.division), of.division, np.finfo(np.float32).max)
         ask_above = float(conformal.conformal_threshold(finite, false_asks))
     order = rng.permutation(len(label))
-    passes = of.division[order] <= ask_above
-    certificate = _certify(of.ambiguity[order], wrong[order], passes, max_error, confidence)
+    certificate = certify(
+        of.ambiguity[order],
+        of.division[order] <= ask_above,
+        wrong[order],
+        gaps(sides, of.probs)[order],
+        promise,
+    )
     return JuryRouter(ask_above, false_asks, certificate, len(label))
-
-
-def _certify(
-    ambiguity: np.ndarray,
-    wrong: np.ndarray,
-    passes: np.ndarray,
-    max_error: float,
-    confidence: float,
-) -> Certificate:
-    """The most lenient threshold of the ambiguity with a certified error among accepted texts.
-
-    Every other text proposes thresholds, its quantiles; the others certify
-    (:func:`ferjax.conformal.learn_then_test`). The walk begins where so many are accepted that a
-    few errors do not end it: with a handful of rated texts the first tenth proves nothing.
-    """
-    prove = slice(1, None, 2)
-    levels = np.linspace(0, 1, 41)[1:]
-    walk = np.quantile(ambiguity[0::2], levels)
-    inside = (ambiguity[prove][:, None] <= walk[None]) & passes[prove][:, None]
-    accepted = inside.sum(0)
-    errors = (inside & wrong[prove][:, None]).sum(0)
-    least = 3 * np.log(1 - confidence) / np.log(1 - max_error)
-    first = int(np.searchsorted(levels * len(inside), min(least, 0.9 * len(inside))))
-    delta = 1 - confidence
-    proven = np.asarray(
-        conformal.learn_then_test(errors, accepted, max_error=max_error, delta=delta, first=first)
-    )
-    if not proven.any():
-        found = errors[first] / max(accepted[first], 1)
-        return Certificate(
-            max_error,
-            confidence,
-            refused=f"an error of at most {max_error:.0%} among accepted texts cannot be promised "
-            f"with confidence {confidence:.0%} on {len(inside)} texts (found {found:.0%} among the "
-            f"{accepted[first]} clearest): rate more texts, or allow more errors",
-        )
-    last = int(np.flatnonzero(proven)[-1])
-    return Certificate(
-        max_error,
-        confidence,
-        above=float(walk[last]),
-        accepted=float(accepted[last] / len(inside)),
-        error=float(errors[last] / accepted[last]),
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +148,10 @@ class Decision:
     error: float | None
     """Mean chance, among accepted texts with ratings, that a person does not choose the label."""
     gap: float | None
-    """Mean unbiased gap of the reported distribution, among deferred texts with ratings."""
+    """Mean unbiased gap of the jury's distribution among accepted texts with two ratings or more,
+    see :func:`ferjax.evaluation.judgments.promises.gaps`."""
+    deferred_gap: float | None
+    """The same among deferred ones."""
 
 
 def route(sides: Sides, of: Signals, router: JuryRouter) -> tuple[np.ndarray, Decision]:
@@ -207,19 +161,24 @@ def route(sides: Sides, of: Signals, router: JuryRouter) -> tuple[np.ndarray, De
       Indices into :data:`ACTIONS` ``[item]``, and the summary.
     """
     action = router.decide(of)
-    rated = sides.ratings.raters_of > 0
     label = of.probs.argmax(-1)
     wrong = 1 - sides.people_shares[np.arange(len(label)), label]
-    accepted = (action == 0) & rated
-    gap = np.asarray(panels.gap(sides.people, panels.of_probs(of.probs)))
-    deferred = (action == 1) & (sides.ratings.raters_of > 1)
+    wrong = np.where(sides.ratings.raters_of > 0, wrong, np.nan)
+    gap = gaps(sides, of.probs)
     return action, Decision(
         items=len(action),
         actions={name: int((action == k).sum()) for k, name in enumerate(ACTIONS)},
         saved=float((action != 2).mean()),
-        error=float(wrong[accepted].mean()) if accepted.any() else None,
-        gap=float(gap[deferred].mean()) if deferred.any() else None,
+        error=_mean(wrong[action == 0]),
+        gap=_mean(gap[action == 0]),
+        deferred_gap=_mean(gap[action == 1]),
     )
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """The mean of what is not NaN; None where nothing is left."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
 
 
 @dataclasses.dataclass(frozen=True)

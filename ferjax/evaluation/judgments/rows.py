@@ -17,7 +17,18 @@ from ferjax.evaluation.judgments.results import Difference, JudgeRow
 from ferjax.evaluation.judgments.sides import Sides
 from ferjax.panels import Moments
 
-__all__ = ["ALL", "MEAN", "PERSON", "Figures", "Lineup", "differences", "figures", "line_up", "row"]
+__all__ = [
+    "ALL",
+    "MEAN",
+    "PERSON",
+    "Figures",
+    "Lineup",
+    "differences",
+    "figures",
+    "line_up",
+    "row",
+    "split_votes",
+]
 
 ALL = "all judges pooled"
 MEAN = "people's mean (of all other texts)"
@@ -66,8 +77,12 @@ def line_up(sides: Sides) -> Lineup:
 
 
 @jax.jit
-def _split(answers: jax.Array) -> Moments:
-    """Moments of votes split over the classes that each answer names; none where it names none."""
+def split_votes(answers: jax.Array) -> Moments:
+    """Moments of votes split over the classes that each answer names; none where it names none.
+
+    Args:
+      answers: float32 ``[item, answer, class]`` of 0 and 1; NaN where there is no answer.
+    """
     total = jnp.sum(answers, -1, keepdims=True)
     return panels.of_answers(answers / jnp.where(total == 0, jnp.nan, total))
 
@@ -77,15 +92,15 @@ def split_gaps(sides: Sides, lineup: Lineup) -> np.ndarray | None:
     known; None where every answer names one class, or no sets are known."""
     if sides.ratings.kind != "multi" or all(s is None for s in sides.sets):
         return None
-    people = _split(sides.ratings.by_item[0].astype(np.float32))
+    people = split_votes(sides.ratings.by_item[0].astype(np.float32))
     judges = []
     for place, sets in enumerate(sides.sets):
         if sets is None:
             empty = np.full((len(sides.ratings.ids), 2, len(sides.ratings.classes)), np.nan)
-            judges.append(_split(empty.astype(np.float32)))
+            judges.append(split_votes(empty.astype(np.float32)))
             continue
         there = np.arange(sets.shape[1]) < sides.answers[place][:, None]
-        judges.append(_split(np.where(there[..., None], sets, np.nan).astype(np.float32)))
+        judges.append(split_votes(np.where(there[..., None], sets, np.nan).astype(np.float32)))
     stacked = Moments(*(jnp.stack(leaves) for leaves in zip(*judges)))
     gaps = []
     for of in lineup.members[:-1]:
