@@ -18,9 +18,10 @@ import numpy as np
 import scipy.stats
 
 from benchmarks import results
+from ferjax.evaluation.judgments.align import align
 from ferjax.evaluation.judgments.compare import compare
 from ferjax.evaluation.judgments.rows import figures, line_up
-from ferjax.evaluation.judgments.sides import Sides, align
+from ferjax.evaluation.judgments.sides import Sides
 from ferjax.judgments import Judge, Judgments
 from ferjax.ratings import Ratings
 

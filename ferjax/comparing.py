@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ferjax.evaluation.judgments.align import align, with_unrated
 from ferjax.evaluation.judgments.calibrate import calibrate, fitted
 from ferjax.evaluation.judgments.compare import Words, compare
 from ferjax.evaluation.judgments.describe import agreement, split
@@ -22,7 +23,7 @@ from ferjax.evaluation.judgments.routing import (
     shares,
     signals,
 )
-from ferjax.evaluation.judgments.sides import Sides, align, with_unrated
+from ferjax.evaluation.judgments.sides import Sides
 from ferjax.events import Message, OnEvent, Progress, silent
 from ferjax.files import read_arrays
 from ferjax.judgments import Judgments

@@ -12,6 +12,8 @@ name          shape, dtype                          meaning
 ``values``    [judge, item, sample, dim.] float32   instead of counts: the numbers; NaN is none
 ``sets``      [judge, item, sample, class] bool     optional, of kind ``multi``: each valid answer's
                                                     classes, in the first asked − unparsed slots
+``tokens``    [judge, item] float32                 optional: tokens of prompts and answers, all
+                                                    attempts together; NaN where not known
 ``asked``     [judge, item] int32                   answers that came, parsed or not
 ``unparsed``  [judge, item] int32                   of them, those that name nothing valid
 ``ids``       [item] text                           the same item has the same id in the panel
@@ -97,6 +99,7 @@ class Judgments:
     levels: tuple[float, ...] | None = None
     hashes: np.ndarray | None = None
     sets: np.ndarray | None = None
+    tokens: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -131,6 +134,8 @@ class Judgments:
             expected["counts"] = (judges, items, len(self.classes))
         if self.hashes is not None:
             expected["hashes"] = (items,)
+        if self.tokens is not None:
+            expected["tokens"] = (judges, items)
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must be {shape}, got {getattr(self, name).shape}")
@@ -163,6 +168,8 @@ class Judgments:
             array = getattr(self, name)
             if array is not None and (array.dtype.kind not in "iu" or (array < 0).any()):
                 raise ValueError(f"{name} must be whole numbers >= 0")
+        if self.tokens is not None:
+            self._refuse((self.tokens < 0) | np.isinf(self.tokens), "tokens are no number >= 0")
         self._refuse(self.unparsed > self.asked, "more answers unparsed than came")
         if self.counts is not None:
             if self.kind == "multi":
@@ -224,6 +231,8 @@ class Judgments:
             arrays["values"] = self.values.astype(np.float32)
         if self.sets is not None:
             arrays["sets"] = self.sets.astype(bool)
+        if self.tokens is not None:
+            arrays["tokens"] = self.tokens.astype(np.float32)
         if self.hashes is not None:
             arrays["hashes"] = self.hashes.astype(np.str_)
         buffer = io.BytesIO()
@@ -289,4 +298,5 @@ class Judgments:
             levels=None if levels is None else tuple(float(level) for level in levels),
             hashes=arrays.get("hashes"),
             sets=arrays.get("sets"),
+            tokens=arrays.get("tokens"),
         )

@@ -11,12 +11,12 @@ from ferjax import conformal
 def by_loop(losses, risk, delta=0.1):
     """The same, item by item, in float64."""
     capital = most = 1.0
-    mean_sum, variance_sum, seen = 0.5, 0.25, 0
-    for loss in losses:
-        stake = min(1.0, np.sqrt(2 * np.log(1 / delta) / (len(losses) * variance_sum / (1 + seen))))
+    mean_sum = 0.5
+    variance_sum = 0.25
+    for seen, loss in enumerate(losses, 1):
+        stake = min(1.0, np.sqrt(2 * np.log(1 / delta) / (len(losses) * variance_sum / seen)))
         capital *= 1 - stake * (loss - risk)
         most = max(most, capital)
-        seen += 1
         mean_sum += loss
         variance_sum += (loss - mean_sum / (1 + seen)) ** 2
     return 1 / most

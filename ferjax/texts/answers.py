@@ -66,8 +66,10 @@ def judgments_of(folder: Path) -> Parsed:
     answered: dict[str, tuple[Judge, int, Answer]] = {}
     failed: set[str] = set()
     errors: Counter = Counter()
+    tokens: Counter = Counter()
     repeated = 0
     for line in read_answers(folder):
+        tokens[_judge(line, description), position[line["item"]]] += _tokens(line)
         if line["status"] not in ANSWERED:
             failed.add(line["key"])
             errors[line["status"]] += 1
@@ -95,6 +97,7 @@ def judgments_of(folder: Path) -> Parsed:
         "kind": description["kind"],
         "classes": vocabulary.labels,
         "judges": tuple(judges),
+        "tokens": _spent(tokens, judges, asked),
         "ids": np.array(texts.ids),
         "hashes": np.array([text_hash(text) for text in texts.texts]),
     }
@@ -130,6 +133,22 @@ def _judge(line: Mapping[str, Any], description: Mapping[str, Any]) -> Judge:
         name if several or len(prompts) > 1 else None,
         prompt["ask"] if ways or prompt["ask"] != "samples" else None,
     )
+
+
+def _tokens(line: Mapping[str, Any]) -> int:
+    """Tokens that a line says its reply took; those of a reply stand on its first line alone."""
+    said = [line.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    return sum(n for n in said if isinstance(n, int) and not isinstance(n, bool) and n > 0)
+
+
+def _spent(tokens: Counter, judges: list[Judge], asked: np.ndarray) -> np.ndarray | None:
+    """Tokens ``[judge, item]``, NaN where the server did not say; None if it never did."""
+    spent = np.zeros(asked.shape, np.float32)
+    for (judge, item), number in tokens.items():
+        if judge in judges:  # others have no answer at all
+            spent[judges.index(judge), item] = number
+    spent[(asked == 0) | (spent == 0)] = np.nan
+    return spent if np.nansum(spent) else None
 
 
 def _sorting(judge: Judge) -> tuple:

@@ -209,7 +209,7 @@ def test_the_command_embeds_every_text_once(folder, tmp_path, capsys):
 
     def embed(*words):
         with pytest.raises(SystemExit) as exit:
-            main(["judge", "embed", str(folder), *map(str, words), "--no-cache"])
+            main(["judge", "embed", str(folder), *map(str, words)])
         return exit.value.code, " ".join("".join(capsys.readouterr()).split())
 
     code, said = embed(tmp_path / "*.tsv", "--classes", "joy", "sad", "--out", out)

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from ferjax.commands.arguments import NewFolder, Number
-from ferjax.commands.console import err, out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Calibrate:
     def run(self) -> int:
         from ferjax import comparing
         from ferjax.commands.display import Console
+        from ferjax.commands.judge.ending import end
         from ferjax.recalibration import CALIBRATORS
         from ferjax.report.judgments import calibration as report
 
@@ -69,14 +69,7 @@ class Calibrate:
         about = {"command": shlex.join(["ferjax", *sys.argv[1:]]), "files_read": read}
         fitted = comparing.fitted(sides, done.best)
         found, files = report.write(done, fitted, sides.ratings.ids.tolist(), self.out, about)
-        for finding in found:
-            out.print(f"{finding.tone:>4}  {finding.text}", highlight=False)
-        for file in files:
-            out.print(f"wrote {file}", highlight=False, soft_wrap=True)
-        judges = " ".join(map(str, self.judges))
-        err.print(
-            f"next: ferjax judge route {self.panel} {judges} --out {self.out / 'routed.jsonl'}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        judges = map(str, self.judges)
+        following = ["ferjax", "judge", "route", str(self.panel), *judges, "--out"]
+        end(found, files, shlex.join([*following, str(self.out / "routed.jsonl")]))
         return 0

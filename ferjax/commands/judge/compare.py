@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from ferjax.commands.arguments import File, NewFolder, Number
-from ferjax.commands.console import err, out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +58,7 @@ class Compare:
     def run(self) -> int:
         from ferjax import comparing
         from ferjax.commands.display import Console
+        from ferjax.commands.judge.ending import end
         from ferjax.report import judgments as report
 
         if self.embeddings is not None and self.lexicon is None:
@@ -83,14 +83,7 @@ class Compare:
         command = shlex.join(["ferjax", *sys.argv[1:]])
         read = [*panel.files, *map(str, self.judges)]
         found, files = report.write(done, self.out, {"command": command, "files_read": read})
-        for finding in found:
-            out.print(f"{finding.tone:>4}  {finding.text}", highlight=False)
-        for file in files:
-            out.print(f"wrote {file}", highlight=False, soft_wrap=True)
-        judges = " ".join(map(str, self.judges))
-        err.print(
-            f"next: ferjax judge calibrate {self.panel} {judges} --out {self.out}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        judges = map(str, self.judges)
+        following = ["ferjax", "judge", "calibrate", str(self.panel), *judges, "--out"]
+        end(found, files, shlex.join([*following, str(self.out)]))
         return 0

@@ -3,12 +3,15 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from ferjax.commands.arguments import File, NewFile, Number, require_folder_of
 from ferjax.commands.console import err, out
+
+if TYPE_CHECKING:
+    from ferjax.comparing import Routed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +109,9 @@ class Route:
         )
         return 0
 
-    def _say(self, done) -> None:
+    def _say(self, done: "Routed") -> None:
+        from ferjax.report.words import percent
+
         promise = done.router.certificate
         if promise.refused:
             out.print(f"accepts nothing: {promise.refused}", highlight=False)
@@ -114,8 +119,8 @@ class Route:
             said = []
             if promise.accept_error is not None:
                 said.append(
-                    f"a random person disagrees with at most {promise.accept_error:.0%} of the "
-                    f"accepted labels (found {promise.error:.0%})"
+                    f"a random person disagrees with at most {percent(promise.accept_error)} of "
+                    f"the accepted labels (found {percent(promise.error)})"
                 )
             if promise.accept_gap is not None:
                 said.append(
@@ -123,15 +128,15 @@ class Route:
                     f"{promise.gap:.3f})"
                 )
             out.print(
-                f"{', and '.join(said)}, with confidence {promise.confidence:.0%}; "
-                f"{promise.accepted:.0%} were accepted where it was tested",
+                f"{', and '.join(said)}, with confidence {percent(promise.confidence)}; "
+                f"{percent(promise.accepted)} were accepted where it was tested",
                 highlight=False,
                 soft_wrap=True,
             )
         decided = done.decided
         actions = ", ".join(f"{name} {number:,}" for name, number in decided.actions.items())
         out.print(
-            f"{decided.items:,} texts: {actions}; {decided.saved:.0%} need no further ratings",
+            f"{decided.items:,} texts: {actions}; {percent(decided.saved)} need no further ratings",
             highlight=False,
         )
         if done.shares:

@@ -58,7 +58,7 @@ class Promise:
     def __str__(self) -> str:
         parts = []
         if self.max_error is not None:
-            parts.append(f"an error of at most {self.max_error:.0%}")
+            parts.append(f"an error of at most {100 * self.max_error:.0f} %")
         if self.max_gap is not None:
             parts.append(f"a gap of at most {self.max_gap:g}")
         return " and ".join(parts)
@@ -145,14 +145,14 @@ def certify(
         error, found = _found(inside[:, first], wrong, gap)
         said = []
         if promise.max_error is not None:
-            said.append(f"an error of {error:.0%}")
+            said.append(f"an error of {100 * error:.0f} %")
         if promise.max_gap is not None:
             said.append(f"a gap of {found:.3f}")
         return dataclasses.replace(
             base,
             refused=f"{promise} among accepted texts cannot be promised with confidence "
-            f"{promise.confidence:.0%} on {len(inside)} texts (found {' and '.join(said)} among "
-            f"the {inside[:, first].sum()} clearest): rate more texts, or promise less",
+            f"{100 * promise.confidence:.0f} % on {len(inside)} texts (found {' and '.join(said)} "
+            f"among the {inside[:, first].sum()} clearest): rate more texts, or promise less",
         )
     last = int(np.flatnonzero(proven)[-1])
     error, found = _found(inside[:, last], wrong, gap)

@@ -81,6 +81,10 @@ class JudgeRow:
     """Spearman over items of the two entropies."""
     entropy_if_right: float | None
     """What that correlation would be if the judge were right, at these numbers."""
+    tokens: float | None
+    """Tokens a text, of prompts and answers; None where it is not known."""
+    per_1000_tokens: Interval | None
+    """People-equivalents of the answers at hand (see ``as_used``) for every 1,000 tokens a text."""
     by_source: Mapping[str, Mapping[str, Interval]]
     """gap, skill and people with the interval of each source of noise alone, and of all asked."""
 

@@ -124,6 +124,7 @@ class Figures(NamedTuple):
     entropy: np.ndarray | None
     people_entropy: np.ndarray | None
     split_gap: np.ndarray | None = None
+    tokens: np.ndarray | None = None
 
 
 @jax.jit
@@ -147,8 +148,13 @@ def figures(sides: Sides, lineup: Lineup) -> Figures:
     """Computes every figure of every row once, item by item."""
     gap, score, used, spread = map(np.asarray, _of_moments(sides.people, lineup.moments))
     own = (gap, score, used, gap[-1], spread)
+    tokens = None
+    if sides.tokens is not None and not np.isnan(sides.tokens).all():
+        none = np.full((1, len(sides.ratings.ids)), np.nan)
+        pooled = [sides.tokens[np.array(of)].sum(0, keepdims=True) for of in lineup.members[:-1]]
+        tokens = np.concatenate([*pooled, none])
     if lineup.shares is None:
-        return Figures(*own, None, None, None, None, None)
+        return Figures(*own, None, None, None, None, None, tokens=tokens)
     jsd, kl, entropy, people = map(np.asarray, _of_shares(sides.people_shares, lineup.shares))
     loss = divergences.cross_entropy(
         jnp.asarray(sides.people_shares)[None],
@@ -157,7 +163,7 @@ def figures(sides: Sides, lineup: Lineup) -> Figures:
         several=sides.ratings.kind == "multi",
     )
     split = split_gaps(sides, lineup)
-    return Figures(*own, jsd, kl, np.asarray(loss), entropy, people, split)
+    return Figures(*own, jsd, kl, np.asarray(loss), entropy, people, split, tokens)
 
 
 class Samples(NamedTuple):
@@ -173,6 +179,7 @@ class Samples(NamedTuple):
     cross_entropy: np.ndarray | None
     entropy_correlation: np.ndarray | None
     split_skill: np.ndarray | None
+    per_1000_tokens: np.ndarray | None
 
 
 def resample(found: Figures, weights: Weights) -> Samples:
@@ -183,6 +190,11 @@ def resample(found: Figures, weights: Weights) -> Samples:
     correlation = None
     if found.entropy is not None and found.people_entropy is not None:
         correlation = spearmans(weights, found.entropy, found.people_entropy[None])
+    price = None
+    if found.tokens is not None:
+        # Of the answers at hand: more of them cost more, and have less noise.
+        used = worth(ratios(weights, found.used, found.spread[None]))
+        price = used * 1000 / means(weights, found.tokens)
     return Samples(
         gap=gap,
         skill=1 - ratios(weights, found.gap, found.reference[None]),
@@ -193,6 +205,7 @@ def resample(found: Figures, weights: Weights) -> Samples:
         kl=kl,
         cross_entropy=loss,
         entropy_correlation=correlation,
+        per_1000_tokens=price,
         split_skill=None
         if found.split_gap is None
         else 1 - ratios(weights, found.split_gap, found.split_gap[-1:]),
@@ -227,6 +240,9 @@ def row(
     def must(values: np.ndarray) -> Interval:
         return interval(values[:, place])
 
+    tokens = None if found.tokens is None else found.tokens[place]
+    if tokens is not None and np.isnan(tokens).all():
+        tokens = None
     return JudgeRow(
         judges=len(of),
         items=int((~np.isnan(found.gap[place])).sum()),
@@ -244,6 +260,8 @@ def row(
         kl=at(samples.kl),
         entropy_correlation=at(samples.entropy_correlation),
         entropy_if_right=None if floor is None else floor.entropy_correlation,
+        tokens=None if tokens is None else float(np.nanmean(tokens)),
+        per_1000_tokens=None if tokens is None else at(samples.per_1000_tokens),
         by_source=by_source,
     )
 
@@ -269,6 +287,8 @@ def person(found: Figures, weights: Weights) -> JudgeRow:
         kl=None,
         entropy_correlation=None,
         entropy_if_right=None,
+        tokens=None,
+        per_1000_tokens=None,
         by_source={},
     )
 

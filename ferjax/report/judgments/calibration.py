@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ferjax.evaluation.judgments.calibrate import CHOSEN, NONE, Calibration
+from ferjax.evaluation.judgments.calibrate import CHOSEN, NONE, CalibratedRow, Calibration
 from ferjax.files import write_atomically
 from ferjax.report import html
-from ferjax.report.conclusions import Conclusion
+from ferjax.report.findings import Conclusion
 from ferjax.report.judgments.words import people
 from ferjax.report.write import rows, to_json, versions, write_json
 
@@ -18,31 +18,43 @@ __all__ = ["conclude", "write"]
 
 
 def conclude(c: Calibration) -> list[Conclusion]:
-    """What calibrating brought, judge by judge."""
-    found = []
-    for judge, table in c.rows.items():
-        chosen = table[CHOSEN]
-        best = c.best[judge]
-        before = table[NONE]
-        gain = chosen.better_than_none
-        rival = chosen.better_than_marginal
-        said = (
-            f"{judge}: {best} is best; cross-fitted it takes {before.cross_entropy.value:.3f} to "
-            f"{chosen.cross_entropy.value:.3f} nats a rating and makes the judge as used worth "
-            f"{people(chosen.people)} instead of {people(before.people)}."
+    """What calibrating brought, judge by judge, the winner first."""
+    return [_conclusion(judge, c.best[judge], table) for judge, table in c.rows.items()]
+
+
+def _conclusion(judge: str, best: str, table: Mapping[str, CalibratedRow]) -> Conclusion:
+    before = table[NONE]
+    chosen = table[CHOSEN]
+    if best == NONE:
+        return Conclusion(
+            "note",
+            f"{judge} as it is, worth {people(before.people)} with as few answers, is better than "
+            "through any calibrator, on texts that the calibrator has not seen.",
         )
-        if best in (NONE, "marginal"):
-            said = f"{judge}: no calibrator is better than {_rival(best)} on texts it has not seen."
-            found.append(Conclusion("bad" if best == "marginal" else "note", said))
-            continue
-        if rival.low <= 0:
-            said += " It is not shown to be better than what people choose on the whole."
-        found.append(Conclusion("good" if gain.low > 0 and rival.low > 0 else "bad", said))
-    return found
-
-
-def _rival(name: str) -> str:
-    return "none" if name == NONE else "what people choose on the whole"
+    if best == "marginal":
+        rival = table["marginal"]
+        return Conclusion(
+            "bad",
+            f"What people choose on the whole, worth {people(rival.people)}, is better than "
+            f"{judge} through any calibrator.",
+        )
+    nats = f"{chosen.cross_entropy.value:.3f} nats a rating instead of"
+    if chosen.better_than_none.low <= 0:
+        return Conclusion(
+            "note",
+            f"{judge}: the best calibrator, {best}, is not shown to make it better; {nats} "
+            f"{before.cross_entropy.value:.3f} on texts it has not seen.",
+        )
+    said = (
+        f"{best.capitalize()} makes {judge} worth {people(chosen.people)} instead of "
+        f"{people(before.people)}, with as few answers and on texts it has not seen: {nats} "
+        f"{before.cross_entropy.value:.3f}."
+    )
+    if chosen.better_than_marginal.low > 0:
+        return Conclusion("good", said)
+    return Conclusion(
+        "bad", f"{said} It is not shown to be better than what people choose on the whole."
+    )
 
 
 def write(

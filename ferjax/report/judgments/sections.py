@@ -37,6 +37,8 @@ def _judges(c: Comparison, figures: Mapping[str, str]) -> Section:
         head.insert(5, "cross-entropy")
     split = any(r.split_skill is not None for r in c.judges.values())
     head += ["skill, votes split"] if split else []
+    priced = any(r.per_1000_tokens is not None for r in c.judges.values())
+    head += ["tokens a text", "people per 1,000 tokens"] if priced else []
     rows = []
     for name, r in {**c.judges, **c.pools, **c.rivals}.items():
         cells: list[Any] = [name, _finite(r.people), r.skill, r.gap, r.score]
@@ -44,6 +46,8 @@ def _judges(c: Comparison, figures: Mapping[str, str]) -> Section:
         answers = "known" if r.answers == float("inf") else f"{r.answers:.1f}"
         rows.append([*cells, r.as_used, answers, f"{100 * r.unparsed:.1f} %", r.items])
         rows[-1] += [r.split_skill] if split else []
+        tokens = None if r.tokens is None else round(r.tokens)
+        rows[-1] += [tokens, r.per_1000_tokens] if priced else []
     parts = [
         html.paragraph(
             "The gap is the squared distance of the judge's distribution from people's, unbiased "

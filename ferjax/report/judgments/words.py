@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.judgments.results import Comparison, JudgeRow
 from ferjax.evaluation.judgments.rows import MEAN
-from ferjax.report.conclusions import Conclusion
+from ferjax.report.findings import Conclusion
+from ferjax.report.words import percent
 
 __all__ = ["conclude", "people"]
 
@@ -35,26 +36,28 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
-def _share(figure: Interval) -> str:
-    return f"{figure.value:.2f} ({figure.low:.2f} – {figure.high:.2f})"
+def _share(figure: Interval, decimals: int = 2) -> str:
+    value, low, high = (f"{x:.{decimals}f}" for x in (figure.value, figure.low, figure.high))
+    return f"{value} ({low} – {high})".replace("-", "−")
 
 
 def conclude(c: Comparison) -> list[Conclusion]:
-    """All findings, the most important first."""
+    """All findings, the most important first; each begins with the winner and its number."""
     parts = (
-        *(
-            _too_good,
-            _best,
-            _unparsed,
-            _pooling,
-            _temperatures,
-            _noise,
-            _entropy,
-            _jury,
-            _shift,
-            _stand_in,
-        ),
-        *(_dimensions, _strata, _transparency),
+        _too_good,
+        _best,
+        _unparsed,
+        _pooling,
+        _tokens,
+        _temperatures,
+        _floor,
+        _entropy,
+        _jury,
+        _shift,
+        _stand_in,
+        _dimensions,
+        _strata,
+        _transparency,
     )
     return [conclusion for part in parts for conclusion in part(c)]
 
@@ -79,30 +82,39 @@ def _best(c: Comparison) -> Iterator[Conclusion]:
         yield Conclusion("bad", "No judge has two answers to a text that two people rated.")
         return
     name, row = max(rows.items(), key=lambda pair: pair[1].skill.value)
-    mean = c.rivals[MEAN]
+    mean = people(c.rivals[MEAN].people)
     texts = f"On these {row.items:,} texts"
-    only = "the judge" if len(rows) == 1 else "the best judge"
+    one = len(rows) == 1
+    below = [n for n, r in rows.items() if r.skill.high < 0]
+    if row.skill.high < 0:
+        beaten = "the judge" if one else f"any of the {len(rows)} judges; the best of them"
+        yield Conclusion(
+            "bad",
+            f"{texts} people's mean distribution, which knows nothing of the text, is worth "
+            f"{mean}, more than {beaten}, {name}, which is worth {people(row.people)}: skill "
+            f"{_share(row.skill)}.",
+        )
+        return
+    best = "the judge" if one else "the best judge"
     if row.skill.low > 0:
         yield Conclusion(
             "good",
-            f"{texts} {only}, {name}, is worth {people(row.people)}: so many raters' mean is as "
+            f"{texts} {best}, {name}, is worth {people(row.people)}: so many raters' mean is as "
             f"close to what everybody would say. It closes {_share(row.skill)} of the gap that "
             "people's mean distribution leaves.",
         )
     else:
-        worse = "is worse than" if row.skill.high < 0 else "is not shown to be better than"
         yield Conclusion(
             "bad",
-            f"{texts} {only}, {name}, {worse} giving every text the mean of all others: skill "
-            f"{_share(row.skill)}. It is worth {people(row.people)}; the mean is worth "
-            f"{people(mean.people)}.",
+            f"{texts} {best}, {name}, is worth {people(row.people)}, which is not shown to be more "
+            f"than people's mean distribution, worth {mean}: skill {_share(row.skill)}.",
         )
-    below = [n for n, r in rows.items() if r.skill.high < 0 and n != name]
     if below:
+        worse = _listed([f"{n} ({_number(rows[n].people.value)})" for n in below])
         yield Conclusion(
             "bad",
-            f"{len(below)} of {len(rows)} judges are worse than people's mean distribution, which "
-            f"knows nothing of the text: {_listed(below)}.",
+            f"People's mean distribution, which knows nothing of the text, is worth {mean}, more "
+            f"than {len(below)} of the {len(rows)} judges: {worse}.",
         )
 
 
@@ -115,11 +127,13 @@ def _unparsed(c: Comparison) -> Iterator[Conclusion]:
     bad = {n: r.unparsed for n, r in c.judges.items() if r.unparsed > 0.02}
     if bad:
         worst = max(bad, key=bad.__getitem__)
+        others = len(bad) - 1
+        also = f", and more than 2 % of those of {others} other{'s' * (others > 1)}"
         yield Conclusion(
             "bad",
-            f"{len(bad)} judges gave answers that name nothing valid, {worst} "
-            f"{100 * bad[worst]:.0f} % of them. They are left out, not counted as any class; what "
-            "is left may not be like what is missing.",
+            f"{percent(bad[worst])} of the answers of {worst} name nothing valid"
+            f"{also if others else ''}. They are left out, not counted as any class; what is left "
+            "may not be like what is missing.",
         )
 
 
@@ -141,14 +155,29 @@ def _pooling(c: Comparison) -> Iterator[Conclusion]:
         else:
             yield Conclusion(
                 "note",
-                f"{number} {what} pooled ({pool}) are worth no more than one: {people(row.people)} "
-                f"against {people(alone.people)} of {best.second} alone.",
+                f"{best.second} alone is worth {people(alone.people)}; {number.lower()} {what} "
+                f"pooled ({pool}) are worth no more than this one: {people(row.people)}.",
             )
 
 
 def _count(number: int) -> str:
     words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
     return words[number] if number < len(words) else str(number)
+
+
+def _tokens(c: Comparison) -> Iterator[Conclusion]:
+    """Which answers are worth their tokens; nothing where the first two are tied."""
+    rows = {n: r.per_1000_tokens for n, r in c.judges.items() if r.per_1000_tokens is not None}
+    rows = {n: worth for n, worth in rows.items() if worth.defined}
+    if len(rows) < 2:
+        return
+    first, second = sorted(rows, key=lambda n: -rows[n].value)[:2]
+    if rows[first].low > rows[second].high:
+        yield Conclusion(
+            "note",
+            f"{first} is worth {people(rows[first])} for every 1,000 tokens of prompts and answers "
+            f"that a text takes, more than any other; {second} is worth {people(rows[second])}.",
+        )
 
 
 def _temperatures(c: Comparison) -> Iterator[Conclusion]:
@@ -158,31 +187,34 @@ def _temperatures(c: Comparison) -> Iterator[Conclusion]:
         return
     by_jsd = min(rows, key=lambda n: rows[n].jsd.value)  # type: ignore[union-attr]
     by_gap = min(rows, key=lambda n: rows[n].gap.value)
-    if by_jsd != by_gap:
+    between = [d for d in c.differences if {d.first, d.second} == {by_jsd, by_gap}]
+    tied = any(d.gap.low <= 0 <= d.gap.high for d in between)
+    if by_jsd != by_gap and not tied:
         yield Conclusion(
             "note",
-            f"Plug-in Jensen-Shannon divergence would pick {by_jsd}; the unbiased gap picks "
-            f"{by_gap}. Against few raters the first rewards a judge for being sure.",
+            f"{by_gap} has the smallest gap, {_share(rows[by_gap].gap, 3)}; plug-in Jensen-Shannon "
+            f"divergence would pick {by_jsd}, whose gap is {_share(rows[by_jsd].gap, 3)}. Against "
+            "few raters it rewards a judge for being sure.",
         )
 
 
-def _noise(c: Comparison) -> Iterator[Conclusion]:
+def _floor(c: Comparison) -> Iterator[Conclusion]:
     rows = {n: r for n, r in c.judges.items() if r.jsd is not None and r.jsd_floor is not None}
     if not rows:
         return
     name, row = min(rows.items(), key=lambda pair: pair[1].jsd.value)  # type: ignore[union-attr]
     assert row.jsd is not None and row.jsd_floor is not None
-    share = row.jsd_floor / row.jsd.value if row.jsd.value else math.nan
     yield Conclusion(
         "note",
-        f"A judge that is right would have a Jensen-Shannon divergence of {row.jsd_floor:.2f} bits "
-        f"here, from few raters and few samples alone; the lowest is {row.jsd.value:.2f} ({name}), "
-        f"of which {100 * min(share, 1):.0f} % is that floor.",
+        f"{name} has {'the' if len(rows) == 1 else 'the lowest'} Jensen-Shannon divergence, "
+        f"{row.jsd.value:.2f} bits. A judge that is right would show {row.jsd_floor:.2f} bits, not "
+        "0, from few raters and few answers alone.",
     )
 
 
 def _entropy(c: Comparison) -> Iterator[Conclusion]:
     rows = {n: r for n, r in c.judges.items() if r.entropy_correlation is not None}
+    rows = {n: r for n, r in rows.items() if r.entropy_correlation.defined}  # type: ignore[union-attr]
     if not rows:
         return
     name, row = max(rows.items(), key=lambda pair: pair[1].entropy_correlation.value)  # type: ignore[union-attr]
@@ -192,33 +224,33 @@ def _entropy(c: Comparison) -> Iterator[Conclusion]:
         right = row.entropy_if_right
         yield Conclusion(
             "good" if found.low > 0.5 * right else "bad",
-            f"Its entropy follows people's with ρ {_share(found)} at best ({name}); a judge "
-            f"that is right would reach {right:.2f} with as many answers, not 1.",
+            f"The entropy of {name} follows people's {'' if len(rows) == 1 else 'best, '}with a "
+            f"rank correlation of {_share(found)}; a judge that is right would reach {right:.2f} "
+            "with as many answers, not 1.",
         )
 
 
 def _jury(c: Comparison) -> Iterator[Conclusion]:
-    if c.jury is None:
+    if c.jury is None or not c.jury.total.value > 0:
         return
     j = c.jury
-    part = 100 * j.between.value / j.total.value if j.total.value else math.nan
     yield Conclusion(
         "note",
-        f"Of the jury's uncertainty {part:.0f} % lies between its {len(j.models)} models, the rest "
-        f"within them. Without correction for few samples it would be "
-        f"{100 * j.plug_in / j.total.value:.0f} %.",
+        f"{percent(max(j.between.value, 0) / j.total.value)} of the jury's uncertainty lie between "
+        f"its {len(j.models)} models, the rest within them. Without correction for few answers it "
+        f"would be {percent(j.plug_in / j.total.value)}.",
     )
     if j.entropy_plug_in is not None and j.entropy_null is not None:
         yield Conclusion(
             "note",
-            f"In nats the plug-in form shows {j.entropy_plug_in:.2f} between models; identical "
-            f"models would show {j.entropy_null:.2f} with as few samples.",
+            f"{j.entropy_plug_in:.2f} nats lie between models in the plug-in form; identical "
+            f"models would show {j.entropy_null:.2f} with as few answers.",
         )
     if j.between_disagreement.low > 0:
         yield Conclusion(
             "note",
-            "Texts that divide the models divide people too: ρ of the between-model part and "
-            f"people's spread {_share(j.between_disagreement)}.",
+            "Texts that divide the models divide people too: rank correlation of the between-model "
+            f"part with people's spread {_share(j.between_disagreement)}.",
         )
 
 
@@ -229,7 +261,7 @@ def _shift(c: Comparison) -> Iterator[Conclusion]:
             yield Conclusion(
                 "good" if seen else "bad",
                 f"Models {'' if seen else 'are not shown to '}disagree more about {name} than "
-                f"about the texts: AUROC {_share(row.between)}.",
+                f"about the texts: AUROC {_share(row.between)}, where 0.5 is a coin.",
             )
 
 
@@ -237,22 +269,18 @@ def _stand_in(c: Comparison) -> Iterator[Conclusion]:
     rows = {n: r for n, r in c.replacement.items() if r.raters}
     if not rows:
         return
-    passed = [n for n, r in rows.items() if r.winning_rate >= 0.5]
-    some = next(iter(rows.values()))
-    if passed:
-        yield Conclusion(
-            "good",
-            f"The alternative annotator test (ε = {some.margin:g}) lets {len(passed)} of "
-            f"{len(rows)} judges stand in for a rater: {_listed(passed)}.",
-        )
+    name, row = max(rows.items(), key=lambda pair: (pair[1].winning_rate, pair[1].advantage))
+    others = [n for n, r in rows.items() if r.winning_rate >= 0.5 and n != name]
+    beats = (
+        f"{name} beats {percent(row.winning_rate)} of {row.raters} raters in the alternative "
+        f"annotator test (ε = {row.margin:g})"
+    )
+    if row.winning_rate < 0.5:
+        most = "" if len(rows) == 1 else f", more than the other {len(rows) - 1} judges"
+        yield Conclusion("bad", f"{beats}{most}; to stand in for a rater it would need half.")
     else:
-        name, row = max(rows.items(), key=lambda pair: pair[1].winning_rate)
-        yield Conclusion(
-            "bad",
-            f"The alternative annotator test (ε = {some.margin:g}) lets no judge stand in for a "
-            f"rater; {name} beats {100 * row.winning_rate:.0f} % of {row.raters} raters, half are "
-            "needed.",
-        )
+        also = f", and so may {_listed(others)}" if others else ""
+        yield Conclusion("good", f"{beats}; half are needed, so it may stand in for one{also}.")
 
 
 def _dimensions(c: Comparison) -> Iterator[Conclusion]:
@@ -261,9 +289,9 @@ def _dimensions(c: Comparison) -> Iterator[Conclusion]:
         found = row.pearson[best]
         yield Conclusion(
             "note",
-            f"{name}: no predictor can correlate with the panel's mean above "
-            f"{row.ceiling.value:.3f} (reliability {row.reliability.value:.3f}); the best judge, "
-            f"{best}, reaches {found.value:.3f}.",
+            f"{name}: {best} correlates {'best ' if len(row.pearson) > 1 else ''}with the panel's "
+            f"mean, r {found.value:.3f}; no predictor can be above {row.ceiling.value:.3f} "
+            f"(reliability {row.reliability.value:.3f}).",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ferjax.evaluation.judgments.results import Comparison, JudgeRow
 from ferjax.files import write_atomically
 from ferjax.report import html, plots
-from ferjax.report.conclusions import Conclusion
+from ferjax.report.findings import Conclusion
 from ferjax.report.judgments import pictures, sections, words
 from ferjax.report.write import rows, to_json, versions, write_json
 

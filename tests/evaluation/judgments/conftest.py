@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ferjax.evaluation.judgments.sides import align
+from ferjax.evaluation.judgments.align import align
 from ferjax.judgments import Judge, Judgments
 from ferjax.ratings import Ratings
 

@@ -10,7 +10,7 @@ from ferjax.cli import main
 
 def ferjax(*words):
     with pytest.raises(SystemExit) as exit:
-        main([*map(str, words), "--no-cache"])
+        main([*map(str, words)])
     return exit.value.code or 0
 
 

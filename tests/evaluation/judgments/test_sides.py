@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ferjax.evaluation.judgments.sides import align
+from ferjax.evaluation.judgments.align import align
 from ferjax.judgments import Judge
 from ferjax.predictions import Predictions
 
