@@ -28,6 +28,7 @@ from ferjax.events import Message, OnEvent, Progress, silent
 from ferjax.files import read_arrays
 from ferjax.judgments import Judgments
 from ferjax.predictions import Predictions
+from ferjax.recalibration import CALIBRATORS
 from ferjax.texts.embeddings import read_words as read_embedded
 from ferjax.texts.readers import Panel, is_answers, read_answers, read_panel
 
@@ -219,6 +220,7 @@ def route_texts(
     *,
     calibrators: Mapping[str, Any] | None = None,
     fitted_on: set[str] | None = None,
+    choose_from: Sequence[str] = tuple(CALIBRATORS),
     promise: Promise = Promise(max_error=0.4),  # noqa: B008 - immutable
     false_asks: float = 0.1,
     seed: int = 0,
@@ -233,6 +235,7 @@ def route_texts(
       sides: people and judges, texts that nobody rated too.
       calibrators: of :func:`read_calibrators`; None: fitted here.
       fitted_on: ids of the texts that they were fitted on.
+      choose_from: names of the calibrators that are tried where none are given.
       promise: what is to be certified of accepted texts.
       false_asks: share of texts to be asked about only because models disagree.
       seed: of the halves and of the raters who stand for "a person".
@@ -253,7 +256,7 @@ def route_texts(
         if min(len(fit_on), len(free)) < 20:
             raise ValueError(f"routing needs at least 40 rated texts, got {len(rated)}")
         part = sides.take(fit_on)
-        table = calibrate(part, resamples=2, seed=seed)
+        table = calibrate(part, calibrators=choose_from, resamples=2, seed=seed)
         calibrators = fitted(part, table.best)
         used = set(sides.ratings.ids[fit_on].tolist())
     else:

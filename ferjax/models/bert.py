@@ -108,7 +108,10 @@ def encode(
       float32 ``[text, token, dim]``; what stands at padding means nothing.
     """
     count = tokens.shape[1]
-    x = params["words"][tokens] + (params["positions"][:count] + params["first_segment"])[None]
+    x = (
+        params["words"][tokens]
+        + (params["positions"][:count] + params["first_segment"][None])[None]
+    )
     x = _norm(x, params["norm"], epsilon)
     width = x.shape[-1] // heads
     unseen = jnp.where(there, 0.0, jnp.finfo(jnp.float32).min)[:, None, None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from ferjax.commands.arguments import File, NewFile, Number, require_folder_of
-from ferjax.commands.console import err, out
+from ferjax.commands.console import out
 
 if TYPE_CHECKING:
     from ferjax.comparing import Routed
@@ -58,6 +58,7 @@ class Route:
     def run(self) -> int:
         from ferjax import comparing
         from ferjax.commands.display import Console
+        from ferjax.commands.judge.ending import end
         from ferjax.files import write_atomically
         from ferjax.report.write import to_json, write_json
 
@@ -99,13 +100,11 @@ class Route:
         summary = {"router": done.router, "decided": done.decided, "shares": done.shares}
         write_json(beside, to_json(summary))
         self._say(done)
-        out.print(f"wrote {self.out}", highlight=False, soft_wrap=True)
-        out.print(f"wrote {beside}", highlight=False, soft_wrap=True)
-        err.print(
-            f"next: ask people about the texts of {self.out} with action ask, and route again with "
-            "their ratings",
-            highlight=False,
-            soft_wrap=True,
+        end(
+            (),
+            (self.out, beside),
+            f"ask people about the texts of {self.out} with action ask, and route again with their "
+            "ratings",
         )
         return 0
 

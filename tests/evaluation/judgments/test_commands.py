@@ -16,15 +16,17 @@ def ferjax(*words):
 
 @pytest.fixture(scope="module")
 def files(worlds, tmp_path_factory):
-    """A panel as a long table, of half of the texts, and judgments of all."""
+    """A panel as a long table, its two halves, and judgments of all."""
     folder = tmp_path_factory.mktemp("judges")
     ratings, _, judgments, _ = worlds["single"]
-    lines = ["item,rater,label,text"]
-    for item, rater, chosen in zip(ratings.item, ratings.rater, ratings.chosen):
-        if item < 160:
-            label = ratings.classes[int(np.argmax(chosen))]
-            lines.append(f"t{item},{rater},{label},text number {item}")
-    (folder / "panel.csv").write_text("\n".join(lines) + "\n")
+    lines = [
+        f"t{item},{rater},{ratings.classes[int(np.argmax(chosen))]},text number {item}"
+        for item, rater, chosen in zip(ratings.item, ratings.rater, ratings.chosen)
+    ]
+    half = len(lines) // 2
+    for name, part in (("panel", lines), ("first", lines[:half]), ("rest", lines[half:])):
+        text = "\n".join(["item,rater,label,text", *part])
+        (folder / f"{name}.csv").write_text(text + "\n")
     judgments.save(folder / "judges.npz")
     return folder
 
@@ -38,23 +40,27 @@ def test_compare_calibrate_route(files, capsys):
     assert ferjax("judge", "compare", panel, judges, "--out", out, *few) == 0
     said = capsys.readouterr()
     assert "is worth" in said.out and "report.html" in said.out
-    assert "long table of labels: 160 items, 800 ratings" in said.err
+    assert "long table of labels: 240 items, 1,200 ratings" in said.err
     assert f"next: ferjax judge calibrate {panel} {judges}" in said.err.replace("\n", "")
-    names = ("temperature", "shrinkage", "isotonic")
-    assert (
-        ferjax("judge", "calibrate", panel, judges, "--out", out, *few, "--calibrators", *names)
-        == 0
-    )
-    assert "nats a rating" in capsys.readouterr().out
+    first = files / "first.csv"
+    shrinkage = ("--calibrators", "shrinkage")
+    assert ferjax("judge", "calibrate", first, judges, "--out", out, *few, *shrinkage) == 0
+    said = capsys.readouterr()
+    assert "nats a rating" in said.out
+    assert f"next: ferjax judge route {first} {judges}" in said.err.replace("\n", "")
     routed = out / "routed.jsonl"
-    flags = ("--max-error", 0.5)
-    assert ferjax("judge", "route", panel, judges, "--out", routed, *flags) == 0
+    flags = ("--max-error", 0.6, "--max-gap", 0.5, "--calibrator", out / "calibrator.json")
+    assert ferjax("judge", "route", files / "rest.csv", judges, "--out", routed, *flags) == 0
     said = capsys.readouterr()
     assert "need no further ratings" in said.out
+    assert "at most 60 % of the accepted labels" in said.out
+    assert "the gap of accepted distributions is at most 0.5" in said.out
     lines = [json.loads(line) for line in routed.read_text().splitlines()]
     assert len(lines) == 240 and {line["action"] for line in lines} <= {"accept", "defer", "ask"}
     summary = json.loads((out / "routed.jsonl.json").read_text())
-    assert summary["router"]["certificate"]["accept_error"] == 0.5
+    certificate = summary["router"]["certificate"]
+    assert certificate["accept_error"] == 0.6 and certificate["accept_gap"] == 0.5
+    assert certificate["error"] < 0.6 and certificate["gap"] < 0.5
     assert set(summary["shares"]) == {"joy", "anger", "fear", "neutral"}
     expected = {"report.html", "comparison.json", "comparison.csv", "calibrator.json"}
     assert expected <= {path.name for path in out.iterdir()}
@@ -83,8 +89,12 @@ def test_compare_calibrate_route(files, capsys):
             "--max-error must lie between 0 and 1, got 2",
         ),
         (
+            ("route", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--max-gap", "2"),
+            "--max-gap must lie between 0 and 2, got 2",
+        ),
+        (
             ("route", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/no/x"),
-            "no folder",
+            "its folder does not exist",
         ),
         (
             ("calibrate", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--folds", "999"),

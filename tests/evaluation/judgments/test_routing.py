@@ -57,6 +57,18 @@ def test_the_promise_is_kept_on_texts_that_nobody_rated(worlds, whole, promise):
     assert len(lines) == 240 and {"id", "action", "label", "probs", "why"} <= set(lines[0])
 
 
+@pytest.mark.slow
+def test_without_calibrators_one_half_fits_them_and_the_other_certifies(whole):
+    sides, _ = whole
+    promise = Promise(max_gap=0.6)
+    done = comparing.route_texts(sides, choose_from=("shrinkage",), promise=promise, seed=1)
+    assert done.router.rated in range(55, 66)
+    assert sum(done.decided.actions.values()) == 120
+    few = sides.take(np.arange(30))
+    with pytest.raises(ValueError, match="routing needs at least 40 rated texts, got 30"):
+        comparing.route_texts(few)
+
+
 def test_calibrators_that_do_not_fit_are_refused(whole):
     sides, stored = whole
     with pytest.raises(ValueError, match="0 rated texts are left that the calibrators were not"):
