@@ -5,6 +5,7 @@ script runs.
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from ferjax.evaluation.intervals import Interval
 
 __all__ = [
+    "Rounded",
     "Section",
     "cell",
     "details",
@@ -33,16 +35,27 @@ class Section(NamedTuple):
     inner: str
 
 
+class Rounded(NamedTuple):
+    """A figure of a table whose decimals are not those of the others."""
+
+    figure: Any
+    digits: int
+
+
 def cell(value: Any, digits: int = 3) -> str:
     """A number, or one with its interval below it; "–" where it is not defined.
 
-    >>> cell(0.25), cell(1234), cell(None), cell(Interval.exact(0.5))
-    ('0.250', '1,234', '–', '0.500')
+    >>> cell(0.25), cell(1234), cell(None), cell(Interval.exact(0.5)), cell(Rounded(1.94, 1))
+    ('0.250', '1,234', '–', '0.500', '1.9')
+    >>> cell(Interval(2.0, 1.0, math.inf), 1)
+    '2.0<small>1.0 – ∞</small>'
     """
+    if isinstance(value, Rounded):
+        return cell(value.figure, value.digits)
     if isinstance(value, Interval):
         inner = cell(value.value, digits)
         exact = value.low == value.high == value.value
-        if exact or not (math.isfinite(value.low) and math.isfinite(value.high)):
+        if exact or not math.isfinite(value.low) or math.isnan(value.high):
             return inner
         low, high = (_number(end, digits) for end in (value.low, value.high))
         p = getattr(value, "p_value", math.nan)
@@ -56,6 +69,8 @@ def cell(value: Any, digits: int = 3) -> str:
 
 
 def _number(value: float, digits: int) -> str:
+    if value == math.inf:
+        return "∞"
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
@@ -136,8 +151,11 @@ def page(title: str, lead: str, top: str, sections: Sequence[Section], foot: str
     body = "".join(
         f'<section id="{s.anchor}"><h2>{escape(s.title)}</h2>{s.inner}</section>' for s in sections
     )
-    # A number and its per-cent sign stay on one line.
-    top, body, lead = (text.replace(" %", "\u00a0%") for text in (top, body, lead))
+    # A number and its per-cent sign stay on one line, and so does the temperature of a judge.
+    top, body, lead = (
+        re.sub(r"(?<=, t) (?=\d)", "\u00a0", text.replace(" %", "\u00a0%"))
+        for text in (top, body, lead)
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -12,6 +12,7 @@ from ferjax.files import write_atomically
 from ferjax.report import html
 from ferjax.report.findings import Conclusion
 from ferjax.report.judgments.words import people
+from ferjax.report.judgments.worth import people as people_cell
 from ferjax.report.write import rows, to_json, versions, write_json
 
 __all__ = ["conclude", "write"]
@@ -57,6 +58,17 @@ def _conclusion(judge: str, best: str, table: Mapping[str, CalibratedRow]) -> Co
     )
 
 
+_WORDS = (
+    "Cross-entropy is the nats that a rating is unlikely by; better than none and than marginal "
+    "are differences of it, above 0 where the calibrator helps. None is the judge as it is; "
+    "marginal is what people choose on the whole, a rival that knows nothing of the text; chosen "
+    "is, in each fold of the texts, the calibrator that was best in the others. The Brier score is "
+    "the squared distance from a rating. Gap, skill and worth in people are those of the "
+    "distributions as they are, with the noise of few answers in them; JSD is the Jensen-Shannon "
+    "divergence as counted."
+)
+
+
 def write(
     c: Calibration,
     fitted: Mapping[str, Any],
@@ -98,7 +110,7 @@ def write(
                 head,
                 [
                     [name, r.cross_entropy, r.better_than_none, r.better_than_marginal, r.score,
-                     r.gap, r.skill, r.people if r.people.value < 1e9 else None, r.jsd]
+                     r.gap, r.skill, people_cell(r.people), r.jsd]
                     for name, r in table.items()
                 ],
                 main=(CHOSEN,),
@@ -110,10 +122,9 @@ def write(
         "Do calibrators make judges more like people?",
         f"{len(c.rows)} judges, {c.items:,} texts, {c.folds} folds: every figure is of texts that "
         "the calibrator was not fitted on",
-        f"<h2>In words</h2><ul class=findings>{listed}</ul>",
+        f"<h2>In words</h2><ul class=findings>{listed}</ul>{html.paragraph(_WORDS)}",
         parts,
-        "Made by ferjax. “Chosen” is, in each fold, the calibrator that was best in the others. "
-        "The marginal is the rival that knows nothing of the text.",
+        "Made by ferjax. Intervals are 95 % percentile bootstrap over texts.",
     )
     text = io.StringIO(newline="")
     table = csv.writer(text)

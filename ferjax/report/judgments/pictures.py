@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.judgments.results import Comparison, JudgeRow
+from ferjax.report.judgments.worth import ranked
 from ferjax.report.plots._figure import INK, MAIN, Figure, single
 
 __all__ = ["figures"]
@@ -14,10 +15,10 @@ GOOD = "#2a7f62"
 
 def figures(c: Comparison) -> dict[str, Figure]:
     """Every picture that a comparison allows, by name."""
-    rows = {**c.judges, **c.pools, **c.rivals}
+    rows = ranked(c)
     drawn = {"people": _people(rows)}
     if any(row.jsd is not None for row in rows.values()):
-        drawn["floors"] = _floors({**c.judges, **c.pools})
+        drawn["floors"] = _floors({n: row for n, row in rows.items() if n not in c.rivals})
     if c.by_class:
         drawn["classes"] = _classes(c)
     if c.transparency is not None:
@@ -42,7 +43,7 @@ def _bars(axes, names: list[str], figures: list[Interval], cap: float, colours: 
 def _people(rows: Mapping[str, JudgeRow]) -> Figure:
     """People-equivalents with intervals; beyond the largest finite one, an arrow."""
     height = 0.9 + 0.28 * len(rows)
-    figure, axes = single((6.4, height), "worth so many people", "")
+    figure, axes = single((6.4, height), "people that the judge is worth", "")
     finite = [r.people.high for r in rows.values() if r.people.high < 100]
     cap = max([5.0, *finite]) * 1.1
     colours = [

@@ -6,13 +6,15 @@ from typing import Any
 from ferjax.evaluation.judgments.results import Comparison, Item
 from ferjax.report import html
 from ferjax.report.html import Section
+from ferjax.report.judgments import worth
+from ferjax.report.judgments.worth import people, ranked
 
 __all__ = ["build"]
 
 
 def build(c: Comparison, figures: Mapping[str, str], about: Mapping[str, Any]) -> list[Section]:
     """All sections that the comparison has something for."""
-    found = [_judges(c, figures), _paper(c, figures), _panel(c)]
+    found = [worth.section(c, figures), _paper(c, figures), _panel(c)]
     if c.by_class:
         found.append(_classes(c, figures))
     if c.by_dimension:
@@ -30,73 +32,8 @@ def build(c: Comparison, figures: Mapping[str, str], about: Mapping[str, Any]) -
     return [*found, _how(c, about)]
 
 
-def _judges(c: Comparison, figures: Mapping[str, str]) -> Section:
-    score = "CRPS" if c.by_dimension else "Brier score"
-    head = ["judge", "people", "skill", "gap", score, "gap as used", "answers", "unparsed", "texts"]
-    if not c.by_dimension:
-        head.insert(5, "cross-entropy")
-    split = any(r.split_skill is not None for r in c.judges.values())
-    head += ["skill, votes split"] if split else []
-    priced = any(r.per_1000_tokens is not None for r in c.judges.values())
-    head += ["tokens a text", "people per 1,000 tokens"] if priced else []
-    rows = []
-    for name, r in {**c.judges, **c.pools, **c.rivals}.items():
-        cells: list[Any] = [name, _finite(r.people), r.skill, r.gap, r.score]
-        cells += [] if c.by_dimension else [r.cross_entropy]
-        answers = "known" if r.answers == float("inf") else f"{r.answers:.1f}"
-        rows.append([*cells, r.as_used, answers, f"{100 * r.unparsed:.1f} %", r.items])
-        rows[-1] += [r.split_skill] if split else []
-        tokens = None if r.tokens is None else round(r.tokens)
-        rows[-1] += [tokens, r.per_1000_tokens] if priced else []
-    parts = [
-        html.paragraph(
-            "The gap is the squared distance of the judge's distribution from people's, unbiased "
-            "whatever the number of raters and of samples: 0 for a judge that is right, and in one "
-            "text it may be negative. Skill 1 is the truth, 0 the mean of all other texts. A judge "
-            "is worth as many people as have a mean with the same gap. “As used” adds the noise of "
-            "the few samples that were asked. Small print: 95 % intervals."
-        ),
-        html.table(head, rows, main=tuple(c.pools)),
-        html.figure(
-            figures.get("people"),
-            "People-equivalents of every judge with intervals",
-            "Worth in people; an arrow is more than the ratings can tell.",
-        ),
-    ]
-    sourced = {n: r.by_source for n, r in c.judges.items() if r.by_source}
-    if sourced:
-        names = list(next(iter(sourced.values())))
-        lines = [
-            [judge, figure.replace("people", "people-equivalents"), *(of[s][figure] for s in names)]
-            for judge, of in sourced.items()
-            for figure in ("skill", "people")
-        ]
-        parts.append(
-            html.details(
-                "Whose noise is it? Intervals from texts, raters and samples, each alone",
-                html.table(["judge", "figure", *names], lines),
-            )
-        )
-    if c.differences:
-        lines = [[d.first, d.second, d.skill, d.gap, d.jsd] for d in c.differences]
-        parts.append(
-            html.details(
-                "Paired differences: first minus second on the same texts",
-                html.table(["first", "second", "skill", "gap", "JSD (plug-in)"], lines),
-            )
-        )
-    return html.section("judges", "What are the judges worth?", *parts)
-
-
-def _finite(figure: Any) -> Any:
-    """Infinite ends as words."""
-    if figure.value == float("inf"):
-        return f"> {min(figure.low, 100):.0f}"
-    return figure
-
-
 def _paper(c: Comparison, figures: Mapping[str, str]) -> Section:
-    rows = {**c.judges, **c.pools, **c.rivals}
+    rows = ranked(c)
     if all(r.jsd is None for r in rows.values()):
         return html.section(
             "plug-in", "Plug-in figures", html.paragraph("Ratings are values: see dimensions.")
@@ -111,8 +48,10 @@ def _paper(c: Comparison, figures: Mapping[str, str]) -> Section:
         "plug-in",
         "Plug-in figures, beside what the truth would score",
         html.paragraph(
-            "What papers report: divergences of shares as they were counted. They take the noise "
-            "of few raters for a gap. “If right” is their expectation for a judge that answers "
+            "What papers report: the Jensen-Shannon divergence (JSD) and the Kullback-Leibler "
+            "divergence (KL) of shares as they were counted, and Spearman's rank correlation ρ, "
+            "over texts, of the judge's and people's entropies. They take the noise of few raters "
+            "for a gap. “If right” is their expectation for a judge that answers "
             "from the very distribution that people answer from, with the same numbers of "
             "ratings and answers: distributions drawn from what the panel leaves open."
         ),
@@ -162,11 +101,17 @@ def _classes(c: Comparison, figures: Mapping[str, str]) -> Section:
         "classes",
         "Class by class",
         html.paragraph(
-            "How often people choose a class, how well two of them agree on it, and how well "
-            "judges' rates follow theirs over texts, beside the highest correlation that is "
-            "possible with this panel."
+            "How often people choose a class (rate), how well two of them agree on it (φ, the "
+            "correlation of two people's choices), and how well judges' rates follow theirs over "
+            "texts (mean over judges of the rank correlation ρ), beside the highest correlation "
+            "that is possible with this panel (ceiling). Best skill: that of the best judge of the "
+            "class."
         ),
-        html.figure(figures.get("classes"), "Correlation of rates per class and its ceiling"),
+        html.figure(
+            figures.get("classes"),
+            "Correlation of rates per class and its ceiling",
+            "Mean over judges; the red mark is the ceiling.",
+        ),
         html.table(head, rows),
         html.details(
             "How much more often each judge names a class than people do",
@@ -188,7 +133,7 @@ def _dimensions(c: Comparison) -> Section:
                 r.mae[judge],
                 r.rmse[judge],
                 r.skill[judge],
-                _finite(r.people[judge]),
+                people(r.people[judge]),
                 r.judge_spread[judge],
             ]
             for judge in c.judges
@@ -207,9 +152,12 @@ def _dimensions(c: Comparison) -> Section:
 
 
 def _strata(c: Comparison) -> Section:
-    names = [*c.judges, *c.pools, *c.rivals]
-    head = ["stratum", "texts", *(n for n in names if n in next(iter(c.strata.values())).gap)]
-    rows = [[title, s.items, *(s.gap[n] for n in head[2:])] for title, s in c.strata.items()]
+    head = ["judge", *(f"{title} ({s.items:,} texts)" for title, s in c.strata.items())]
+    rows = [
+        [name, *(s.gap.get(name) for s in c.strata.values())]
+        for name in ranked(c)
+        if any(name in s.gap for s in c.strata.values())
+    ]
     return html.section(
         "strata",
         "Where people agree, and where they do not",
@@ -240,10 +188,12 @@ def _jury(c: Comparison) -> Section:
         "jury",
         "The judges as a jury",
         html.paragraph(
-            f"Models as members of an ensemble: {', '.join(j.models)}. In squared units; the parts "
-            "are free of the noise of few samples and add up."
+            f"Models as members of an ensemble: {', '.join(j.models)}. The variance of an answer, "
+            "summed over classes or steps of the scale, and its parts, which add up and are free "
+            "of the noise of few answers. Plug-in figures are not: their null is what they show "
+            "where all models are one."
         ),
-        html.table(["part", ""], [row for row in rows if row[1] is not None]),
+        html.table(["", ""], [row for row in rows if row[1] is not None]),
         html.details("Texts that divide the models", _texts(j.divides_models)),
         html.details("Texts that divide people", _texts(j.divides_people)),
     )
