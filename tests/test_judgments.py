@@ -43,7 +43,12 @@ def sets(multi):
     return dataclasses.replace(multi, sets=chosen)
 
 
-@pytest.mark.parametrize("kind", ["multi", "sets", "real"])
+@pytest.fixture
+def counted(multi):
+    return dataclasses.replace(multi, tokens=np.array([[120, np.nan], [60, 0]], np.float32))
+
+
+@pytest.mark.parametrize("kind", ["multi", "sets", "real", "counted"])
 def test_a_file_gives_back_what_was_written(kind, tmp_path, request):
     written = request.getfixturevalue(kind)
     written.save(tmp_path / "j.npz")
@@ -69,6 +74,8 @@ def test_a_file_gives_back_what_was_written(kind, tmp_path, request):
         ("sets", {"counts": np.zeros((2, 2, 3), int)}, "item x: sets do not add up to counts"),
         ("sets", {"asked": np.full((2, 2), 9)}, "item x: fewer sets than answers"),
         ("sets", {"sets": np.zeros((2, 2, 4, 2), bool)}, r"got \(2, 2, 4, 2\) of kind multi"),
+        ("counted", {"tokens": np.full((2, 2), -1.0)}, "item x: tokens are no number >= 0"),
+        ("counted", {"tokens": np.ones(2)}, r"tokens must be \(2, 2\)"),
         ("real", {"asked": np.full((2, 2), 5)}, "number of values"),
         ("real", {"kind": "multi"}, "are counts, got values"),
     ],

@@ -62,6 +62,10 @@ def test_a_request_for_several_samples_where_the_server_gives_them(tmp_path):
     for name in ("n", "one", "two", "ignored"):
         judgments = judgments_of(tmp_path / name).judgments
         assert (judgments.answered == 5).all()
+        # The server counts 100 tokens a prompt and 8 an answer.
+        fewest = 140 if name == "n" else 540 if name in ("one", "ignored") else 340
+        assert (judgments.tokens >= fewest).all()
+        assert name == "two" or (judgments.tokens == fewest).all()
         assert (abs(agreement(judgments, WORLD)[0]) < 4.5).all()
 
 

@@ -137,22 +137,28 @@ def certify(
     inside = inside[1::2]
     wrong = wrong[1::2]
     gap = gap[1::2]
-    first = int(np.argmin(proposed))
+    # The most lenient of equals: where all are as good as certain, and where none is.
+    first = len(walk) - 1 - int(np.argmin(proposed[::-1]))
     p = _p_values(inside, wrong, gap, promise)
     proven = np.asarray(conformal.fixed_sequence(p, delta, first=first))
     base = Certificate(promise.max_error, promise.max_gap, promise.confidence)
     if not proven.any():
+        accepted = int(inside[:, first].sum())
         error, found = _found(inside[:, first], wrong, gap)
         said = []
         if promise.max_error is not None:
             said.append(f"an error of {100 * error:.0f} %")
         if promise.max_gap is not None:
-            said.append(f"a gap of {found:.3f}")
+            said.append(
+                "no gap for want of ratings" if np.isnan(found) else f"a gap of {found:.3f}"
+            )
+        seen = f"found {' and '.join(said)} among the {accepted} clearest"
         return dataclasses.replace(
             base,
             refused=f"{promise} among accepted texts cannot be promised with confidence "
-            f"{100 * promise.confidence:.0f} % on {len(inside)} texts (found {' and '.join(said)} "
-            f"among the {inside[:, first].sum()} clearest): rate more texts, or promise less",
+            f"{100 * promise.confidence:.0f} % on {len(inside)} texts "
+            f"({seen if accepted else 'the models disagree about all of them'}): rate more texts, "
+            "or promise less",
         )
     last = int(np.flatnonzero(proven)[-1])
     error, found = _found(inside[:, last], wrong, gap)

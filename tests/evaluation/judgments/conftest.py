@@ -53,6 +53,9 @@ def make_judgments(ratings, truth, samples=10, seed=1):
     shape = (len(judges), len(ratings.ids))
     asked = np.full(shape, samples + 1, np.int32)
     answers = {"asked": asked, "unparsed": np.ones(shape, np.int32)}
+    if ratings.kind == "single":  # what the answers of the second took is not known
+        taken = np.array([[500.0], [np.nan], [2000.0], [500.0]], np.float32)
+        answers["tokens"] = np.broadcast_to(taken, shape).copy()
     common = {"kind": ratings.kind, "classes": ratings.classes, "judges": judges}
     common |= {"ids": ratings.ids, "hashes": ratings.hashes, **answers}
     if ratings.kind == "ordinal":

@@ -155,6 +155,23 @@ def test_sources_of_noise_add_up(found, kind):
 
 
 @pytest.mark.slow
+def test_worth_per_1000_tokens_is_that_of_the_answers_at_hand(found, worlds):
+    rows = found["single"].judges
+    sides = worlds["single"][3]
+    spread = found["single"].panel.spread.value
+    for name, tokens in ((RIGHT, 500), ("sharp, t 1", 2000)):
+        row = rows[name]
+        assert row.tokens == tokens
+        worth = row.per_1000_tokens
+        assert worth.value == pytest.approx(spread / row.as_used.value * 1000 / tokens, rel=1e-3)
+        assert worth.low < worth.value < worth.high
+    assert rows["right, t 1"].tokens is None and rows["right, t 1"].per_1000_tokens is None
+    assert found["single"].pools["right, pooled"].tokens is None
+    assert found["multi"].judges[RIGHT].tokens is None
+    np.testing.assert_array_equal(sides.take(np.arange(3)).tokens[0], [500] * 3)
+
+
+@pytest.mark.slow
 def test_pooling_right_judges_is_no_better_and_differences_are_paired(found):
     c = found["single"]
     assert "right, pooled" in c.pools
