@@ -37,13 +37,13 @@ def _bars(axes, names: list[str], figures: list[Interval], cap: float, colours: 
         axes.plot([low, high], [place, place], color=shade, lw=2.2, solid_capstyle="butt")
         mark = ">" if figure.value > cap else "o"
         axes.plot(value, place, mark, color=shade, ms=6)
-    axes.set_yticks(list(places), names, fontsize=8)
+    axes.set_yticks(list(places), names, fontsize=9)
 
 
 def _people(rows: Mapping[str, JudgeRow]) -> Figure:
     """People-equivalents with intervals; beyond the largest finite one, an arrow."""
     height = 0.9 + 0.28 * len(rows)
-    figure, axes = single((6.4, height), "people that the judge is worth", "")
+    figure, axes = single((5.6, height), "people that the judge is worth", "")
     finite = [r.people.high for r in rows.values() if r.people.high < 100]
     cap = max([5.0, *finite]) * 1.1
     colours = [
@@ -57,7 +57,7 @@ def _people(rows: Mapping[str, JudgeRow]) -> Figure:
 
 def _floors(rows: Mapping[str, JudgeRow]) -> Figure:
     """Plug-in divergence, and what a judge that is right would show at the same numbers."""
-    figure, axes = single((6.4, 0.9 + 0.28 * len(rows)), "Jensen-Shannon divergence, bits", "")
+    figure, axes = single((5.6, 0.9 + 0.28 * len(rows)), "Jensen-Shannon divergence, bits", "")
     shown = {n: r for n, r in rows.items() if r.jsd is not None}
     jsd = [r.jsd for r in shown.values() if r.jsd is not None]
     _bars(axes, list(shown), jsd, 1.0, [INK] * len(shown))
@@ -65,24 +65,20 @@ def _floors(rows: Mapping[str, JudgeRow]) -> Figure:
     for place, row in zip(places, shown.values()):
         if row.jsd_floor is not None:
             axes.plot(row.jsd_floor, place, "|", color=MAIN["epistemic"], ms=13, mew=2)
-    axes.plot([], [], "|", color=MAIN["epistemic"], ms=10, mew=2, label="if the judge were right")
     axes.set_xlim(0, None)
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
 def _classes(c: Comparison) -> Figure:
     """Mean correlation of judges' rates with people's, class by class, with its ceiling."""
     order = sorted(c.by_class, key=lambda n: -c.by_class[n].rate.value)[:40]
-    figure, axes = single((6.4, 0.9 + 0.22 * len(order)), "Spearman of rates with people's", "")
+    figure, axes = single((5.6, 0.9 + 0.22 * len(order)), "Spearman of rates with people's", "")
     rows = [c.by_class[name] for name in order]
     _bars(axes, order, [row.mean_spearman for row in rows], 1.0, [INK] * len(order))
     for place, row in zip(range(len(order))[::-1], rows):
         if row.ceiling.defined:
             axes.plot(row.ceiling.value, place, "|", color=MAIN["epistemic"], ms=10, mew=1.6)
-    axes.plot([], [], "|", color=MAIN["epistemic"], ms=10, mew=1.6, label="ceiling")
     axes.axvline(0, color="#999", lw=0.8, ls=":")
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -93,5 +89,6 @@ def _transparency(c: Comparison) -> Figure:
         if math.isnan(row.share_of_ceiling):
             continue
         axes.plot(row.score, row.share_of_ceiling, "o", color=INK, ms=4)
-        axes.annotate(name, (row.score, row.share_of_ceiling), fontsize=6.5, color="#555")
+        at = (row.score, row.share_of_ceiling)
+        axes.annotate(name, at, xytext=(3, 2), textcoords="offset points", fontsize=7, color="#555")
     return figure

@@ -59,7 +59,8 @@ def _paper(c: Comparison, figures: Mapping[str, str]) -> Section:
         html.figure(
             figures.get("floors"),
             "Jensen-Shannon divergence of every judge and its floor",
-            "The red mark is the floor: no judge can be expected to be left of it.",
+            "The red mark is what a judge that is right would show; none can be expected left of "
+            "it.",
         ),
     )
 

@@ -84,7 +84,7 @@ def test_the_gap_of_a_text_is_bounded_and_right_on_average(worlds, kind):
     p = np.roll(truth, 1, -1) * 0.7 + 0.1
     found = gaps(sides, p)
     known = ~np.isnan(found)
-    assert known.mean() > 0.9
+    assert known.mean() > 0.8
     assert LOWEST <= found[known].min() < 0 and 1 < found[known].max() <= HIGHEST
     if kind == "single":
         # As of single answers a sum over classes, brought to sum 1.
