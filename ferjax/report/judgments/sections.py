@@ -72,7 +72,7 @@ def _panel(c: Comparison) -> Section:
         ["texts with two ratings or more", p.scored],
         ["ratings", p.ratings],
         ["raters", "not known" if p.raters is None else p.raters],
-        ["ratings a text", f"{p.fewest} – {p.most}"],
+        ["ratings a text", f"{p.fewest} – {p.most}" if p.fewest < p.most else p.most],
         ["ratings apart (very unclear)", p.unclear],
         ["spread of one rating", p.spread],
     ]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.judgments.results import Comparison, JudgeRow
-from ferjax.evaluation.judgments.rows import MEAN
+from ferjax.evaluation.judgments.rows import ALL, MEAN
 from ferjax.report.findings import Conclusion
 from ferjax.report.words import percent
 
@@ -144,24 +144,27 @@ def _pooling(c: Comparison) -> Iterator[Conclusion]:
             continue
         best = max(inside, key=lambda d: c.judges[d.second].skill.value)
         number = _count(row.judges)
-        what = "settings" if pool.endswith(", pooled") else "judges"
+        model = pool.removesuffix(", pooled")
+        pooled = f"{number} settings of {model} pooled"
+        if pool == ALL:
+            pooled = f"all {number} judges pooled"
         alone = c.judges[best.second]
         if best.skill.low > 0:
             yield Conclusion(
                 "good",
-                f"{number} {what} pooled ({pool}) are worth {people(row.people)}, more than the "
+                f"{pooled[0].upper()}{pooled[1:]} are worth {people(row.people)}, more than the "
                 f"best of them alone, {best.second} ({people(alone.people)}).",
             )
         else:
             yield Conclusion(
                 "note",
-                f"{best.second} alone is worth {people(alone.people)}; {number.lower()} {what} "
-                f"pooled ({pool}) are worth no more than this one: {people(row.people)}.",
+                f"{best.second} alone is worth {people(alone.people)}; {pooled} are worth no more: "
+                f"{people(row.people)}.",
             )
 
 
 def _count(number: int) -> str:
-    words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     return words[number] if number < len(words) else str(number)
 
 
@@ -236,9 +239,9 @@ def _jury(c: Comparison) -> Iterator[Conclusion]:
     j = c.jury
     yield Conclusion(
         "note",
-        f"{percent(max(j.between.value, 0) / j.total.value)} of the jury's uncertainty lie between "
-        f"its {len(j.models)} models, the rest within them. Without correction for few answers it "
-        f"would be {percent(j.plug_in / j.total.value)}.",
+        f"{percent(max(j.between.value, 0) / j.total.value)} of the jury's uncertainty lies "
+        f"between its {len(j.models)} models, the rest within them. Without correction for few "
+        f"answers it would be {percent(j.plug_in / j.total.value)}.",
     )
     if j.entropy_plug_in is not None and j.entropy_null is not None:
         yield Conclusion(

@@ -30,7 +30,8 @@ def section(c: Comparison, figures: Mapping[str, str]) -> Section:
         rows.append([*cells, r.as_used, answers, f"{100 * r.unparsed:.1f} %", r.items])
         rows[-1] += [r.split_skill] if split else []
         tokens = None if r.tokens is None else round(r.tokens)
-        rows[-1] += [tokens, r.per_1000_tokens] if priced else []
+        price = None if r.per_1000_tokens is None else people(r.per_1000_tokens)
+        rows[-1] += [tokens, price] if priced else []
     terms = (
         "The CRPS is the squared distance of the judge's distribution from a single rating, over "
         "the steps of the scale."
@@ -39,7 +40,7 @@ def section(c: Comparison, figures: Mapping[str, str]) -> Section:
         "that a rating is unlikely by: both are lower for better judges, and never 0 where people "
         "disagree."
     )
-    price = (
+    explained = (
         " People per 1,000 tokens are those that the answers at hand are worth (gap as used), over "
         "the thousands of tokens, of prompts and answers, that they took."
         if priced
@@ -53,13 +54,13 @@ def section(c: Comparison, figures: Mapping[str, str]) -> Section:
             "and in one text it may be negative. Skill 1 is the truth, 0 the mean of all other "
             f"texts. {terms} “As used” adds the noise of the few answers that were asked for; "
             "unparsed answers name nothing valid. Small print: 95 % intervals."
-            f"{price}"
+            f"{explained}"
         ),
         html.table(head, rows, main=tuple(c.pools)),
         html.figure(
             figures.get("people"),
             "People-equivalents of every judge with intervals",
-            "Worth in people; an arrow is more than the ratings can tell, the dotted line one "
+            "Worth in people; an arrow is more than the ratings can tell, the dotted line is one "
             "person.",
         ),
     ]

@@ -236,7 +236,7 @@ def test_the_report_holds_it_all(found, kind, tmp_path):
     assert "<script" not in page and "http" not in page.replace("http://www.w3.org", "")
     assert "ferjax &lt;b&gt;" in page
     assert any("worth" in finding.text for finding in words)
-    assert any("settings pooled" in finding.text for finding in words)
+    assert any("two settings of right pooled" in finding.text for finding in words)
     tables = json.loads(files[1].read_text())
     assert tables["judges"][RIGHT]["gap"]["value"] == found[kind].judges[RIGHT].gap.value
     lines = files[2].read_text().splitlines()
