@@ -28,11 +28,12 @@ __all__ = [
 
 
 class Section(NamedTuple):
-    """A section of the page: its anchor, its title, its HTML."""
+    """A section of the page: its anchor, its title, its HTML, and what the menu calls it."""
 
     anchor: str
     title: str
     inner: str
+    name: str = ""
 
 
 class Rounded(NamedTuple):
@@ -139,15 +140,18 @@ def details(summary: str, inner: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{inner}</details>"
 
 
-def section(anchor: str, title: str, *inner: str) -> Section:
-    """A section of :func:`page` from its parts."""
-    return Section(anchor, title, "".join(inner))
+def section(anchor: str, title: str, *inner: str, name: str = "") -> Section:
+    """A section of :func:`page` from its parts; the menu calls it by its anchor unless named."""
+    return Section(anchor, title, "".join(inner), name)
 
 
 def page(title: str, lead: str, top: str, sections: Sequence[Section], foot: str) -> str:
     """The whole document."""
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    links = "".join(f'<a href="#{s.anchor}">{s.anchor.replace("-", " ")}</a>' for s in sections)
+    links = "".join(
+        f'<a href="#{s.anchor}">{escape(s.name or s.anchor.replace("-", " "))}</a>'
+        for s in sections
+    )
     body = "".join(
         f'<section id="{s.anchor}"><h2>{escape(s.title)}</h2>{s.inner}</section>' for s in sections
     )

@@ -115,6 +115,7 @@ def write(
                 ],
                 main=(CHOSEN,),
             ),
+            name=judge,
         )
         for number, (judge, table) in enumerate(c.rows.items(), 1)
     ]  # fmt: skip
