@@ -10,13 +10,16 @@ from ferjax.evaluation.judgments.calibrate import CHOSEN, NONE, CalibratedRow, C
 from ferjax.evaluation.judgments.results import (
     Comparison,
     Difference,
+    DimensionRow,
     JudgeRow,
     Panel,
     ReplacementRow,
+    Stratum,
 )
 from ferjax.evaluation.judgments.rows import MEAN, PERSON
 from ferjax.report import html
 from ferjax.report.judgments import calibration, words, worth
+from ferjax.report.judgments.sections import build
 
 
 def around(value, width=0.1):
@@ -173,6 +176,27 @@ def test_calibration_begins_with_what_is_best(best, better, rival, said, tone):
     c = Calibration("single", ("a",), 10, 5, {"j": rows}, {"j": best}, 100, 0, ())
     (found,) = calibration.conclude(c)
     assert found.text.startswith(said) and found.tone == tone
+
+
+def test_strata_and_dimensions_are_tables_of_judges_the_best_first():
+    names = ("x", "y")
+    of = {name: around(0.5) for name in names}
+    stratum = Stratum(120, of, of)
+    wide = {**of, "x": Interval(2.0, 1.0, 9.0)}
+    dimension = DimensionRow(
+        around(0.7), around(0.8), 0.3, around(0.9), of, of, of, of, of, wide, of
+    )
+    judges = {"x": judge(0.3, 5.0), "y": judge(0.5, math.inf)}
+    c = comparison(
+        judges, strata={"two raters agree": stratum}, by_dimension={"valence": dimension}
+    )
+    sections = {s.anchor: s.inner for s in build(c, {}, {})}
+    strata = sections["strata"]
+    assert "two raters agree (120 texts)" in strata
+    assert strata.index("<td>y</td>") < strata.index("<td>x</td>") and MEAN not in strata
+    assert "2.0<small>1.0 – 9.0</small>" in sections["dimensions"]
+    assert "CRPS" in sections["judges"] and "&gt; " in sections["judges"]
+    assert any(text.startswith("valence: x correlates best with the panel's") for text in texts(c))
 
 
 def test_cells_of_people_have_few_decimals_and_an_open_end():
