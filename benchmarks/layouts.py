@@ -149,14 +149,9 @@ def chosen(members: Sequence[int], devices: Sequence[int]) -> None:
             if new.layout.replicas == old.replicas:
                 cells += ["same", "same"]
             else:
-                with_devices = [
-                    dataclasses.replace(
-                        x, devices=tuple(jax.devices()[: len(x.devices)]), chunk=None
-                    )
-                    for x in (new.layout, old)
-                ]
-                work = [step_work(x) for x in with_devices]
-                wait = [step_wait(x) for x in with_devices]
+                here = [on_this_machine(x) for x in (new.layout, old)]
+                work = [step_work(x) for x in here]
+                wait = [step_wait(x) for x in here]
                 cells += [f"{work[0] / work[1]:.2f}", f"{wait[0] / wait[1]:.2f}"]
             print(f"| {m} | {d} | {' | '.join(cells)} |", flush=True)
 
@@ -177,13 +172,13 @@ def shape(layout: parallel.Layout) -> str:
     return text + (f", {layout.idle} idle" if layout.idle else "")
 
 
-SMALL = ModelConfig(image_size=48, patch_size=8, dim=128, depth=2, heads=2)
-SMALL_BATCH = 256
+SMALL = ModelConfig(image_size=48, patch_size=8, dim=64, depth=1, heads=2)
+SMALL_BATCH = 64
 
 
 def step_work(layout: parallel.Layout, batch: int = SMALL_BATCH) -> float:
     """Processor seconds of a training step of a small network on all devices of a layout."""
-    faces = 512
+    faces = 2 * SMALL_BATCH
     config = Config(
         model=SMALL,
         train=TrainConfig(seeds=tuple(range(layout.members)), batch_size=batch, warmup_epochs=0),
@@ -195,7 +190,7 @@ def step_work(layout: parallel.Layout, batch: int = SMALL_BATCH) -> float:
     target = Target(q, np.ones((faces, 8), np.int32))
     stored, target = parallel.replicate(layout, (images, target))
     seeds = parallel.scatter(layout, np.array(config.train.seeds, np.uint32))
-    held = [programs.init(seeds, parallel.replicate(layout, None))]
+    held = [programs.init(seeds, parallel.replicate(layout, None), target)]
     order = programs.order(held[0].key, parallel.replicate(layout, np.int32(0)))
 
     def call() -> jax.Array:

@@ -1,15 +1,17 @@
 """Both sides of a comparison do the same work, and the checks that say so can fail."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import bootstrap, decomposition, end_to_end, ensemble, router_grid
+from benchmarks import bootstrap, decomposition, end_to_end, ensemble, layouts, router_grid
 from benchmarks.devices import OURS, counts, step_on
 from ferjax import routing
 from ferjax.config import Config, ModelConfig, TrainConfig
-from ferjax.ensemble import inputs, members
+from ferjax.ensemble import inputs, members, parallel
 from ferjax.ensemble.methods import Target
 from ferjax.ensemble.optimizer import adamw
 from ferjax.models import vit
@@ -164,6 +166,12 @@ def test_the_step_on_all_devices_trains():
         last = np.asarray(calls[OURS]()).ravel()
     assert len(placed.layout.devices) == 2
     assert np.isfinite(last).all() and last.mean() < first.mean() + 0.1
+
+
+def test_a_step_of_a_layout_is_timed(monkeypatch):
+    monkeypatch.setattr(layouts, "SMALL", dataclasses.replace(SMALL, depth=1))
+    layout = parallel.lay_out(2, jax.devices()[:2], batch=8, replicas=2)
+    assert layouts.step_work(layout, 8) > 0
 
 
 def test_scaling_is_measured_on_powers_of_two_and_on_all():
