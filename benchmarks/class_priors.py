@@ -22,7 +22,7 @@ from ferjax.priors import Adjustment
 SEVERITIES = {"none": 0.0, "mild": 0.3, "middling": 0.6, "strong": 1.0}
 """How far the shares move towards their reverse order."""
 ITEMS = 1500
-DRAWS = 5
+DRAWS = 3
 
 
 def figures(
