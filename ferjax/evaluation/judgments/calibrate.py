@@ -7,7 +7,8 @@ so that a class that ten answers never named is rare and not impossible.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -274,6 +275,18 @@ def _chosen(loss: np.ndarray, fold: np.ndarray) -> np.ndarray:
     return best[fold]
 
 
+@functools.cache
+def _fit(name: str) -> Callable[..., Any]:
+    """Fits a calibrator to each problem; one program for all judges."""
+    return jax.jit(jax.vmap(CALIBRATORS[name].fit, (0, 0, None)))
+
+
+@functools.cache
+def _apply(name: str) -> Callable[..., jax.Array]:
+    """Applies the calibrator of each problem to it; likewise."""
+    return jax.jit(jax.vmap(CALIBRATORS[name].apply))
+
+
 def fitted(sides: Sides, names: Mapping[str, str]) -> dict[str, dict]:
     """Calibrators fitted on all texts, as JSON values.
 
@@ -292,8 +305,7 @@ def fitted(sides: Sides, names: Mapping[str, str]) -> dict[str, dict]:
         parameters = {}
         if name != NONE:
             seen = (sides.answers[place] > 0).astype(np.float32)
-            fit = jax.jit(jax.vmap(CALIBRATORS[name].fit, (0, 0, None)))
-            calibrator = fit(counts, log_probs[place], seen)
+            calibrator = _fit(name)(counts, log_probs[place], seen)
             parameters = {k: np.asarray(v).tolist() for k, v in calibrator._asdict().items()}
         found[judge] = {"calibrator": name, "parameters": parameters}
     return found
@@ -330,7 +342,6 @@ def applied(
             of = CALIBRATORS[kept["calibrator"]]
             arrays = {k: jnp.asarray(v, jnp.float32) for k, v in kept["parameters"].items()}
             calibrator = of(**arrays)  # type: ignore[call-arg]
-            apply = jax.vmap(lambda c, p, of=of: of.apply(c, p))
-            problems = np.asarray(apply(calibrator, problems))
+            problems = np.asarray(_apply(kept["calibrator"])(calibrator, problems))
         result.append(_probs(problems, several))
     return np.stack(result)
