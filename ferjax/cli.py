@@ -139,6 +139,10 @@ def _version() -> str:
 
 def _message(error: BaseException) -> str:
     """An error in words; the system's own without their numbers."""
+    if isinstance(error, ValueError):
+        from ferjax.files import shortened  # numpy need not be waited for where nothing is wrong
+
+        return shortened(str(error), 2000)
     if isinstance(error, MemoryError):
         return f"not enough memory{f': {error}' if str(error) else ''}"
     if isinstance(error, OSError) and error.strerror:

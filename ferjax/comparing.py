@@ -1,6 +1,5 @@
 """What `ferjax judge` does with a panel and judges, as functions: read both sides, compare them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ferjax.evaluation.judgments.align import align, with_unrated
-from ferjax.evaluation.judgments.calibrate import calibrate, fitted
+from ferjax.evaluation.judgments.calibrate import calibrate, fitted, restored
 from ferjax.evaluation.judgments.compare import Words, compare
 from ferjax.evaluation.judgments.describe import agreement, split
 from ferjax.evaluation.judgments.promises import Promise
@@ -25,7 +24,7 @@ from ferjax.evaluation.judgments.routing import (
 )
 from ferjax.evaluation.judgments.sides import Sides
 from ferjax.events import Message, OnEvent, Progress, silent
-from ferjax.files import read_arrays
+from ferjax.files import read_arrays, read_json, shortened
 from ferjax.judgments import Judgments
 from ferjax.predictions import Predictions
 from ferjax.recalibration import CALIBRATORS
@@ -163,10 +162,7 @@ def read_words(lexicon: Path, embeddings: Path | None, sides: Sides) -> Words:
     Raises:
       ValueError: naming the file, and what is missing.
     """
-    try:
-        words = json.loads(lexicon.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{lexicon}: not JSON ({error})") from error
+    words = read_json(lexicon, "lexicon")
     fine = isinstance(words, dict) and all(
         isinstance(of, list) and all(isinstance(word, str) and word.strip() for word in of)
         for of in words.values()
@@ -187,13 +183,17 @@ def read_calibrators(path: Path, sides: Sides) -> tuple[dict[str, Any], set[str]
       FileNotFoundError: if there is no such file.
       ValueError: if it is no file of calibrators, or one of other classes.
     """
+    kept = read_json(path, "file of calibrators")
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
         judges = dict(kept["judges"])
         classes = tuple(kept["classes"])
         items = set(kept["items"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not written by `ferjax judge calibrate` ({error!r})") from error
+        several = kept["kind"] == "multi"
+        for of in judges.values():
+            restored(of, len(classes), several=several)
+    except (KeyError, TypeError, ValueError) as error:
+        said = shortened(repr(error))
+        raise ValueError(f"{path}: not written by `ferjax judge calibrate` ({said})") from error
     if classes != sides.ratings.classes or kept.get("kind") != sides.ratings.kind:
         raise ValueError(
             f"{path}: calibrators of {kept.get('kind')} classes {', '.join(classes[:5])}; here "

@@ -8,6 +8,8 @@ from ferjax.config import EvaluateConfig
 from ferjax.evaluation import readers
 from ferjax.evaluation.comparison import Comparison, Cost, compare
 from ferjax.events import Message, OnEvent, silent
+from ferjax.files import require_folder
+from ferjax.locking import FolderLock
 from ferjax.predictions import Predictions
 from ferjax.report import comparison
 from ferjax.workflow import replaced
@@ -60,9 +62,11 @@ def compare_methods(
         raise ValueError(f"a comparison needs at least two methods, got {', '.join(names)}")
     if baseline is not None and baseline not in names:
         raise ValueError(f"no method {baseline!r} to compare with; there are {', '.join(names)}")
+    _require_runs(folders.values())
     methods = {
         name: readers.load([Path(path)], votes).predictions for name, path in predictions.items()
     }
+    require_folder(out, make=False)
     costs = {}
     for name, folder in folders.items():
         on_event(Message(f"reading the predictions of {name}"))
@@ -81,6 +85,14 @@ def compare_methods(
     return found, comparison.write(found, Path(out))
 
 
+def _require_runs(folders: Iterable[Path]) -> None:
+    """Refuses folders that are no runs, before anything is read or written."""
+    from ferjax.ensemble.folder import RunFolder
+
+    for folder in folders:
+        RunFolder(folder).config()
+
+
 def _predicted(
     run: Path, data_path: str | None, on_event: OnEvent
 ) -> tuple[dict[str, Predictions], Cost]:
@@ -95,6 +107,9 @@ def _predicted(
         data = dataclasses.replace(data, path=data_path)
     trained = trained._replace(config=dataclasses.replace(trained.config, data=data))
     dataset = datasets.load(data)
-    predicted = prediction.predict_conditions(trained, dataset, run / "predictions", on_event)
+    folder = run / "predictions"
+    require_folder(folder)
+    with FolderLock(folder, what=f"the evaluation of {run}"):
+        predicted = prediction.predict_conditions(trained, dataset, folder, on_event)
     total = cost.total(trained.config, trained.spec, train_faces=len(dataset["train"].ids))
     return {p.condition: p for p in predicted}, Cost(**total._asdict())

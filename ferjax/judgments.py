@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferjax.files import read_arrays, write_atomically
+from ferjax.files import parse_json, read_arrays, write_atomically
 
 __all__ = ["KINDS", "Judge", "Judgments", "text_hash"]
 
@@ -279,12 +279,12 @@ class Judgments:
             found = ", ".join(arrays) or "nothing"
             raise ValueError(f"not judgments: no array {missing[0]}; found {found}")
         try:
-            meta = json.loads(str(arrays["meta"]))
+            meta = parse_json(str(arrays["meta"]))
             judges = tuple(Judge(**judge) for judge in meta["judges"])
             classes = tuple(str(name) for name in meta["classes"])
             levels = meta.get("levels")
             kind = meta["kind"]
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"meta needs kind, classes and judges ({error!r})") from error
         return cls(
             kind=kind,

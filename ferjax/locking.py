@@ -54,11 +54,8 @@ class FolderLock:
                     os.close(lock)
                     time.sleep(_PAUSE)
                     continue
-                owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
                 os.close(lock)
-                raise FileExistsError(
-                    f"{self._what} is in use by {owner}; let it finish or stop it first"
-                ) from None
+                raise self._in_use() from None
             except OSError:
                 pass  # a file system without locks: nothing is known of others
             try:
@@ -72,6 +69,22 @@ class FolderLock:
                 os.close(lock)
         os.ftruncate(self._lock, 0)
         os.write(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+    def require_free(self) -> None:
+        """Refuses what a live process has, without taking it; before long work.
+
+        Raises:
+          FileExistsError: naming the process.
+        """
+        for _ in range(_TRIES):
+            if not self.held:
+                return
+            time.sleep(_PAUSE)
+        raise self._in_use()
+
+    def _in_use(self) -> FileExistsError:
+        owner = self.owner or "another process"
+        return FileExistsError(f"{self._what} is in use by {owner}; let it finish or stop it first")
 
     @property
     def held(self) -> bool:
@@ -89,7 +102,7 @@ class FolderLock:
     def owner(self) -> str:
         """The process that has it, or had it when it died; empty where the lock was given back."""
         try:
-            return (self.folder / _NAME).read_text().strip()
+            return self._path.read_bytes()[:200].decode(errors="replace").strip()
         except FileNotFoundError:
             return ""
 

@@ -15,6 +15,9 @@ from ferjax.judgments import KINDS, text_hash
 
 __all__ = ["Ratings"]
 
+_LARGEST = 2**29
+"""Values of the largest table: one item that everybody rated would make all rows as wide."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Ratings:
@@ -121,6 +124,12 @@ class Ratings:
         first = np.concatenate([[0], np.cumsum(self.raters_of)])
         slot = np.arange(len(item)) - first[item]
         shape = (len(self.ids), int(self.raters_of.max(initial=0)))
+        size = shape[0] * shape[1] * len(self.classes)
+        if size > _LARGEST:
+            raise ValueError(
+                f"{shape[0]:,} items with up to {shape[1]:,} ratings of {len(self.classes):,} "
+                f"classes are a table of {size:,} values; at most {_LARGEST:,} are held"
+            )
         table = np.full((*shape, len(self.classes)), np.nan)
         table[item, slot] = self.said[order]
         who = np.full(shape, -1)

@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_floats
+
 __all__ = [
     "Replacement",
     "alternative_annotator_test",
@@ -128,14 +130,14 @@ def alternative_annotator_test(
     n = jnp.where(items > 0, items, jnp.nan)
     advantage = per_rater(judge_wins) / n
     rater_advantage = per_rater(rater_wins) / n
-    lost = rater_wins.astype(jnp.float32) - judge_wins
+    lost = rater_wins.astype(jnp.float32) - judge_wins.astype(jnp.float32)
     mean = per_rater(lost) / n
     variance = (per_rater(lost**2) - n * mean**2) / (n - 1)
     p_value = _lower_tail(mean - margin, jnp.maximum(variance, 0.0), n)
     p_value = jnp.where(items >= min_items, p_value, jnp.nan)
     beaten = jax.vmap(lambda p: benjamini_yekutieli(p, level))(p_value)
     tested = ~jnp.isnan(p_value)
-    tests = jnp.sum(tested, -1)
+    tests = jnp.sum(tested.astype(jnp.float32), -1)
     tests = jnp.where(tests > 0, tests, jnp.nan)
     return Replacement(
         advantage,
@@ -143,7 +145,7 @@ def alternative_annotator_test(
         p_value,
         beaten,
         items,
-        jnp.sum(beaten, -1) / tests,
+        jnp.sum(beaten.astype(jnp.float32), -1) / tests,
         jnp.sum(jnp.where(tested, advantage, 0.0), -1) / tests,
     )
 
@@ -172,13 +174,13 @@ def benjamini_yekutieli(p_values: ArrayLike, level: float = 0.05) -> jax.Array:
     >>> benjamini_yekutieli(jnp.array([0.001, 0.02, 0.5, jnp.nan])).tolist()
     [True, False, False, False]
     """
-    p = jnp.asarray(p_values)
+    (p,) = as_floats(p_values)
     tested = ~jnp.isnan(p)
-    tests = jnp.sum(tested)
-    rank = jnp.arange(1, p.size + 1)
+    tests = jnp.sum(tested.astype(p.dtype))
+    rank = jnp.arange(1, p.size + 1, dtype=p.dtype)
     harmonic = jnp.sum(jnp.where(rank <= tests, 1.0 / rank, 0.0))
     order = jnp.argsort(jnp.where(tested, p, jnp.inf))
     limit = level * rank / (jnp.maximum(tests, 1) * jnp.maximum(harmonic, 1e-9))
     below = jnp.where(tested, p, jnp.inf)[order] <= limit
-    last = jnp.max(jnp.where(below, rank, 0))
+    last = jnp.max(jnp.where(below, rank, 0.0))
     return jnp.zeros(p.size, bool).at[order].set(rank <= last)

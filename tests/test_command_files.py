@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferjax.cli import main
 
@@ -49,6 +50,36 @@ def test_what_cannot_be_replaced_is_not_written(capsys, tmp_path):
         said = refused(capsys, "corruptions", "--sheet", path, "--suite", "paper", "--size", "32")
         assert f"cannot write {path}: it is" in said
     assert os.path.exists("/dev/full") and sorted(p.name for p in tmp_path.iterdir()) == ["pipe"]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("export", "{f}", "--out", "{f}/config.json"), "it is there, and no file of `ferjax ex"),
+        (("export", "{f}", "--out", "{f}/stack.npz"), "it is there, and no file of `ferjax exp"),
+        (("weights", "export", "{f}", "--out", "{f}"), "exists and is not empty"),
+        (("watch", "{f}", "--plot", "{f}/config.json"), "its name must end in .png"),
+        (("corruptions", "--sheet", "{f}/config.json"), "its name must end in .png"),
+        (("corruptions", "{f}/a.png", "--sheet", "{f}/a.png"), "this command reads it"),
+        (("route", "{f}/config.json", "{f}", "--out", "{f}/config.json"), "it is read, and is no"),
+        (("data", "folder", "{f}", "--out", "{f}"), "exists and is not empty"),
+        (("data", "folder", "{f}", "--out", "{f}/config.json/x"), "config.json is a file"),
+        (("members", "merge", "{f}", "{f}", "--out", "{f}"), "exists"),
+        (("judge", "predict", "{f}", "--texts", "{f}/t.csv", "--out", "{f}/t.csv"), "end in .npz"),
+        (("judge", "parse", "{f}"), "holds no collection.json"),
+        (("judge", "parse", "{f}", "--out", "{f}/config.json/x.npz"), "holds no collection"),
+    ],
+)
+def test_no_command_replaces_what_it_reads_or_did_not_write(capsys, tmp_path, words, message):
+    from ferjax.config import Config
+
+    (tmp_path / "config.json").write_text(Config().to_json())
+    (tmp_path / "t.csv").write_text("id,text\n1,hello\n")
+    np.savez(tmp_path / "stack.npz", images=np.zeros((2, 48, 48), np.uint8))
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "a.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert message in refused(capsys, *(word.format(f=tmp_path) for word in words))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_no_name_steers_the_terminal(capsys, tmp_path):

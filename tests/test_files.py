@@ -1,10 +1,12 @@
 """Files written whole or not at all, and numpy's files read without opening a pickle."""
 
+import contextlib
 import os
 
 import numpy as np
 import pytest
 
+from ferjax import files
 from ferjax.files import read_arrays, write_atomically
 
 
@@ -44,6 +46,32 @@ def test_the_new_file_reaches_the_disk_before_it_takes_the_old_ones_place(tmp_pa
     monkeypatch.setattr(os, "fsync", fsync)
     write_atomically(path, b"new")
     assert seen == [b"old"]
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "above" / "out"
+    for _ in range(2):  # what a killed process left is in nobody's way
+        with contextlib.suppress(KeyError), files.new_folder(out) as folder:
+            (folder / "half").write_text("x")
+            raise KeyError
+        assert list(out.parent.iterdir()) == []
+    (out.parent / f".out.{os.getpid()}").mkdir()
+    out.mkdir()
+    with files.new_folder(out) as folder:
+        (folder / "whole").write_text("x")
+        assert list(out.iterdir()) == []
+    assert [path.name for path in out.iterdir()] == ["whole"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert out.stat().st_mode & 0o777 == 0o777 & ~umask
+    with pytest.raises(FileExistsError, match="exists and is not empty"), files.new_folder(out):
+        pass
+    files.require_folder(tmp_path / "a" / "b", make=False)
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(ValueError, match="whole is a file"):
+        files.require_folder(out / "whole" / "x", make=False)
+    with pytest.raises(ValueError, match="whole is a file"):
+        files.require_new_folder(out / "whole" / "x")
 
 
 def test_arrays_are_read_by_name(tmp_path):

@@ -82,6 +82,16 @@ def test_spearman_and_kendall_are_scipys(tied):
     close(jitted["kendall"](x, y), scipy.stats.kendalltau(x, y).statistic)
 
 
+def test_infinities_are_the_ends_of_an_order(tied):
+    x, y, labels = (np.array(part) for part in tied)
+    x[[3, 40]] = np.inf
+    y[[3, 17]] = -np.inf
+    as_ranks = [scipy.stats.rankdata(part) for part in (x, y)]
+    close(jitted["spearman"](x, y), scipy.stats.spearmanr(*as_ranks).statistic)
+    close(jitted["kendall"](x, y), scipy.stats.kendalltau(*as_ranks).statistic)
+    close(jitted["auroc"](x, labels), sklearn.metrics.roc_auc_score(labels, as_ranks[0]))
+
+
 def test_kendall_counts_an_item_as_often_as_it_weighs(tied, weights):
     x, y, _ = (np.asarray(part) for part in tied)
     rows = repeat(weights)

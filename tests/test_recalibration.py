@@ -116,6 +116,34 @@ def test_items_of_weight_0_are_left_out(world, name):
         np.testing.assert_array_equal(leaf, of)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_undefined_gives_nan_unless_it_is_left_out(world, name):
+    votes, log_probs, _ = world
+    third = np.arange(ITEMS) == 3
+    spoilt_log_probs = np.where(third[:, None], np.float32(np.nan), log_probs)
+    negative = np.where(third[:, None], -1, votes)
+    without = np.float32(~third)
+    ones = np.ones(ITEMS, np.float32)
+    expected = FIT[name](votes, log_probs, without)
+    for counts, given in ((votes, spoilt_log_probs), (negative, log_probs)):
+        found = FIT[name](counts, given, without)
+        for leaf, of in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_array_equal(leaf, of)
+        if name != "marginal" or counts is negative:
+            assert np.isnan(FIT[name](counts, given, ones).apply(log_probs)).all()
+    unvoted = np.where(third[:, None], 0, votes)
+    assert np.isfinite(FIT[name](unvoted, spoilt_log_probs, ones).apply(log_probs)).all()
+    for value in (-1, np.nan, np.inf):
+        weights = np.where(third, np.float32(value), ones)
+        assert np.isnan(FIT[name](votes, log_probs, weights).apply(log_probs)).all()
+    fit = recalibration.CALIBRATORS[name].fit
+    for wrong in ((votes[1:], log_probs), (votes[:, 1:], log_probs), (votes[0], log_probs)):
+        with pytest.raises(ValueError, match="got"):
+            fit(*wrong)
+    with pytest.raises(ValueError, match=r"weights must be \[item\]"):
+        fit(votes, log_probs, ones[:, None])
+
+
 def test_more_parameters_come_closer_to_the_truth(world):
     """And none beats the truth itself."""
     votes, log_probs, truth = world
@@ -192,14 +220,6 @@ def test_impossible_classes_that_were_chosen_are_survived():
     for name in NAMES:
         found = recalibration.CALIBRATORS[name].fit(votes, log_probs).apply(log_probs)
         assert np.isfinite(found).all(), name
-
-
-def test_shapes_that_do_not_fit_are_refused(world):
-    votes, log_probs, _ = world
-    with pytest.raises(ValueError, match=r"got \(599, 4\) and \(600, 4\)"):
-        recalibration.Bias.fit(votes[1:], log_probs)
-    with pytest.raises(ValueError, match=r"weights must be \[item\] \(600,\), got \(3,\)"):
-        recalibration.Bias.fit(votes, log_probs, np.ones(3))
 
 
 def test_minimise_walks_a_curved_valley():
@@ -290,6 +310,22 @@ def test_concentrations_of_folds_are_fitted_without_them(drawn):
         recalibration.fit_members(votes[kept], log_probs[:, kept]), log_probs[:, ~kept]
     )
     np.testing.assert_allclose(found[:, ~kept], alone, atol=2e-2)
+
+
+def test_concentrations_of_undefined_items_are_undefined(drawn):
+    votes, log_probs, _, _ = drawn
+    third = (np.arange(ITEMS) == 3)[:, None]
+    spoilt = np.where(third, np.float32(np.nan), log_probs)
+    left_out = np.where(third, [1, 0, 0, 0], votes)
+    for counts, given, defined in (
+        (votes, spoilt, False),
+        (np.where(third, -1, votes), log_probs, False),
+        (left_out, spoilt, True),
+    ):
+        fitted = fit_members(counts, given, max_votes=10)
+        assert np.isfinite(recalibration.apply_members(fitted, log_probs)).all() == defined
+    with pytest.raises(ValueError, match="must be .item, class. alike"):
+        recalibration.Concentration.fit(votes[1:], log_probs[0])
 
 
 def test_single_votes_say_nothing_of_concentration(drawn):

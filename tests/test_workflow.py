@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 import ferjax
+from ferjax.comparing_methods import compare_methods
+from ferjax.ensemble.ending import how_it_ended
+from ferjax.ensemble.folder import RunFolder
+from ferjax.ensemble.log import read_log
 from ferjax.events import Message
+from ferjax.locking import FolderLock
 from ferjax.predictions import Predictions
 
 
 @pytest.fixture(scope="module")
 def evaluated(run, tmp_path_factory):
-    """A copy of the shared run, evaluated once more with two sets of noise beside its own."""
+    """A copy of the shared run, evaluated once more with two sets of noise beside its own, while
+    another process trains in its folder and a third one watches it."""
     folder = tmp_path_factory.mktemp("workflow")
     copy = folder / "run"
     shutil.copytree(run, copy)
@@ -22,8 +28,32 @@ def evaluated(run, tmp_path_factory):
         sets[name] = folder / f"{name}.npz"
         np.savez(sets[name], images=rng.integers(0, 255, (5, 60, 60), np.uint8))
     said = []
-    found = ferjax.evaluate_run(copy, ood=sets, out=folder / "report", on_event=said.append)
+    watched = []
+
+    def watch(event):
+        said.append(event)
+        run = RunFolder(copy)
+        watched.append((how_it_ended(run).how, len(read_log(run.log))))
+
+    with FolderLock(copy):
+        found = ferjax.evaluate_run(copy, ood=sets, out=folder / "report", on_event=watch)
+    assert set(watched) == {("training", 2)}
     return copy, found, said
+
+
+def test_one_evaluation_of_a_run_at_a_time(evaluated):
+    run, _, _ = evaluated
+    before = {path: path.read_bytes() for path in (run / "predictions").glob("*.npz")}
+    for evaluate in (
+        lambda: ferjax.evaluate_run(run),
+        lambda: compare_methods([run, shutil.copytree(run, run.parent / "other")], {}, run.parent),
+    ):
+        with (
+            FolderLock(run / "predictions"),
+            pytest.raises(FileExistsError, match="the evaluation of .* is in use by process"),
+        ):
+            evaluate()
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_ids_of_sets_from_outside_are_nobody_elses(evaluated):

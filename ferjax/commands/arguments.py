@@ -15,7 +15,6 @@ __all__ = [
     "Prior",
     "Run",
     "Word",
-    "require_folder_of",
 ]
 
 Run = Annotated[Positional[Path], arg(metavar="RUN")]
@@ -35,15 +34,3 @@ Prior = Annotated[
     arg(metavar="{training,uniform,sqrt,estimated}|FILE", help_behavior_hint=""),
 ]
 """A class prior, by name or from a file."""
-
-
-def require_folder_of(file: Path) -> None:
-    """Refuses a file that cannot be written where it is to be, before the work that it is for.
-
-    Raises:
-      ValueError: naming it.
-    """
-    if file.is_dir():
-        raise ValueError(f"cannot write {file}: it is a folder")
-    if not file.absolute().parent.is_dir():
-        raise ValueError(f"cannot write {file}: its folder does not exist")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, Number, require_folder_of
+from ferjax.commands.arguments import File, Number
 from ferjax.commands.console import out
 
 
@@ -34,6 +34,8 @@ class Corruptions:
 
     def run(self) -> int:
         from ferjax import corruptions
+        from ferjax.config import require_seed
+        from ferjax.files import require_writable
 
         suites = {
             "paper": corruptions.PAPER,
@@ -52,9 +54,10 @@ class Corruptions:
                 out.print(f"{suite}: {', '.join(names)}")
             out.print("next: ferjax corruptions --sheet sheet.png draws them")
             return 0
+        require_seed(self.seed, "--seed")
         if self.size < 32:
             raise ValueError(f"--size must be at least 32 pixels, got {self.size}")
-        require_folder_of(self.sheet)
+        require_writable(self.sheet, reads=(self.image,), suffixes=("", ".png"))
         self._draw([name for names in suites.values() for name in names], self.sheet)
         out.print(f"wrote {self.sheet}")
         return 0

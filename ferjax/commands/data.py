@@ -35,13 +35,14 @@ class DataFerplus:
     def run(self) -> int:
         from ferjax.commands.display import progress
         from ferjax.faces import dataset, ferplus_files
+        from ferjax.files import require_new_folder
 
         if (self.fer2013 is None) != (self.out is None):
             raise ValueError(
                 "--fer2013 and --out go together: pixels are needed to build a data set"
             )
         if self.out is not None:
-            ferplus_files.refuse_taken(self.out)
+            require_new_folder(self.out)
         rows = ferplus_files.read_votes(self.votes)
         share = 1 / len(rows.ids)
         if self.fer2013 is not None:
@@ -109,14 +110,17 @@ class DataFolder:
 
     def run(self) -> int:
         from ferjax.commands.display import progress
+        from ferjax.config import require_seed
         from ferjax.faces import picture_dataset, voted_pictures
         from ferjax.faces.detection import haar_finder
         from ferjax.faces.spec import DataSpec
+        from ferjax.files import require_new_folder
 
         for name, share in (("valid", self.valid), ("test", self.test)):
             if not 0 < share < 1:
                 raise ValueError(f"--{name} must lie strictly between 0 and 1, got {share}")
-        picture_dataset.require_new(self.out)
+        require_seed(self.seed, "--seed")
+        require_new_folder(self.out)
         find = haar_finder() if self.faces else None
         found = voted_pictures.find(
             self.pictures,

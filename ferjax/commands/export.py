@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from ferjax.commands.arguments import Prior, Run, require_folder_of
+from ferjax.commands.arguments import Prior, Run
 from ferjax.commands.console import out
 
 
@@ -43,13 +43,14 @@ class Export:
     def run(self) -> int:
         from ferjax.commands.display import Console
         from ferjax.events import Message
+        from ferjax.files import require_writable
         from ferjax.serving.export import export
 
         if self.verify:
             return self._verify()
         if self.file is None:
             raise ValueError("where to? give --out FILE, or --verify for a file that is there")
-        require_folder_of(self.file)  # before the run is opened
+        require_writable(self.file)  # before the run is opened
         unlabelled = self._unlabelled()
         with Console() as on_event:
             on_event(Message("tracing the run, and comparing what is exported with it"))

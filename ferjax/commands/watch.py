@@ -4,7 +4,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from ferjax.commands.arguments import File, Run, require_folder_of
+from ferjax.commands.arguments import File, Run
 from ferjax.commands.console import out
 from ferjax.commands.display import run_table, sentence
 
@@ -29,11 +29,12 @@ class Watch:
         from ferjax.ensemble.ending import how_it_ended
         from ferjax.ensemble.folder import RunFolder
         from ferjax.ensemble.log import read_log
+        from ferjax.files import require_writable
 
         folder = RunFolder(self.run_folder)
         config = folder.config()
         if self.plot is not None:
-            require_folder_of(self.plot)
+            require_writable(self.plot, suffixes=("", ".png"))
         if self.follow:
             self._follow(folder, config.train.epochs)
         if not self.follow or out.is_terminal:

@@ -59,8 +59,10 @@ class WeightsExport:
     def run(self) -> int:
         from ferjax.commands.display import Console
         from ferjax.ensemble import trained as runs
+        from ferjax.files import require_new_folder
         from ferjax.models import pretrained
 
+        require_new_folder(self.out)
         trained = runs.load_run(self.run_folder, Console())
         params = runs.member_params(trained, self.member)
         written = pretrained.write_hugging_face(

@@ -5,7 +5,7 @@ import difflib
 import inspect
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -59,6 +59,10 @@ def _as_type(value: Any, kind: Any, name: str) -> Any:
         expected = "names, a list of texts" if get_args(kind)[0] is str else "a list"
         require(sequence, f"{name} must be {expected}, got {_short(value)}")
         return tuple(_as_type(one, get_args(kind)[0], name) for one in value)
+    if origin is Mapping:
+        named = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+        require(named, f"{name} must be an object, got {_short(value)}")
+        return {key: _as_type(of, get_args(kind)[1], f"{name}.{key}") for key, of in value.items()}
     if kind not in _WORDS:
         return value
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -105,7 +109,7 @@ def build(cls: type, values: Any, prefix: str = "") -> Any:
     """
     require(
         isinstance(values, dict),
-        f"{prefix.rstrip('.') or 'a configuration'} must be an object, got {values!r}",
+        f"{prefix.rstrip('.') or 'a configuration'} must be an object, got {_short(values)}",
     )
     fields = {field.name: field for field in dataclasses.fields(cls)}
     accepted = inspect.signature(cls).parameters  # fields, and old names a class takes itself
@@ -120,6 +124,13 @@ def build(cls: type, values: Any, prefix: str = "") -> Any:
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             value = build(kind, value, f"{prefix}{key}.")
         built[name] = tuple(value) if isinstance(value, list) else value
+    needed = (
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    )
+    missing = [name for name in needed if name not in built]
+    require(not missing, f"{prefix}{', '.join(missing)} must be given")
     return cls(**built)
 
 

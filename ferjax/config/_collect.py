@@ -1,14 +1,12 @@
 """What language models are asked: texts, labels, prompt, temperatures and samples."""
 
 import dataclasses
-import json
-import runpy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ferjax.config._checks import build, nearest, require, require_known_choices
-from ferjax.config._shipped import find_config
+from ferjax.config._checks import require, require_known_choices
+from ferjax.config._loading import load
 
 __all__ = ["GOEMOTIONS", "VAD", "CollectConfig", "load_collect_config"]
 
@@ -123,18 +121,4 @@ def load_collect_config(path: str | Path) -> CollectConfig:
       FileNotFoundError: if there is no such file.
       ValueError: if it builds no valid :class:`CollectConfig`; names the file.
     """
-    path = find_config(path)
-    try:
-        if path.suffix == ".json":
-            return build(CollectConfig, json.loads(path.read_text(encoding="utf-8")))
-        config = runpy.run_path(str(path)).get("config")
-    except (ImportError, NameError, AttributeError, SyntaxError, TypeError, ValueError) as error:
-        wrong = str(error).partition("unexpected keyword argument '")[2].rstrip("'")
-        known = [field.name for field in dataclasses.fields(CollectConfig)]
-        hint = f"; {nearest(wrong, known)}" if wrong else ""
-        raise ValueError(f"{path}: {error}{hint}") from error
-    if not isinstance(config, CollectConfig):
-        raise ValueError(
-            f"{path}: must define `config = CollectConfig(...)`, found {type(config).__name__}"
-        )
-    return config
+    return load(CollectConfig, path, (CollectConfig,))

@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-import runpy
-import traceback
 from pathlib import Path
 from typing import Any, Literal
 
-from ferjax.config._checks import build, nearest, require, require_known_choices, require_seed
+from ferjax.config._checks import build, require, require_known_choices, require_seed
+from ferjax.config._loading import load
 from ferjax.config._methods import EacConfig, EvidentialConfig, Method, ScnConfig
 from ferjax.config._model import ModelConfig
-from ferjax.config._shipped import find_config
-from ferjax.files import parse_json, read_json, require_file
+from ferjax.files import parse_json
 
 __all__ = [
     "BASE_CORRUPTIONS",
@@ -392,45 +390,4 @@ def load_config(path: str | Path) -> Config:
       FileNotFoundError: if there is no such file.
       ValueError: if the file does not build a valid :class:`Config`; the message names the file.
     """
-    path = require_file(find_config(path), "configuration file")
-    if path.suffix == ".json":
-        values = read_json(path, "configuration file")
-        try:
-            return build(Config, values)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-    config = _run_python(path).get("config")
-    if not isinstance(config, Config):
-        raise ValueError(
-            f"{path}: must define `config = Config(...)`, found {type(config).__name__}"
-        )
-    return config
-
-
-def _run_python(path: Path) -> dict[str, Any]:
-    """What a Python file defines; whatever it raises is a ValueError that names file and line."""
-    try:
-        return runpy.run_path(str(path))
-    except SyntaxError as error:
-        said = f"SyntaxError: {error.msg}"
-        line = error.lineno if error.filename == str(path) else None
-        cause: BaseException = error
-    except (Exception, SystemExit) as error:
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        line = _last_line_in(path, error)
-        cause = error
-    if isinstance(cause, TypeError) and "unexpected keyword argument" in said:
-        # A wrong keyword in a Python config arrives as the dataclass's TypeError.
-        known = [f.name for c in (*_PARTS, Config) for f in dataclasses.fields(c)]
-        said = f"{cause}; {nearest(said.split(chr(39))[1], known)}"
-    if isinstance(cause, SyntaxError):
-        where = "" if line is None else f", line {line}"
-        raise ValueError(f"{path}{where}: {said}") from cause
-    raise ValueError(f"{path}: {said}" + ("" if line is None else f" (line {line})")) from cause
-
-
-def _last_line_in(path: Path, error: BaseException) -> int | None:
-    """The line of a file from which an error came."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    return lines[-1] if lines else None
+    return load(Config, path, (*_PARTS, Config))

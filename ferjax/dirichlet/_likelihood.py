@@ -41,7 +41,8 @@ def log_likelihood(
         the counts by default, or 64 where they are traced.
 
     Returns:
-      Nats, ``[item...]``; ``-inf`` where a class that has votes is impossible.
+      Nats, ``[item...]``; ``-inf`` where a class that has votes is impossible, NaN where a count
+      is negative.
 
     Raises:
       ValueError: if the shapes do not fit together.
@@ -64,6 +65,7 @@ def log_likelihood(
         max_votes = int(np.sum(np.asarray(counts), axis=-1).max()) if known else _MOST_TERMS
     terms = max(1, min(max_votes, _MOST_TERMS))
     counts = jnp.asarray(counts, log_probs.dtype)
+    counts = jnp.where(counts >= 0, counts, jnp.nan)
     total = jnp.sum(counts, axis=-1)
     # Every factor α_c + j of the numerator and S + j of the denominator is divided by max(S, 1):
     # there are as many of either, and neither then grows with S.
@@ -73,10 +75,10 @@ def log_likelihood(
     # The factors of j = 0 by hand: S itself cancels but for classes beyond the first.
     voted = counts > 0
     first = jnp.sum(jnp.where(voted, log_probs, 0.0), axis=-1)
-    further = jnp.sum(voted, axis=-1) - 1
+    further = jnp.sum(voted, axis=-1).astype(log_probs.dtype) - 1
     first += jnp.where(further > 0, further * jnp.where(further > 0, down, 0.0), 0.0)
     numerator = jnp.sum(_log_rising(log_alpha, up[..., None], counts, terms), axis=-1)
-    return first + numerator - _log_rising(down, up, total, terms)
+    return first + numerator - _log_rising(down, up, total, terms) + 0 * total
 
 
 def _log_rising(log_alpha: jax.Array, up: jax.Array, count: jax.Array, terms: int) -> jax.Array:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_floats
+
 __all__ = ["LARGEST", "Dirichlet", "checked", "floating", "from_alpha", "last_axis"]
 
 LARGEST = 60.0
@@ -29,13 +31,13 @@ def from_alpha(alpha: ArrayLike) -> Dirichlet:
       alpha: ``[item..., class]`` >= 0, at least one of each item positive.
 
     Returns:
-      :class:`Dirichlet`, float32 or better.
+      :class:`Dirichlet`, float32 or better; NaN of an item whose parameters cannot be.
 
     >>> float(from_alpha(jnp.array([1.0, 3.0])).log_concentration)
     1.386...
     """
-    alpha = floating(alpha, "alpha")
-    concentration = jnp.sum(alpha, axis=-1)
+    (alpha,) = as_floats(alpha)
+    concentration = jnp.sum(jnp.where(alpha >= 0, alpha, jnp.nan), axis=-1)
     return Dirichlet(jnp.log(alpha / concentration[..., None]), jnp.log(concentration))
 
 

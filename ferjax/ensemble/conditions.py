@@ -70,7 +70,7 @@ def refuse_reserved(name: str, own: Iterable[str], flag: str = "--ood") -> None:
       flag: that it was given to.
 
     Raises:
-      ValueError: if it is one of those, or like a split's or a corruption's.
+      ValueError: if it is one of those, or like a split's, a corruption's or a tolerance's.
 
     >>> refuse_reserved("cats", ("valid", "test"))
     """
@@ -79,10 +79,12 @@ def refuse_reserved(name: str, own: Iterable[str], flag: str = "--ood") -> None:
             f"{flag} {name}=...: that name is taken; this run's own sets are {', '.join(own)}"
         )
     stem, _, number = name.rpartition("_")
-    of_split = name.partition("_")[0] in _SPLITS
-    if of_split or name in CORRUPTIONS or (number.isdecimal() and stem in CORRUPTIONS):
+    first = name.partition("_")[0]
+    corrupted = name in CORRUPTIONS or (number.isdecimal() and stem in CORRUPTIONS)
+    if corrupted or first in _SPLITS or first == "tolerance":
         raise ValueError(
-            f"{flag} {name}=...: that name means a split or a corruption of one; choose another"
+            f"{flag} {name}=...: that name means a split, or a corruption or tolerance of one; "
+            "choose another"
         )
     if re.fullmatch(r".+_[1-5]", name):
         raise ValueError(

@@ -23,6 +23,7 @@ from ferjax.ensemble.programs import stacked_state
 from ferjax.events import OnEvent, silent
 from ferjax.faces import dataset
 from ferjax.faces.dataset import DataSpec
+from ferjax.files import new_folder, require_new_folder
 from ferjax.models.pretrained import load_tree
 
 __all__ = ["RunMembers", "add_members", "merge", "open_run_members", "select"]
@@ -71,14 +72,8 @@ def open_run_members(path: Path, on_event: OnEvent = silent) -> RunMembers:
 
 def _write(out: Path, run: RunMembers) -> Path:
     """Writes members as a run folder, in one piece; ``run.folder`` gives what they share."""
-    out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists; choose another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = RunFolder(out.with_name(f".{out.name}.part"))
-    shutil.rmtree(scratch.path, ignore_errors=True)
-    scratch.path.mkdir()
-    try:
+    with new_folder(out) as folder:
+        scratch = RunFolder(folder)
         scratch.write_description(run.config, run.spec)
         scratch.log.write_text("".join(json.dumps(line) + "\n" for line in run.lines))
         prior = run.folder.prior()
@@ -90,10 +85,7 @@ def _write(out: Path, run: RunMembers) -> Path:
         checkpoints = checkpoint.Checkpoints(scratch.checkpoints, about=about)
         checkpoints.save(run.step, run.state)
         checkpoints.close()
-        scratch.path.rename(out)
-    finally:
-        shutil.rmtree(scratch.path, ignore_errors=True)
-    return out
+    return Path(out)
 
 
 def _with_seeds(config: Config, seeds: Iterable[int]) -> Config:
@@ -120,8 +112,9 @@ def select(path: Path, chosen: Sequence[int], out: Path, on_event: OnEvent = sil
 
     Raises:
       ValueError: if a member is named that is not there, or twice, or none.
-      FileExistsError: if ``out`` exists.
+      FileExistsError: if ``out`` holds something.
     """
+    require_new_folder(out)
     run = open_run_members(path, on_event)
     count = len(run.config.train.seeds)
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= k < count for k in chosen):
@@ -151,10 +144,11 @@ def merge(paths: Sequence[Path], out: Path, on_event: OnEvent = silent) -> Path:
     Raises:
       ValueError: naming the run and what does not fit: configuration, data, frozen trunk, teacher,
         seeds, or progress.
-      FileExistsError: if ``out`` exists.
+      FileExistsError: if ``out`` holds something.
     """
     if len(paths) < 2:
         raise ValueError(f"a merger needs at least two runs, got {len(paths)}")
+    require_new_folder(out)
     runs = [open_run_members(path, on_event) for path in paths]
     first = runs[0]
     seeds = [seed for run in runs for seed in run.config.train.seeds]
@@ -245,16 +239,15 @@ def add_members(
 
     Raises:
       ValueError: if the run has one of the seeds, or is not finished.
-      FileExistsError: if ``out`` exists.
+      FileExistsError: if ``out`` holds something.
       Interrupted: if SIGTERM or Ctrl-C came.
     """
     out = Path(out)
+    require_new_folder(out)
     old = open_run_members(path, on_event)
     both = sorted(set(seeds) & set(old.config.train.seeds))
     if both:
         raise ValueError(f"{path} has members with the seeds {both} already")
-    if out.exists():
-        raise FileExistsError(f"{out} exists; choose another folder")
     config = _with_seeds(old.config, seeds)
     data = dataset.load(config.data) if data is None else data
     steps = config.train.epochs * training.steps_per_epoch(config.train, len(data["train"].ids))

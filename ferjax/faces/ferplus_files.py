@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ferjax.faces.ferplus import COLUMNS, SIDE, SPLITS, split_columns
-from ferjax.files import printable, read_table
+from ferjax.files import new_folder, printable, read_table, require_new_folder
 
-__all__ = ["Pixels", "Rows", "build", "pair", "read", "read_pixels", "read_votes", "refuse_taken"]
+__all__ = ["Pixels", "Rows", "build", "pair", "read", "read_pixels", "read_votes"]
 
 
 class Rows(NamedTuple):
@@ -258,13 +258,6 @@ def _builder_class() -> type:
     return FerPlus
 
 
-def refuse_taken(out: str | os.PathLike) -> None:
-    """Raises FileExistsError if :func:`build` could not create this folder."""
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not empty; choose a new folder or remove it")
-
-
 def build(rows: Rows, out: str | os.PathLike, on_face: Callable[[], object] = lambda: None) -> None:
     """Writes the TFDS data set; the folder appears complete or not at all.
 
@@ -278,7 +271,7 @@ def build(rows: Rows, out: str | os.PathLike, on_face: Callable[[], object] = la
       ValueError: if a split is empty or a vote does not fit a byte.
     """
     out = Path(out)
-    refuse_taken(out)
+    require_new_folder(out)
     empty = [usage for usage, split in SPLITS.items() if not (rows.split == split).any()]
     if empty:
         raise ValueError(
@@ -287,21 +280,13 @@ def build(rows: Rows, out: str | os.PathLike, on_face: Callable[[], object] = la
     most = max(rows.votes.max(), rows.abstentions.max())
     if most > 255:
         raise ValueError(f"votes up to {most}: a count above 255 is not a crowd of ten")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.parent / f".{out.name}.{os.getpid()}"
-    scratch.mkdir()  # not mkdtemp, whose folders are for their owner alone
-    try:
-        builder = _builder_class()(data_dir=str(scratch), file_format="array_record")
+    with new_folder(out) as folder:
+        builder = _builder_class()(data_dir=str(folder), file_format="array_record")
         builder.rows = rows
         builder.on_face = on_face
         with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads; there are none
             builder.download_and_prepare()
-        shutil.rmtree(scratch / "downloads", ignore_errors=True)
-        if out.exists():
-            out.rmdir()
-        os.rename(scratch, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(folder / "downloads", ignore_errors=True)
 
 
 def read(path: str | os.PathLike) -> dict[str, Rows]:

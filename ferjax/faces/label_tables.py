@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ferjax import votes as vote_arithmetic
-from ferjax.files import printable, read_table
+from ferjax.files import printable, read_table, shortened
 
 __all__ = ["ROLES", "LabelTable", "canonical_split", "from_rows", "read_csv"]
 
@@ -181,13 +181,13 @@ def from_rows(
         strange = next((i for i, split in enumerate(splits) if not split), None)
         if strange is not None:
             known = ", ".join(name for names in _SPLITS.values() for name in names)
-            came = printable(str(rows[strange][at["split"]]))
+            came = printable(str(rows[strange][at["split"]])[:60])
             raise ValueError(f"{places[strange]}: split {came!r}; expected one of {known}")
     pictures = [str(row[at["picture"]]).strip() for row in rows]
     seen: dict[str, int] = {}
     for i, name in enumerate(pictures):
         if name in seen:
-            raise ValueError(f"{places[i]}: {printable(name)} is there twice")
+            raise ValueError(f"{places[i]}: {printable(shortened(name))} is there twice")
         seen[name] = i
     groups = [str(row[at["group"]]) for row in rows] if "group" in at else None
     return LabelTable(pictures, labels, votes, tuple(voted), splits, groups, tuple(notes))
@@ -271,9 +271,10 @@ def picture_paths(
         where = " or ".join(str(root) for root in roots)
         raise ValueError(
             f"none of {len(lost):,} pictures of the table is in {where}; the first is "
-            f"{printable(lost[0])}"
+            f"{printable(shortened(lost[0]))}"
         )
     notes: tuple[str, ...] = ()
     if lost:
-        notes = (f"{len(lost):,} pictures of the table are not there, {printable(lost[0])} first",)
+        first = printable(shortened(lost[0]))
+        notes = (f"{len(lost):,} pictures of the table are not there, {first} first",)
     return found, notes

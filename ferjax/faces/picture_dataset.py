@@ -8,8 +8,6 @@ written whole or not at all.
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +19,7 @@ from ferjax.faces import image_files
 from ferjax.faces.image_files import Finder
 from ferjax.faces.spec import DataSpec
 from ferjax.faces.voted_pictures import Labelled
-from ferjax.files import printable, read_arrays, read_json, write_atomically
+from ferjax.files import new_folder, printable, read_arrays, read_json, write_atomically
 
 __all__ = [
     "ABOUT",
@@ -97,6 +95,8 @@ def decode(
         raise ValueError(
             f"side must be {image_files.SMALLEST} to {LARGEST_SIDE} pixels, got {side}"
         )
+    if not found.pictures:
+        raise ValueError("no picture is left: every label was left out")
     images = []
     keep = []
     unreadable = []
@@ -219,15 +219,12 @@ def save(
     Raises:
       FileExistsError: if ``out`` exists and is not empty.
     """
-    require_new(out)
     found = decoded.found
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with new_folder(out) as folder:
         for name in SPLITS:
             rows = np.flatnonzero(splits == name)
             np.savez(
-                scratch / f"{name}.npz",
+                folder / f"{name}.npz",
                 images=decoded.images[rows],
                 votes=found.votes[rows],
                 abstentions=found.abstentions[rows],
@@ -235,25 +232,7 @@ def save(
                 names=np.array([found.names[i] for i in rows]),
             )
         facts = {"format": 1, **spec.to_json(), "abstentions": list(found.kinds), **about}
-        write_atomically(scratch / ABOUT, (json.dumps(facts, indent=1) + "\n").encode())
-        umask = os.umask(0)
-        os.umask(umask)
-        scratch.chmod(0o777 & ~umask)
-        if out.exists():
-            out.rmdir()
-        os.rename(scratch, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def require_new(out: Path) -> None:
-    """Refuses a folder that holds something.
-
-    Raises:
-      FileExistsError: naming it.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not empty; choose a new folder or remove it")
+        write_atomically(folder / ABOUT, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def load(path: str | os.PathLike) -> tuple[DataSpec, tuple[str, ...], dict[str, Stored]]:

@@ -6,7 +6,6 @@ a ``label.csv`` without header); Kaggle's ``train.csv`` of FER2013, pixels insid
 as Hugging Face's datasets are stored. Nothing is decoded here.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 
 from ferjax.faces import ferplus, image_files, label_tables
 from ferjax.faces.label_tables import LabelTable, canonical_split
-from ferjax.files import printable, read_table
+from ferjax.files import parse_json, printable, read_table, shortened
 
 __all__ = ["Labelled", "find"]
 
@@ -114,10 +113,11 @@ def _counted(
     order = tuple(classes) or tuple(present)
     unknown = [name for name in present if name not in order]
     if unknown:
+        label = printable(shortened(unknown[0], 60))
+        known = printable(shortened(", ".join(order)))
         raise ValueError(
-            f"{where}: label {printable(unknown[0])!r} is none of the classes {', '.join(order)}; "
-            f"say what it is with --names {printable(unknown[0])}=CLASS, or leave it out with "
-            f"{printable(unknown[0])}="
+            f"{where}: label {label!r} is none of the classes {known}; say what it is with "
+            f"--names {label}=CLASS, or leave it out with {label}="
         )
     if len(order) < 2:
         raise ValueError(f"{where}: only one label, {', '.join(order)}; at least two are needed")
@@ -268,15 +268,15 @@ def _kaggle(path: Path, classes: Sequence[str], names: Mapping[str, str]) -> Lab
     for line, fields in rows:
         row = dict(zip(header, fields))
         number = row.get("emotion", "").strip().removesuffix(".0")
-        if not number.isdecimal() or int(number) >= len(KAGGLE_CLASSES):
-            came = printable(row.get("emotion", ""))
+        if not number.isdecimal() or len(number) > 9 or int(number) >= len(KAGGLE_CLASSES):
+            came = printable(row.get("emotion", "")[:40])
             raise ValueError(f"{path} line {line}: emotion must be 0 to 6, got {came!r}")
         labels.append(KAGGLE_CLASSES[int(number)])
         pictures.append(_pixels(path, line, row.get("pixels", "")))
         usage = row.get("Usage", "")
         splits.append(canonical_split(usage))
         if usage and not splits[-1]:
-            raise ValueError(f"{path} line {line}: Usage is {printable(usage)!r}")
+            raise ValueError(f"{path} line {line}: Usage is {printable(usage[:40])!r}")
     if not pictures:
         raise ValueError(f"{path}: no row below the header")
     keep, votes, order, notes = _counted(labels, classes, names, str(path))
@@ -298,7 +298,7 @@ def _pixels(path: Path, line: int, text: str) -> np.ndarray:
     side = int(len(levels) ** 0.5)
     if not levels or side * side != len(levels):
         raise ValueError(f"{path} line {line}: {len(levels)} pixels are no square picture")
-    if not all(level.isdecimal() and int(level) <= 255 for level in levels):
+    if not all(level.isdecimal() and len(level) <= 9 and int(level) <= 255 for level in levels):
         raise ValueError(f"{path} line {line}: pixels must be whole numbers 0 to 255")
     return np.array(levels, np.int64).astype(np.uint8).reshape(side, side)
 
@@ -358,7 +358,7 @@ def _bytes_of(value: Any, place: str) -> bytes:
 def _class_labels(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     """Names of the labels by column, as Hugging Face's datasets keep them in a parquet file."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = parse_json(metadata[b"huggingface"])["info"]["features"]
         return {
             column: [str(name) for name in feature["names"]]
             for column, feature in features.items()

@@ -3,12 +3,12 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ferjax.files._reading import read_text
+from ferjax.files._reading import printable, read_text
 
-__all__ = ["finite", "parse_json", "read_json"]
+__all__ = ["finite", "parse_json", "read_json", "read_json_lines"]
 
 DEEPEST = 100
 """Levels of nesting that are read: more would end in Python's recursion limit, here or later."""
@@ -64,6 +64,32 @@ def read_json(path: str | os.PathLike, what: str = "JSON file") -> Any:
         return parse_json(text)
     except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from error
+
+
+def read_json_lines(
+    path: str | os.PathLike, what: str = "file of JSON lines"
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file that has one on every line, with their line numbers from 1.
+
+    Args:
+      path: the file; empty lines are passed over.
+      what: what it should be, for messages.
+
+    Raises:
+      FileNotFoundError: if there is nothing.
+      ValueError: naming file and line, if one is no JSON object.
+    """
+    for number, line in enumerate(read_text(path, what).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = parse_json(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
+        if not isinstance(value, dict):
+            got = printable(line.strip()[:40])
+            raise ValueError(f"{path}, line {number}: expected a JSON object, got {got!r}")
+        yield number, value
 
 
 def finite(value: Any) -> Any:

@@ -6,7 +6,7 @@ import stat
 import unicodedata
 from pathlib import Path
 
-__all__ = ["printable", "read_text", "require_file"]
+__all__ = ["printable", "read_text", "require_file", "shortened"]
 
 LARGEST_TEXT = 2**30
 """Bytes of the largest text file that is read."""
@@ -97,6 +97,16 @@ def printable(text: str, *, surrogates: bool = False) -> str:
     escaped = {"Cc", "Cf", "Zl", "Zp"} | (set() if surrogates else {"Cs"})
     harmful = (unicodedata.category(c) in escaped and c not in "\n\t" for c in text)
     return "".join(_escaped(c) if bad else c for c, bad in zip(text, harmful))
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """Text of at most so many characters, the middle of a longer one left out.
+
+    >>> shortened("0123456789", 5)
+    '01…89'
+    """
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def _escaped(character: str) -> str:

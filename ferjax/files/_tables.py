@@ -1,6 +1,7 @@
 """Tables as CSV: read with the line of every row, and cells that spreadsheets do not run."""
 
 import csv
+import io
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,12 +21,15 @@ class Row(NamedTuple):
     fields: list[str]
 
 
-def read_table(path: str | os.PathLike, what: str = "CSV file") -> Iterator[Row]:
+def read_table(
+    path: str | os.PathLike, what: str = "CSV file", separator: str = ","
+) -> Iterator[Row]:
     """The rows of a CSV file, the header too; empty lines are passed over.
 
     Args:
       path: the file, UTF-8, or UTF-16 with its byte order mark.
       what: what it should be, for messages.
+      separator: between fields.
 
     Raises:
       FileNotFoundError: if there is nothing.
@@ -33,8 +37,8 @@ def read_table(path: str | os.PathLike, what: str = "CSV file") -> Iterator[Row]
     """
     text = read_text(path, what)
     before = csv.field_size_limit()
-    lines = text.splitlines(keepends=True) if "\r" in text else text.split("\n")
-    reader = csv.reader(lines, strict=True)
+    lines = io.StringIO(text, newline="")  # with their ends, which a quoted field may hold
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     try:
         while True:
             csv.field_size_limit(LARGEST_FIELD)
@@ -44,7 +48,7 @@ def read_table(path: str | os.PathLike, what: str = "CSV file") -> Iterator[Row]
                 csv.field_size_limit(before)
             if row is None:
                 return
-            if reader.line_num == 1 and len(row) == 1:
+            if separator == "," and reader.line_num == 1 and len(row) == 1:
                 _refuse_other_separators(path, row[0])
             if row:
                 yield Row(reader.line_num, row)

@@ -100,7 +100,8 @@ def balanced_accuracy(
     0.25
     """
     recall, there, undefined = _recall(log_probs, labels, weights)
-    return nan_where(undefined, jnp.sum(recall) / jnp.maximum(jnp.sum(there), 1))
+    present = jnp.sum(there.astype(recall.dtype))
+    return nan_where(undefined, jnp.sum(recall) / jnp.maximum(present, 1))
 
 
 def _recall(

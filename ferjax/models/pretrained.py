@@ -14,7 +14,14 @@ from safetensors.numpy import save
 
 from ferjax.config import ModelConfig
 from ferjax.events import Message, OnEvent, silent
-from ferjax.files import digest_arrays, parse_json, read_json, require_file, write_atomically
+from ferjax.files import (
+    digest_arrays,
+    new_folder,
+    parse_json,
+    read_json,
+    require_file,
+    write_atomically,
+)
 from ferjax.models import state_dicts
 from ferjax.models.torch_files import one_line, read_torch
 
@@ -203,15 +210,15 @@ def write_hugging_face(
       params: one member's whole parameters (trunk included), head too.
       config: its architecture.
       classes: their names.
-      folder: created if need be.
+      folder: created, whole or not at all.
+
+    Returns:
+      The file of weights in it.
 
     Raises:
-      ValueError: if the folder already holds weights.
+      FileExistsError: if the folder holds something.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "model.safetensors").exists():
-        raise ValueError(f"{folder} already holds model.safetensors")
     kind = "Dinov2WithRegisters" if config.registers else "Dinov2"
     described = {
         "architectures": [f"{kind}ForImageClassification"],
@@ -234,11 +241,11 @@ def write_hugging_face(
         "label2id": {name: i for i, name in enumerate(classes)},
         "head": config.head,
     }
-    write_atomically(folder / "config.json", (json.dumps(described, indent=2) + "\n").encode())
-    write_atomically(
-        folder / "model.safetensors",
-        save(state_dicts.to_state(params, config), metadata={"format": "pt"}),
-    )
+    weights = save(state_dicts.to_state(params, config), metadata={"format": "pt"})
+    with new_folder(folder) as scratch:
+        text = json.dumps(described, indent=2) + "\n"
+        write_atomically(scratch / "config.json", text.encode())
+        write_atomically(scratch / "model.safetensors", weights)
     return folder / "model.safetensors"
 
 

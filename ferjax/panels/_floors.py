@@ -50,7 +50,7 @@ def fit_prior(people: Moments, counts: ArrayLike, *, several: bool) -> Prior:
     ([0.5, 0.5], 2.0)
     """
     good = (people.answers > 1)[:, None]
-    total = jnp.sum(good)
+    total = jnp.sum(good).astype(people.mean.dtype)
     mean = jnp.sum(jnp.where(good, people.mean, 0.0), 0) / total
     if several:
         n = people.answers[:, None]
@@ -131,7 +131,7 @@ def floor_of(
                 at = jax.random.uniform(drawn, (len(probs), 1))
                 past = jnp.cumsum(probs, -1)
                 chosen = (at < past) & (at >= past - probs)
-            return sums + chosen * (slot < number)[:, None], None
+            return sums + (chosen & (slot < number)[:, None]).astype(sums.dtype), None
 
         start = jnp.zeros(probs.shape, jnp.int32)
         return jax.lax.scan(one, start, jnp.arange(most))[0]

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.panels._moments import Moments
+from ferjax.arrays import as_floats
+from ferjax.panels._moments import Moments, require_alike
 
 __all__ = ["expected_score", "gap", "leave_one_out", "people_equivalents", "skill", "spread"]
 
@@ -23,11 +24,15 @@ def gap(people: Moments, judge: Moments) -> jax.Array:
     Returns:
       ``[..., item]``; NaN where either side has fewer than two answers.
 
+    Raises:
+      ValueError: if the two are not of the same items and columns.
+
     >>> from ferjax.panels import of_counts, of_probs
     >>> people = of_counts(jnp.array([[2, 2]]), jnp.array([4]))
     >>> round(float(gap(people, of_probs(jnp.array([[0.5, 0.5]])))[0]), 4)
     -0.1667
     """
+    require_alike(people, judge)
     both = jnp.einsum("...ic,...ic->...i", judge.mean, people.mean)
     people_pairs = jnp.broadcast_to(people.pairs, both.shape)
     return people_pairs - 2 * both + judge.pairs
@@ -59,7 +64,11 @@ def expected_score(people: Moments, judge: Moments) -> jax.Array:
 
     Returns:
       ``[..., item]``; NaN where the judge has fewer than two answers.
+
+    Raises:
+      ValueError: if the two are not of the same items and columns.
     """
+    require_alike(people, judge)
     both = jnp.einsum("...ic,...ic->...i", judge.mean, people.mean)
     return jnp.broadcast_to(people.square, both.shape) - 2 * both + judge.pairs
 
@@ -70,20 +79,23 @@ def people_equivalents(gaps: ArrayLike, spreads: ArrayLike, weights: ArrayLike) 
     Args:
       gaps: ``[..., item]`` of :func:`gap`.
       spreads: ``[item]`` of :func:`spread` of the people.
-      weights: ``[item]`` >= 0; items without gap or spread must have none.
+      weights: ``[item]`` >= 0; items of weight 0 are left out, whatever they hold.
 
     Returns:
       ``[...]``; ``inf`` where the gap of all items is not above 0: no number of people is better,
-      as far as these answers tell.
+      as far as these answers tell. NaN where an item that counts has no gap or no spread.
+
+    Raises:
+      ValueError: if there is not one weight and one spread for each item.
 
     >>> ones = jnp.ones(2)
     >>> float(people_equivalents(jnp.array([0.1, 0.3]), jnp.array([0.5, 0.7]), ones))
     3.0
     """
-    gaps = jnp.asarray(gaps)
-    total = jnp.where(gaps == gaps, gaps, 0.0) @ weights
-    people = jnp.where(spreads == spreads, spreads, 0.0) @ weights
-    return jnp.where(total > 0, people / jnp.where(total > 0, total, 1.0), jnp.inf)
+    total, people = _weighted_sums(gaps, spreads, weights)
+    worth = people / jnp.where(total > 0, total, 1.0)
+    undefined = jnp.isnan(total) | jnp.isnan(people)
+    return jnp.where(undefined, jnp.nan, jnp.where(total > 0, worth, jnp.inf))
 
 
 def skill(gaps: ArrayLike, reference: ArrayLike, weights: ArrayLike) -> jax.Array:
@@ -93,18 +105,37 @@ def skill(gaps: ArrayLike, reference: ArrayLike, weights: ArrayLike) -> jax.Arra
       gaps: ``[..., item]`` of :func:`gap`.
       reference: ``[item]`` gaps of a rival that knows nothing of the item, see
         :func:`leave_one_out`.
-      weights: ``[item]`` >= 0.
+      weights: ``[item]`` >= 0; items of weight 0 are left out, whatever they hold.
 
     Returns:
-      ``[...]``; below 0 for a judge that is worse than the reference.
+      ``[...]``; below 0 for a judge that is worse than the reference. NaN where an item that counts
+      has no gap.
+
+    Raises:
+      ValueError: if there is not one weight and one reference for each item.
 
     >>> float(skill(jnp.array([0.1, 0.1]), jnp.array([0.2, 0.6]), jnp.ones(2)))
     0.75
     """
-    gaps = jnp.asarray(gaps)
-    reference = jnp.asarray(reference)
-    mine = jnp.where(gaps == gaps, gaps, 0.0) @ weights
-    return 1.0 - mine / (jnp.where(reference == reference, reference, 0.0) @ weights)
+    mine, rivals = _weighted_sums(gaps, reference, weights)
+    return 1.0 - mine / rivals
+
+
+def _weighted_sums(
+    gaps: ArrayLike, others: ArrayLike, weights: ArrayLike
+) -> tuple[jax.Array, jax.Array]:
+    """Sums over the items that count, of ``[..., item]`` and ``[item]``; NaN where one of them is,
+    or where a weight is none."""
+    gaps, others, weights = as_floats(gaps, others, weights)
+    if weights.ndim != 1 or gaps.shape[-1:] != weights.shape or others.shape != weights.shape:
+        raise ValueError(
+            f"expected [..., item], [item] and weights [item], got {gaps.shape}, {others.shape} "
+            f"and {weights.shape}"
+        )
+    counts = weights != 0
+    weights = jnp.where((weights >= 0) & (weights < jnp.inf), weights, jnp.nan)
+    gaps = jnp.where(counts.reshape(*[1] * (gaps.ndim - 1), -1), gaps, 0.0)
+    return gaps @ weights, jnp.where(counts, others, 0.0) @ weights
 
 
 def leave_one_out(people: Moments, groups: ArrayLike | None = None) -> Moments:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_weights
 from ferjax.panels._gap import spread
 from ferjax.panels._moments import Moments
 
@@ -68,10 +69,12 @@ def reliability(answers: Moments, weights: ArrayLike | None = None) -> jax.Array
 
     Args:
       answers: ``[..., item]``; a column is a value, or a class's indicator.
-      weights: ``[item]`` >= 0, or None for one each; items with one answer have none.
+      weights: ``[item]`` >= 0, or None for one each; items with one answer, or of weight 0, are
+        left out.
 
     Returns:
-      ``[...]``, at most 1; below 0 where raters differ more than items. NaN where nothing varies.
+      ``[...]``, at most 1; below 0 where raters differ more than items. NaN where nothing varies,
+      where fewer than two items have two answers, and where an item that counts has none.
 
     References:
       Shrout & Fleiss, Intraclass Correlations: Uses in Assessing Rater Reliability, 1979,
@@ -83,7 +86,10 @@ def reliability(answers: Moments, weights: ArrayLike | None = None) -> jax.Array
     """
     noise = spread(answers) / answers.answers
     several = answers.answers > 1
-    w = jnp.where(several, 1.0 if weights is None else jnp.asarray(weights), 0.0)
+    given = as_weights(weights, jnp.moveaxis(answers.answers, -1, 0))
+    given = given.reshape(*[1] * (several.ndim - 1), -1)
+    several = several & (given != 0)
+    w = jnp.where(several, given, 0.0)
     total = jnp.sum(w, -1)
     mean = jnp.where(several[..., None], answers.mean, 0.0)
     centre = jnp.einsum("...ic,...i->...c", mean, w) / total[..., None]

@@ -14,6 +14,7 @@ __all__ = [
     "of_probs",
     "of_shares",
     "of_values",
+    "require_alike",
 ]
 
 
@@ -32,6 +33,19 @@ class Moments(NamedTuple):
     """``[..., item]``: how many answers; infinite for a distribution that is known."""
 
 
+def require_alike(people: Moments, judge: Moments) -> None:
+    """Refuses moments of other items or other columns.
+
+    Raises:
+      ValueError: naming the shapes.
+    """
+    if people.mean.shape[-2:] != judge.mean.shape[-2:]:
+        raise ValueError(
+            f"people and judge must be [..., item, column] of the same items and columns, got "
+            f"{people.mean.shape} and {judge.mean.shape}"
+        )
+
+
 def of_counts(counts: ArrayLike, answers: ArrayLike) -> Moments:
     """Moments of answers that name classes, one or several or none.
 
@@ -40,14 +54,18 @@ def of_counts(counts: ArrayLike, answers: ArrayLike) -> Moments:
       answers: ``[..., item]`` how many answers there were, at least the largest count.
 
     Returns:
-      :class:`Moments`, float32 or better.
+      :class:`Moments`, float32; NaN of an item whose counts cannot be.
+
+    Raises:
+      ValueError: if there is not one number of answers for each item.
 
     >>> m = of_counts(jnp.array([[3, 1]]), jnp.array([4]))
     >>> [round(float(v), 3) for v in (m.mean[0, 0], m.pairs[0], m.square[0])]
     [0.75, 0.5, 1.0]
     """
     counts = jnp.asarray(counts, jnp.float32)
-    n = jnp.asarray(answers, jnp.float32)
+    n = _answers(answers, counts)
+    n = jnp.where(jnp.all((counts >= 0) & (counts <= n[..., None]), -1), n, jnp.nan)
     some = jnp.where(n > 0, n, jnp.nan)
     two = jnp.where(n > 1, n * (n - 1), jnp.nan)
     pairs = jnp.sum(counts * (counts - 1), -1) / two
@@ -64,12 +82,15 @@ def of_shares(shares: ArrayLike, answers: ArrayLike) -> Moments:
     Returns:
       :class:`Moments`, as :func:`of_counts` of the counts or :func:`of_probs` of the probabilities.
 
+    Raises:
+      ValueError: if there is not one number of answers for each item.
+
     >>> m = of_shares(jnp.array([[0.75, 0.25]] * 2), jnp.array([4.0, jnp.inf]))
     >>> [round(float(v), 3) for v in m.pairs]
     [0.5, 0.625]
     """
     shares = jnp.asarray(shares, jnp.float32)
-    n = jnp.asarray(answers, jnp.float32)
+    n = _answers(answers, shares)
     mean = jnp.where(n[..., None] > 0, shares, jnp.nan)
     one = 1 / jnp.where(n > 1, n, jnp.nan)
     pairs = jnp.sum(shares * (shares - one[..., None]), -1) / (1 - one)
@@ -207,6 +228,14 @@ def of_probs(probs: ArrayLike, *, ordinal_widths: ArrayLike | None = None) -> Mo
         square = above @ width
         probs = above * _along_last(jnp.sqrt(width), above.ndim)
     return Moments(probs, jnp.sum(probs**2, -1), square, jnp.full(square.shape, jnp.inf))
+
+
+def _answers(answers: ArrayLike, like: jax.Array) -> jax.Array:
+    """Numbers of answers as float32 ``[..., item]``, one for each item of ``like``."""
+    n = jnp.asarray(answers, jnp.float32)
+    if n.ndim != like.ndim - 1 or n.shape[-1:] != like.shape[-2:-1]:
+        raise ValueError(f"answers must be [..., item] {like.shape[:-1]}, got {n.shape}")
+    return n
 
 
 def _along_last(row: jax.Array, rank: int) -> jax.Array:

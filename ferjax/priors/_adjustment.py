@@ -39,12 +39,19 @@ def check_prior(prior: ArrayLike, classes: int) -> jax.Array:
 
 
 def mean_prior(q: ArrayLike) -> jax.Array:
-    """The prior of a data set: the mean of its vote distributions ``[item, class]``.
+    """The prior of a data set: the mean of its vote distributions ``[item, class]``; NaN without
+    items.
+
+    Raises:
+      ValueError: if it is no ``[item, class]``.
 
     >>> mean_prior([[1.0, 0.0], [0.5, 0.5]]).tolist()
     [0.75, 0.25]
     """
-    mean = jnp.mean(jnp.asarray(q, jnp.float32), axis=0)
+    q = jnp.asarray(q, jnp.float32)
+    if q.ndim != 2:
+        raise ValueError(f"vote distributions must be [item, class], got {q.shape}")
+    mean = jnp.mean(q, axis=0)
     return mean / jnp.sum(mean)
 
 

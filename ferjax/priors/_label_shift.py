@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_weights, nan_where
 from ferjax.priors._adjustment import mean_prior
 
 __all__ = ["LabelShift", "estimate", "label_shift"]
@@ -30,12 +31,16 @@ def estimate(
       log_probs: ``[item, class]`` of the ensemble (its mean), under ``prior``; calibrated, or the
         estimate is as biased as they are.
       prior: ``[class]`` that the model was trained under, above 0.
-      weights: ``[item]`` repetitions >= 0; one each by default.
+      weights: ``[item]`` repetitions >= 0; one each by default. Items of weight 0 are left out,
+        whatever they hold.
       strength: items that ``prior`` counts for; at 0 it is maximum likelihood, which may give a
         class no share at all.
 
     Returns:
       ``[class]`` shares that sum to 1. A NaN log-probability makes all of them NaN.
+
+    Raises:
+      ValueError: if the shapes do not fit.
 
     References:
       Saerens, Latinne & Decaestecker, 2002, https://doi.org/10.1162/089976602753284446.
@@ -47,7 +52,8 @@ def estimate(
             f"expected log_probs [item, class] and prior [class], got {log_probs.shape} and "
             f"{prior.shape}"
         )
-    weights = jnp.ones(log_probs.shape[0]) if weights is None else jnp.asarray(weights, jnp.float32)
+    weights = as_weights(weights, log_probs)
+    log_probs = jnp.where(weights[:, None] != 0, log_probs, 0.0)
     likelihood = log_probs - jnp.log(prior)[None]
 
     def step(_: int, current: jax.Array) -> jax.Array:
@@ -95,12 +101,23 @@ def label_shift(
       resamples: draws behind the p-value, which is at least ``1 / (resamples + 1)`` (static).
 
     Returns:
-      :class:`LabelShift`.
+      :class:`LabelShift`; NaN where anything given is undefined, or there is nothing on one side.
+
+    Raises:
+      ValueError: if the shapes do not fit.
     """
     target = jnp.asarray(log_probs, jnp.float32)
     valid = jnp.asarray(valid_log_probs, jnp.float32)
     q = jnp.asarray(valid_q, jnp.float32)
     prior = jnp.asarray(prior, jnp.float32)
+    if valid.shape != q.shape or target.ndim != 2 or target.shape[1:] != valid.shape[1:]:
+        raise ValueError(
+            "expected log_probs [item, class], valid_log_probs and valid_q [valid, class], got "
+            f"{target.shape}, {valid.shape} and {q.shape}"
+        )
+    if not (len(target) and len(valid)):
+        nothing = jnp.full(prior.shape, jnp.nan)
+        return LabelShift(nothing, nothing[0])
     edges = jnp.quantile(jnp.max(valid, -1), jnp.arange(1, CONFIDENCE_BINS) / CONFIDENCE_BINS)
     valid_bins = _bins(valid, edges)
     valid_prior = mean_prior(q)
@@ -131,7 +148,9 @@ def label_shift(
         return statistic(shares, times @ valid_bins, again)
 
     drawn = jax.lax.map(null, jax.random.split(key, resamples), batch_size=20)
-    return LabelShift(found, (1 + jnp.sum(drawn >= seen)) / (resamples + 1))
+    p_value = (1 + jnp.sum(drawn >= seen)) / (resamples + 1)
+    undefined = jnp.isnan(jnp.sum(valid) + jnp.sum(q) + jnp.sum(found))
+    return LabelShift(found, nan_where(undefined, p_value))
 
 
 def _bins(log_probs: jax.Array, edges: jax.Array) -> jax.Array:

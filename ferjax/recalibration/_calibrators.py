@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import as_weights
 from ferjax.recalibration._newton import minimise
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Temperature",
     "VectorScaling",
     "bounded",
+    "counted",
 ]
 
 LOWEST = -30.0
@@ -36,6 +38,12 @@ class Calibrator(Protocol):
           counts: ``[item, class]`` votes >= 0.
           log_probs: ``[item, class]``; :class:`Temperature` also takes ``[member, item, class]``.
           weights: ``[item]`` >= 0, or None for one each.
+
+        Items of weight 0 or without votes are left out, whatever they hold. What is undefined in
+        any other, or a negative count or weight, makes all that it maps to NaN.
+
+        Raises:
+          ValueError: if the shapes do not fit together.
         """
         ...
 
@@ -49,36 +57,46 @@ def bounded(log_probs: ArrayLike) -> jax.Array:
     return jnp.maximum(jnp.asarray(log_probs, jnp.float32), LOWEST)
 
 
-class _Votes(NamedTuple):
-    """Weighted votes ``[item, class]`` as shares of all of them."""
+def counted(
+    counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None
+) -> tuple[jax.Array, jax.Array]:
+    """Weighted votes ``[item, class]`` and bounded log-probabilities of the items that have some.
 
-    shares: jax.Array
+    Items of weight 0 or without votes hold zeros in both; a negative count or weight is NaN.
+    """
+    counts = jnp.asarray(counts, jnp.float32)
+    if counts.ndim != 2 or counts.shape != jnp.shape(log_probs)[-2:]:
+        raise ValueError(
+            "counts must be [item, class] and log_probs have these as last axes, got "
+            f"{counts.shape} and {jnp.shape(log_probs)}"
+        )
+    weights = as_weights(weights, counts)
+    counts = jnp.where(counts >= 0, counts, jnp.nan)
+    some = (weights != 0) & (jnp.sum(counts, -1) != 0)
+    counts = jnp.where(some[:, None], counts * weights[:, None], 0.0)
+    there = some.reshape(*[1] * (jnp.ndim(log_probs) - 2), -1, 1)
+    return counts, jnp.where(there, bounded(log_probs), 0.0)
+
+
+class _Votes(NamedTuple):
+    """Weighted votes ``[item, class]``, and log-probabilities of the items that have some."""
+
+    counts: jax.Array
+    log_probs: jax.Array
 
     @classmethod
     def of(cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None) -> "_Votes":
-        counts = jnp.asarray(counts, jnp.float32)
-        if counts.ndim != 2 or counts.shape != jnp.shape(log_probs)[-2:]:
-            raise ValueError(
-                "counts must be [item, class] and log_probs have these as last axes, got "
-                f"{counts.shape} and {jnp.shape(log_probs)}"
-            )
-        if weights is not None:
-            weights = jnp.asarray(weights, jnp.float32)
-            if weights.shape != counts.shape[:1]:
-                raise ValueError(f"weights must be [item] {counts.shape[:1]}, got {weights.shape}")
-            counts = counts * weights[:, None]
-        return cls(counts / jnp.maximum(jnp.sum(counts), 1e-30))
+        return cls(*counted(counts, log_probs, weights))
 
     def nll(self, log_probs: jax.Array) -> jax.Array:
         """Nats per vote."""
-        return -jnp.sum(self.shares * log_probs)
+        shares = self.counts / jnp.maximum(jnp.sum(self.counts), 1e-30)
+        return -jnp.sum(shares * log_probs)
 
-    def marginal(self, counts: ArrayLike, weights: ArrayLike | None) -> jax.Array:
+    @property
+    def marginal(self) -> jax.Array:
         """Log shares of the classes with one pseudo-vote in all, so that none is impossible."""
-        counts = jnp.asarray(counts, jnp.float32)
-        if weights is not None:
-            counts = counts * jnp.asarray(weights, jnp.float32)[:, None]
-        total = jnp.sum(counts, axis=0) + 1 / counts.shape[1]
+        total = jnp.sum(self.counts, axis=0) + 1 / self.counts.shape[1]
         return jnp.log(total / jnp.sum(total))
 
 
@@ -114,7 +132,7 @@ class Temperature(NamedTuple):
     ) -> "Temperature":
         """See :class:`Calibrator`."""
         votes = _Votes.of(counts, log_probs, weights)
-        members = bounded(log_probs)
+        members = votes.log_probs
         members = members.reshape(-1, *members.shape[-2:])
 
         def loss(fitted: Temperature) -> jax.Array:
@@ -142,7 +160,7 @@ class Bias(NamedTuple):
         votes = _Votes.of(counts, log_probs, weights)
 
         def loss(fitted: Bias) -> jax.Array:
-            return votes.nll(fitted.apply(log_probs)) + PENALTY * jnp.sum(fitted.bias**2)
+            return votes.nll(fitted.apply(votes.log_probs)) + PENALTY * jnp.sum(fitted.bias**2)
 
         return minimise(loss, cls(jnp.zeros(jnp.shape(log_probs)[-1])))
 
@@ -174,7 +192,7 @@ class VectorScaling(NamedTuple):
 
         def loss(fitted: VectorScaling) -> jax.Array:
             distance = jnp.sum((fitted.scale - 1) ** 2) + jnp.sum(fitted.bias**2)
-            return votes.nll(fitted.apply(log_probs)) + PENALTY * distance
+            return votes.nll(fitted.apply(votes.log_probs)) + PENALTY * distance
 
         return minimise(loss, cls(jnp.ones(classes), jnp.zeros(classes)))
 
@@ -208,7 +226,7 @@ class DirichletMap(NamedTuple):
 
         def loss(fitted: DirichletMap) -> jax.Array:
             distance = jnp.sum((fitted.matrix - identity) ** 2) + jnp.sum(fitted.bias**2)
-            return votes.nll(fitted.apply(log_probs)) + PENALTY * distance
+            return votes.nll(fitted.apply(votes.log_probs)) + PENALTY * distance
 
         return minimise(loss, cls(identity, jnp.zeros(len(identity))))
 
@@ -243,10 +261,10 @@ class Shrinkage(NamedTuple):
     ) -> "Shrinkage":
         """See :class:`Calibrator`."""
         votes = _Votes.of(counts, log_probs, weights)
-        marginal = votes.marginal(counts, weights)
+        marginal = votes.marginal
 
         def loss(logit: jax.Array) -> jax.Array:
-            return votes.nll(cls(logit, marginal).apply(log_probs)) + 1e-6 * logit**2
+            return votes.nll(cls(logit, marginal).apply(votes.log_probs)) + 1e-6 * logit**2
 
         return cls(minimise(loss, jnp.array(-2.0)), marginal)
 
@@ -269,7 +287,7 @@ class Marginal(NamedTuple):
         cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
     ) -> "Marginal":
         """See :class:`Calibrator`."""
-        return cls(_Votes.of(counts, log_probs, weights).marginal(counts, weights))
+        return cls(_Votes.of(counts, log_probs, weights).marginal)
 
     def apply(self, log_probs: ArrayLike) -> jax.Array:
         """See :class:`Calibrator`; of the log-probabilities only the shape is read."""

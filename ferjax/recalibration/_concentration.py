@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ferjax import dirichlet
+from ferjax.arrays import as_weights, nan_where
 from ferjax.recalibration._calibrators import bounded
 from ferjax.recalibration._folds import FOLDS
 
@@ -53,14 +54,15 @@ class Concentration(NamedTuple):
 
         Args:
           counts: ``[item, class]`` whole votes. Items with fewer than two say nothing and are left
-            out; where no item has two, S stays 1 everywhere.
+            out, whatever they hold; where no item has two, S stays 1 everywhere.
           log_probs: ``[item, class]`` of one network, which was not trained on these items.
           weights: ``[item]`` >= 0, or None for one each.
           max_votes: the most votes of any item (static), see
             :func:`ferjax.dirichlet.log_likelihood`.
 
         Returns:
-          The fitted concentration; ``vmap`` over log-probabilities for several networks.
+          The fitted concentration; ``vmap`` over log-probabilities for several networks. What is
+          undefined in an item that counts makes all of it NaN.
 
         Raises:
           ValueError: if the shapes do not fit together.
@@ -76,10 +78,19 @@ class Concentration(NamedTuple):
             max_votes = int(np.sum(np.asarray(counts), axis=-1).max())
         counts = jnp.asarray(counts, jnp.float32)
         log_probs = jnp.asarray(log_probs, jnp.float32)
-        told = (jnp.sum(counts, axis=-1) >= 2).astype(jnp.float32)
-        weights = told if weights is None else told * jnp.asarray(weights, jnp.float32)
+        if counts.ndim != 2 or counts.shape != log_probs.shape:
+            raise ValueError(
+                f"counts and log_probs must be [item, class] alike, got {counts.shape} and "
+                f"{log_probs.shape}"
+            )
+        weights = as_weights(weights, counts)
+        possible = jnp.all(counts >= 0, axis=-1)
+        told = (~possible | (jnp.sum(counts, axis=-1) >= 2)) & (weights != 0)
+        weights = jnp.where(told, weights, 0.0)
         items = jnp.sum(weights)
         shares = weights / jnp.maximum(items, 1e-30)
+        counts = jnp.where(told[:, None], counts, 0.0)
+        log_probs = jnp.where(told[:, None], log_probs, 0.0)
         features = _features(log_probs)
         mean = shares @ features
         scale = jnp.sqrt(shares @ (features - mean[None]) ** 2) + 1e-6
@@ -93,7 +104,8 @@ class Concentration(NamedTuple):
             return jnp.where(jnp.isfinite(found), shares * found, 0.0)
 
         ridge = jnp.full(x.shape[-1], penalty).at[-1].mul(0.01)
-        found = _newton(nats, x, ridge)
+        undefined = jnp.isnan(jnp.sum(mean) + items) | jnp.any(told & ~possible)
+        found = nan_where(undefined, _newton(nats, x, ridge))
         return start._replace(weights=found[:-1], bias=found[-1])
 
     def standardised(self, features: jax.Array) -> jax.Array:
@@ -129,7 +141,7 @@ def _newton(
       ridge: ``[feature]`` > 0.
       steps: most steps.
     """
-    sizes = jnp.concatenate([jnp.zeros(1), 0.5 ** jnp.arange(8)])
+    sizes = jnp.asarray(np.append(0.0, 0.5 ** np.arange(8)), jnp.float32)
 
     def value(weights: jax.Array, at: jax.Array) -> jax.Array:
         return jnp.sum(nats(at)) + ridge @ weights**2

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.recalibration._calibrators import bounded
+from ferjax.arrays import nan_where
+from ferjax.recalibration._calibrators import bounded, counted
 
 __all__ = ["Isotonic"]
 
@@ -43,18 +44,18 @@ class Isotonic(NamedTuple):
         cls, counts: ArrayLike, log_probs: ArrayLike, weights: ArrayLike | None = None
     ) -> "Isotonic":
         """See :class:`ferjax.recalibration.Calibrator`."""
-        counts = jnp.asarray(counts, jnp.float32)
-        if counts.ndim != 2 or counts.shape != jnp.shape(log_probs):
+        if jnp.ndim(log_probs) != 2:
             raise ValueError(
-                f"counts and log_probs must be [item, class] alike, got {counts.shape} and "
+                f"counts and log_probs must be [item, class] alike, got {jnp.shape(counts)} and "
                 f"{jnp.shape(log_probs)}"
             )
-        if weights is not None:
-            counts = counts * jnp.asarray(weights, jnp.float32)[:, None]
-        probs = jnp.exp(bounded(log_probs))
+        counts, log_probs = counted(counts, log_probs, weights)
+        probs = jnp.exp(log_probs)
+        undefined = jnp.isnan(jnp.sum(counts) + jnp.sum(probs))
         votes = jnp.sum(counts, axis=-1)
         even = 1 / (counts.shape[1] * jnp.maximum(jnp.sum(votes), 1e-30))
-        return cls(*jax.vmap(lambda h, p: _fit_class(h, p, votes, even), (1, 1))(counts, probs))
+        fitted = jax.vmap(lambda h, p: _fit_class(h, p, votes, even), (1, 1))(counts, probs)
+        return cls(*(nan_where(undefined, of) for of in fitted))
 
     def apply(self, log_probs: ArrayLike) -> jax.Array:
         """See :class:`ferjax.recalibration.Calibrator`."""

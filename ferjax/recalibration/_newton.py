@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 __all__ = ["minimise"]
@@ -41,7 +42,7 @@ def minimise(loss: Callable, start, *, steps: int = 60, inner: int = 40, toleran
       tolerance: it ends where a step gains less than this share of the value.
 
     Returns:
-      The tree at the smallest value found.
+      The tree at the smallest value found; NaN where the function is undefined at the start.
 
     References:
       Nocedal & Wright, Numerical Optimization, 2006, chapter 7.
@@ -55,7 +56,7 @@ def minimise(loss: Callable, start, *, steps: int = 60, inner: int = 40, toleran
         return loss(unravel(x))
 
     gradient = jax.grad(value)
-    sizes = jnp.concatenate([jnp.zeros(1), 0.5 ** jnp.arange(_HALVINGS)]).astype(flat.dtype)
+    sizes = jnp.asarray(np.append(0.0, 0.5 ** np.arange(_HALVINGS)), flat.dtype)
 
     def step(state: _State) -> _State:
         slope = gradient(state.x)
@@ -69,7 +70,7 @@ def minimise(loss: Callable, start, *, steps: int = 60, inner: int = 40, toleran
 
     first = _State(flat, value(flat), jnp.int32(0), jnp.array(False))
     found = jax.lax.while_loop(lambda s: (s.step < steps) & ~s.done, step, first)
-    return unravel(found.x)
+    return unravel(jnp.where(jnp.isnan(first.value), jnp.nan, found.x))
 
 
 def _newton_direction(

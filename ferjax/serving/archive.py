@@ -41,7 +41,16 @@ from ferjax.routing import RouterRule, read_rules
 from ferjax.serving.program import InferenceProgram, RouterOutput
 from ferjax.serving.time_limit import OutOfTimeError, within
 
-__all__ = ["FORMAT", "Thresholds", "load", "pack", "read", "read_check", "thresholds_of"]
+__all__ = [
+    "FORMAT",
+    "Thresholds",
+    "is_exported",
+    "load",
+    "pack",
+    "read",
+    "read_check",
+    "thresholds_of",
+]
 
 FORMAT = 2
 _NAMES_OF_FORMAT_1 = {"density": "familiarity", "ood_density": "unfamiliarity"}
@@ -127,6 +136,15 @@ def load(path: str | Path, rules: Mapping[str, RouterRule] | None = None) -> Inf
     """
     with open(require_file(path, "exported file"), "rb") as file:
         return read(file, str(path), rules)
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a file says of itself that ``ferjax export`` wrote it, whole or damaged."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return _ABOUT in file.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def read_check(path: str | Path) -> dict[str, np.ndarray]:

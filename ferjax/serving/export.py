@@ -83,6 +83,8 @@ def export(
         raise IsADirectoryError(f"{out} is a folder; give the name of a file")
     run = None if isinstance(source, Trained) else Path(source)
     require_writable(out)
+    if out.exists() and out.stat().st_size and not archive.is_exported(out):
+        raise ValueError(f"cannot write {out}: it is there, and no file of `ferjax export`")
     if thresholds is not None:
         require_no_prior(prior)
         chosen = Chosen(as_rules(thresholds), None, basis=basis_of(thresholds, run))

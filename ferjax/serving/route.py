@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from ferjax.faces.image_files import Finder
-from ferjax.files import require_writable
+from ferjax.files import require_writable, same_file
 from ferjax.locking import FolderLock
 from ferjax.serving import sources
 from ferjax.serving.contact_sheet import ContactSheet
@@ -62,6 +62,7 @@ def check_request(
 
     Raises:
       FileNotFoundError: if a source does not exist, or holds no picture.
+      FileExistsError: if another process writes to ``out``.
       ValueError: if there is no source, a file cannot be written where it is to be, or would be
         written onto one that is read or written too.
     """
@@ -71,15 +72,16 @@ def check_request(
         require_writable(out)
         if out.exists() and not os.access(out, os.W_OK):
             raise ValueError(f"cannot write {out}: no permission")
+        _lock(out).require_free()
     if contact_sheet is not None:
         require_writable(contact_sheet)
         if contact_sheet.suffix.lower() not in ("", ".png"):
             raise ValueError(f"cannot write {contact_sheet}: a contact sheet is a .png")
-        if out is not None and _same(out, contact_sheet):
+        if out is not None and same_file(out, contact_sheet):
             raise ValueError(f"the lines and the contact sheet cannot both be {out}")
     for file in (out, contact_sheet):
         for read in (*paths, *reads):
-            if file is not None and str(read) != sources.STREAM and _same(file, Path(read)):
+            if file is not None and str(read) != sources.STREAM and same_file(file, Path(read)):
                 raise ValueError(
                     f"cannot write {file}: it is read, and is no line that this command writes"
                 )
@@ -92,13 +94,6 @@ def is_stream(path: Path) -> bool:
     except OSError:
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:  # one of them is not there
-        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def route_pictures(
@@ -168,6 +163,12 @@ def route_pictures(
     return RouteSummary(Routed(done.routed, done.failed), new, drawn)
 
 
+def _lock(out: Path) -> FolderLock:
+    """The lock of a file of lines: one process writes to it at a time."""
+    target = Path(os.path.realpath(out))
+    return FolderLock(target.parent, f".{target.name[:200]}.lock", what=out)
+
+
 @contextlib.contextmanager
 def _opened(
     out: str | Path | BinaryIO, lines: Lines, overwrite: bool
@@ -184,7 +185,7 @@ def _opened(
             yield stream, Done()
         return
     target = Path(os.path.realpath(path))
-    with FolderLock(target.parent, f".{target.name[:200]}.lock", what=path):
+    with _lock(path):
         done = Done() if overwrite else resume(target, lines)
         with open(target, "wb" if overwrite else "ab") as file:
             if not sum((done.routed, done.failed)):

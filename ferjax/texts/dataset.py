@@ -83,9 +83,11 @@ def _of_lines(path: str, classes: Sequence[str]) -> Labelled:
         named = [label.strip() for label in labels.split(",")]
         wrong = [label for label in named if label not in number]
         if wrong:
-            raise ValueError(f"{path}, line {line}: {wrong[0]!r} is no class or its number")
+            raise ValueError(f"{path}, line {line}: {wrong[0][:60]!r} is no class or its number")
         texts.append(text)
         rows.append([number[label] for label in named])
+    if not texts:
+        raise ValueError(f"{path}: no text in it")
     votes = np.zeros((len(texts), len(classes)), np.int64)
     for vote, row in zip(votes, rows):
         vote[row] = 1

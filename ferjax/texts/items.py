@@ -1,11 +1,11 @@
 """Texts from files: with ids, from CSV, TSV or JSON lines; with labels, from lines of both."""
 
-import csv
 import glob
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from ferjax.files import printable, read_json_lines, read_table, read_text
 
 __all__ = ["Texts", "labelled_lines", "read_texts", "texts_in"]
 
@@ -36,24 +36,20 @@ def read_texts(path: str | Path, most: int | None = None) -> Texts:
       ValueError: naming the file and the line that is wrong.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no texts at {path}")
     found: dict[str, str] = {}
-    try:
-        for line, row in _rows(path):
-            text = row.get("text")
-            if not isinstance(text, str) or not text.strip():
-                raise ValueError(f"{path}, line {line}: expected a text, got {text!r}")
-            named = next((row[name] for name in _ID_NAMES if row.get(name) not in (None, "")), None)
-            if isinstance(named, bool | float | list | dict):
-                raise ValueError(f"{path}, line {line}: an id is text or a number, got {named!r}")
-            item = str(len(found)) if named is None else str(named)
-            if found.setdefault(item, text) != text:
-                raise ValueError(f"{path}, line {line}: id {item!r} had another text before")
-            if len(found) == most:
-                break
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from error
+    for line, row in _rows(path):
+        text = row.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{path}, line {line}: expected a text, got {repr(text)[:60]}")
+        named = next((row[name] for name in _ID_NAMES if row.get(name) not in (None, "")), None)
+        if isinstance(named, bool | float | list | dict):
+            got = repr(named)[:60]
+            raise ValueError(f"{path}, line {line}: an id is text or a number, got {got}")
+        item = str(len(found)) if named is None else str(named)
+        if found.setdefault(item, text) != text:
+            raise ValueError(f"{path}, line {line}: id {item[:60]!r} had another text before")
+        if len(found) == most:
+            break
     if not found:
         raise ValueError(f"{path}: no text in it")
     return Texts(tuple(found), tuple(found.values()))
@@ -61,36 +57,23 @@ def read_texts(path: str | Path, most: int | None = None) -> Texts:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers, and rows by lower-case name."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        if path.suffix in (".jsonl", ".ndjson"):
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
-                if not isinstance(row, dict):
-                    raise ValueError(f"{path}, line {number}: expected an object, got {row!r}")
-                yield number, row
-            return
-        table = csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
-        try:
-            names = [name.strip().casefold() for name in next(table, [])]
-            if "text" not in names:
-                raise ValueError(
-                    f"{path}, line 1: expected a header with the columns id and text, got {names}"
-                )
-            for row in table:
-                if len(row) not in (0, len(names)):
-                    raise ValueError(
-                        f"{path}, line {table.line_num}: {len(row)} columns, the header has "
-                        f"{len(names)}"
-                    )
-                if row:
-                    yield table.line_num, dict(zip(names, row))
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {table.line_num}: {error}") from error
+    if path.suffix in (".jsonl", ".ndjson"):
+        yield from read_json_lines(path, "texts")
+        return
+    table = read_table(path, "texts", "\t" if path.suffix == ".tsv" else ",")
+    first = next(table, None)
+    names = [] if first is None else [name.strip().casefold() for name in first.fields]
+    if "text" not in names:
+        got = printable(", ".join(names)[:200]) or "nothing"
+        raise ValueError(
+            f"{path}, line 1: expected a header with the columns id and text, got {got}"
+        )
+    for line, fields in table:
+        if len(fields) != len(names):
+            raise ValueError(
+                f"{path}, line {line}: {len(fields)} columns, the header has {len(names)}"
+            )
+        yield line, dict(zip(names, fields))
 
 
 def labelled_lines(path: str | Path) -> Iterator[tuple[int, tuple[str, str]]]:
@@ -102,17 +85,10 @@ def labelled_lines(path: str | Path) -> Iterator[tuple[int, tuple[str, str]]]:
     Raises:
       ValueError: naming the file and the line that is wrong.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        table = csv.reader(file, delimiter="\t")
-        try:
-            for row in table:
-                if len(row) < 2 or not row[0].strip():
-                    raise ValueError(
-                        f"{path}, line {table.line_num}: expected a text, a tab and labels"
-                    )
-                yield table.line_num, (row[0], row[1])
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 ({error.reason})") from error
+    for line, row in read_table(path, "texts", "\t"):
+        if len(row) < 2 or not row[0].strip():
+            raise ValueError(f"{path}, line {line}: expected a text, a tab and labels")
+        yield line, (row[0], row[1])
 
 
 def texts_in(patterns: Sequence[str]) -> tuple[str, ...]:
@@ -140,6 +116,5 @@ def texts_in(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _names_a_text(path: Path) -> bool:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        names = file.readline().split("\t")
+    names = read_text(path, "texts").partition("\n")[0].split("\t")
     return "text" in (name.strip().casefold() for name in names)

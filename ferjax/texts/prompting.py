@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ferjax.config import CollectConfig
+from ferjax.files import read_text
 
 __all__ = ["LETTERS", "Prompt", "load_prompt", "messages", "prompt_hash"]
 
@@ -56,7 +57,7 @@ def load_prompt(config: CollectConfig) -> Prompt:
     path = Path(config.prompt) if config.prompt else built_in
     if not path.is_file():
         raise FileNotFoundError(f"no prompt at {path}; the ones that come along are in {_FOLDER}")
-    system, found, user = path.read_text(encoding="utf-8").partition(f"{_BREAK}\n")
+    system, found, user = read_text(path, "prompt").partition(f"{_BREAK}\n")
     if not found or "{text}" not in user:
         raise ValueError(f"{path}: expected a line `{_BREAK}`, and {{text}} somewhere after it")
     return Prompt(path.stem, system.strip(), user.strip())

@@ -1,8 +1,8 @@
 """Replies of a server, taken apart: choices that are answers, or why there is none. Pure."""
 
-import json
 from typing import Any, NamedTuple
 
+from ferjax.files import parse_json
 from ferjax.texts.client import Reply
 
 __all__ = ["Choice", "Failure", "read_reply"]
@@ -42,7 +42,7 @@ def read_reply(reply: Reply, most: int) -> list[Choice] | Failure:
       At least one choice, or :class:`Failure`.
     """
     try:
-        body = json.loads(reply.body)
+        body = parse_json(reply.body)
     except ValueError:
         body = None
     if reply.status != 200:

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ferjax.files import write_atomically
+from ferjax.files import parse_json, read_text, write_atomically
 from ferjax.locking import FolderLock
 from ferjax.texts.items import Texts, read_texts
 
@@ -135,7 +135,7 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{folder} holds no collection.json (`ferjax judge collect ... --out {folder}`)"
         )
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = parse_json(read_text(path, "description of a collection"))
         if not isinstance(description, dict) or not {*_FIXED, "prompts"} <= set(description):
             raise ValueError(f"expected {', '.join((*_FIXED, 'prompts'))}")
     except ValueError as error:
@@ -175,7 +175,7 @@ def _describe(folder: Path, description: dict[str, Any], texts: Texts) -> None:
 def _record(line: bytes) -> dict[str, Any] | None:
     """The attempt that a line holds, None if it is not whole."""
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return None
     sound = isinstance(record, dict) and isinstance(record.get("key"), str)

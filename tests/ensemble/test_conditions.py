@@ -3,9 +3,10 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from ferjax.config import EvaluateConfig
-from ferjax.ensemble.conditions import Condition, plan
+from ferjax.ensemble.conditions import Condition, plan, refuse_reserved
 
 SETTINGS = EvaluateConfig(corruptions=("gnoise",), severities=(1, 5), tolerances=("zoom",))
 
@@ -20,6 +21,26 @@ def test_a_condition_has_a_name_and_a_split():
         Condition("valid", tolerance="zoom"): ("valid_tolerance_zoom", "valid"),
     }
     assert {c: (c.name, c.split) for c in named} == named
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gnoise_3", "gnoise", "jpeg_compression_2", "valid_x", "val", "validation_2", "train"),
+        *("training_cats", "test_2", "tolerance_zoom", "tolerance", "cats_3", "not_a_face"),
+    ],
+)
+def test_no_other_set_takes_the_name_of_a_condition(name):
+    """Its predictions would replace that condition's, now and in every later evaluation."""
+    with pytest.raises(ValueError, match=f"--ood {name}=.*(choose another|that name is taken)"):
+        refuse_reserved(name, ("valid", "test", "not_a_face"))
+
+
+def test_every_condition_of_an_evaluation_is_a_name_that_is_taken(tiny_faces):
+    fit = dataclasses.replace(SETTINGS, fit_corruptions=("blur",), fit_severities=(3,))
+    for condition in plan(fit, tiny_faces):
+        with pytest.raises(ValueError, match="--ood"):
+            refuse_reserved(condition.name, ("not_a_face", "unknown"))
 
 
 def test_clean_splits_come_first_then_ood_sets_then_corruptions(tiny_faces):

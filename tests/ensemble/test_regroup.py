@@ -66,7 +66,7 @@ def test_what_does_not_belong_together_is_refused_and_leaves_nothing(run, parts,
         regroup.merge((run, parts[0]), tmp_path / "x")
     with pytest.raises(ValueError, match="at least two runs, got 1"):
         regroup.merge((run,), tmp_path / "x")
-    with pytest.raises(FileExistsError, match="exists; choose another folder"):
+    with pytest.raises(FileExistsError, match="exists and is not empty; choose a new"):
         regroup.select(run, [0], parts[0])
     other = tmp_path / "other"
     shutil.copytree(parts[1], other)
@@ -128,5 +128,5 @@ def test_members_are_added_to_a_finished_run_only(run, tmp_path):
     (unfinished / "config.json").write_text(text.replace('"epochs": 2', '"epochs": 3'))
     with pytest.raises(ValueError, match="unfinished is at step 10 of 15; finish it first"):
         regroup.add_members(unfinished, [7], tmp_path / "grown")
-    with pytest.raises(FileExistsError, match="exists; choose another folder"):
+    with pytest.raises(FileExistsError, match="exists and is not empty; choose a new"):
         regroup.add_members(run, [7], unfinished)

@@ -302,6 +302,12 @@ def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path,
     for member in range(3):
         logits = whole(prediction.member_params(trained, member), inputs).logits
         np.testing.assert_allclose(got[member], jax.nn.log_softmax(logits), atol=1e-4)
+    file = run.folder / "trunk.safetensors"
+    written = file.read_bytes()
+    for at in np.random.default_rng(0).integers(len(written) // 2, len(written), 5):
+        file.write_bytes(written[:at] + bytes([written[at] ^ 4]) + written[at + 1 :])
+        with pytest.raises(ValueError, match=r"trunk\.safetensors: .* with other weights"):
+            prediction.load_run(run.folder)
 
 
 def test_a_dry_run_checks_and_counts_and_leaves_nothing(tiny, tiny_faces):

@@ -124,6 +124,18 @@ def test_epistemic_given_aleatoric_is_a_rank_among_valid_items(conditions, predi
             },
             "condition gnoise_5 has 2 members and 8 classes, the test items have 3 and 8",
         ),
+        *(
+            (
+                lambda p, n=n: {
+                    **p,
+                    "test": dataclasses.replace(
+                        p["test"], scores={n: np.zeros(len(p["test"].ids))}
+                    ),
+                },
+                f"condition test carries scores called {n}, which are computed here",
+            )
+            for n in ("epistemic", "aleatoric", "max_prob", "epistemic_given_aleatoric", "l_uar")
+        ),
     ],
 )
 def test_conditions_that_do_not_fit_are_refused(predicted, change, message):

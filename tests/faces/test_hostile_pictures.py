@@ -1,5 +1,7 @@
 """Pictures that are none, are more than they seem, or are darker than they were meant."""
 
+import os
+import sys
 import threading
 import time
 
@@ -10,6 +12,7 @@ from PIL import Image
 from ferjax.faces import image_files, image_folders
 from ferjax.faces.pixel_budget import PixelBudget
 from ferjax.faces.spec import DataSpec
+from ferjax.serving import sources
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "PCX", "TGA", "SGI", "IM"])
@@ -26,6 +29,20 @@ def test_only_named_formats_are_opened(tmp_path, monkeypatch, kind, rng):
     monkeypatch.setattr(subprocess, "Popen", never)
     with pytest.raises(ValueError, match="not an image"):
         image_files.read(tmp_path / "photo.jpg", 48)
+
+
+def test_a_picture_that_needs_another_package_is_counted_and_told(tmp_path, rng, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    Image.fromarray(rng.integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    found = image_folders.read_set(tmp_path, DataSpec(("a", "b"), 48))
+    assert len(found.images) == 1
+    ((name, reason),) = found.unreadable
+    assert str(name).endswith("b.HEIC") and "needs the package pillow-heif" in reason
+    assert [os.path.basename(item.path) for item in sources.items([tmp_path])] == [
+        "a.png",
+        "b.HEIC",
+    ]
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])

@@ -3,10 +3,15 @@
 import collections
 import io
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
 
+from ferjax.cli import main
 from ferjax.report import plots
 from ferjax.routing import ACTIONS
 from ferjax.serving.contact_sheet import ContactSheet
@@ -34,6 +39,63 @@ def test_python_does_what_the_command_does(router, pictures, tmp_path):
     assert json.loads(stream.getvalue())["action"] in ACTIONS
     with pytest.raises(ValueError, match="its folder does not exist"):
         route_pictures(router, [pictures], tmp_path / "absent" / "x.jsonl")
+
+
+@pytest.fixture
+def taken(tmp_path):
+    """A file of lines that another process writes to."""
+    out = tmp_path / "lines.jsonl"
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom ferjax.serving.route import _lock\n"
+        "_lock(Path(sys.argv[1])).take()\nprint('taken', flush=True)\nsys.stdin.read()"
+    )
+    words = [sys.executable, "-c", code, str(out)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"taken\n"
+        yield out, process.pid
+        process.stdin.close()
+
+
+def test_two_processes_never_write_to_one_file(router, pictures, taken, capsys):
+    out, other = taken
+    with pytest.raises(FileExistsError, match=f"lines.jsonl is in use by process {other} on "):
+        route_pictures(router, [pictures], out)
+    assert router.batches == [] and not out.exists()
+    # The command says so before it opens the model: there is none here.
+    with pytest.raises(SystemExit) as exit:
+        main(["route", str(pictures / "absent"), str(pictures), "--out", str(out)])
+    assert exit.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"is in use by process {other} on" in said and said.count("error:") == 1
+
+
+def test_standard_output_by_name_gets_lines_and_ends(router, pictures):
+    """A pipe, as in a shell; what nobody reads from, or has no room, is an error, not a wait."""
+    reader, writer = os.pipe()
+    heard = []
+
+    def read():
+        with os.fdopen(reader, "rb") as file:
+            heard.append(file.read())
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    kept = os.dup(1)
+    os.dup2(writer, 1)
+    try:
+        made = route_pictures(router, [pictures], "/dev/stdout")
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(writer)
+    thread.join(20)
+    assert (made.new, made.kept) == ((7, 1), (0, 0))
+    assert len([json.loads(line) for line in heard[0].splitlines()]) == 8
+    with pytest.raises(OSError, match="No space left on device"):
+        route_pictures(router, [pictures], "/dev/full")
+    os.mkfifo(pictures.parent / "pipe")
+    with pytest.raises(OSError, match="No such device or address"):
+        route_pictures(router, [pictures / "1.png"], pictures.parent / "pipe")
 
 
 def test_the_contact_sheet_is_a_uniform_sample_in_order(router, monkeypatch):

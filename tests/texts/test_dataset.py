@@ -74,7 +74,7 @@ def _without(data, field):
         ("hello\t9\tx\n", "line 1: '9' is no class or its number"),
         ("hello\tjoy\nhi\n", "line 2: expected a text, a tab and labels"),
         ("hello\t\n", "line 1: '' is no class"),
-        ("", "too few texts, split"),
+        ("", "no text in it"),
     ],
 )
 def test_bad_rows_are_named(tmp_path, config, content, message):

@@ -128,7 +128,7 @@ def test_texts_from_files(tmp_path):
         ("t.csv", "id,text\n", "no text in it"),
         ("t.csv", 'id,text\n1,"a\n', "line 2"),
         ("t.jsonl", '{"id": 1, "text": "a"}\n{"id": 2', "line 2: not JSON"),
-        ("t.jsonl", "[1]\n", "line 1: expected an object"),
+        ("t.jsonl", "[1]\n", "line 1: expected a JSON object"),
         ("t.jsonl", '{"id": [1], "text": "a"}\n', "line 1: an id is text or a number"),
         ("t.jsonl", '{"id": 1, "text": 3}\n', "line 1: expected a text"),
     ],

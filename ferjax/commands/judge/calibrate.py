@@ -50,13 +50,17 @@ class Calibrate:
         from ferjax import comparing
         from ferjax.commands.display import Console
         from ferjax.commands.judge.ending import end
+        from ferjax.config import EvaluateConfig
+        from ferjax.files import require_folder
         from ferjax.recalibration import CALIBRATORS
         from ferjax.report.judgments import calibration as report
 
+        EvaluateConfig(resamples=self.resamples, seed=self.seed)  # refuses what are none
         with Console() as on_event:
             sides, panel = comparing.read_sides(
                 self.panel, self.judges, kind=self.kind, classes=self.classes, on_event=on_event
             )
+            require_folder(self.out, make=False)
             done = comparing.calibrate(
                 sides,
                 calibrators=self.calibrators or tuple(CALIBRATORS),

@@ -59,8 +59,13 @@ class Compare:
         from ferjax import comparing
         from ferjax.commands.display import Console
         from ferjax.commands.judge.ending import end
+        from ferjax.config import EvaluateConfig
+        from ferjax.files import require_folder
         from ferjax.report import judgments as report
 
+        EvaluateConfig(resamples=self.resamples, seed=self.seed)  # refuses what are none
+        if not 0 <= self.margin < 1:
+            raise ValueError(f"--margin must be at least 0 and below 1, got {self.margin:g}")
         if self.embeddings is not None and self.lexicon is None:
             raise ValueError("--embeddings goes with --lexicon")
         with Console() as on_event:
@@ -70,6 +75,8 @@ class Compare:
             words = None
             if self.lexicon is not None:
                 words = comparing.read_words(self.lexicon, self.embeddings, sides)
+            shifted = comparing.read_shifted(self.shifted)
+            require_folder(self.out, make=False)
             done = comparing.compare(
                 sides,
                 resamples=self.resamples,
@@ -77,7 +84,7 @@ class Compare:
                 sources=self.resample,
                 margin=self.margin,
                 words=words,
-                shifted=comparing.read_shifted(self.shifted),
+                shifted=shifted,
                 on_event=on_event,
             )
         command = shlex.join(["ferjax", *sys.argv[1:]])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import NewFile, require_folder_of
+from ferjax.commands.arguments import NewFile
 from ferjax.commands.console import out
 
 
@@ -34,13 +34,14 @@ class Embed:
 
     def run(self) -> int:
         from ferjax.commands.display import Console
+        from ferjax.files import require_writable
         from ferjax.models.sentences import SentenceEncoder
         from ferjax.texts.embeddings import write_embeddings
         from ferjax.texts.items import texts_in
 
         if self.out.suffix != ".npz":
             raise ValueError(f"--out must be a .npz file, got {self.out}")
-        require_folder_of(self.out)
+        require_writable(self.out, reads=self.texts)
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"--classes: expected different names, got {' '.join(self.classes)}")
         if not self.texts:

@@ -23,14 +23,15 @@ class Parse:
     """File of the judgments; judgments.npz in that folder unless given."""
 
     def run(self) -> int:
-        from ferjax.files import write_atomically
+        from ferjax.files import require_folder, require_writable, write_atomically
         from ferjax.texts.answers import judgments_of
+        from ferjax.texts.store import read_description
 
-        parsed = judgments_of(self.folder)
         path = self.folder / "judgments.npz" if self.out is None else self.out
-        if path.suffix != ".npz":
-            raise ValueError(f"--out must be a .npz file, got {path}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        read_description(self.folder)  # what is no collection should be called that
+        require_folder(path.parent)
+        require_writable(path, suffixes=(".npz",))
+        parsed = judgments_of(self.folder)
         parsed.judgments.save(path)
         report = json.dumps(parsed.to_json(), indent=2, ensure_ascii=False) + "\n"
         write_atomically(path.with_name("parsed.json"), report.encode())

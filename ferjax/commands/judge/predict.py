@@ -33,19 +33,19 @@ class Predict:
         from ferjax.commands.display import Console
         from ferjax.ensemble.text_prediction import predict_texts
         from ferjax.ensemble.trained import load_run
+        from ferjax.files import require_folder, require_writable
         from ferjax.predictions import Predictions
         from ferjax.texts.dataset import encode
         from ferjax.texts.items import read_texts
 
-        if self.out.suffix != ".npz":
-            raise ValueError(f"--out must be a .npz file, got {self.out}")
         texts = read_texts(self.texts)
+        require_folder(self.out.parent)
+        require_writable(self.out, (self.texts, self.embeddings), (".npz",))
         with Console() as on_event:
             trained = load_run(self.folder, on_event)
             given = "" if self.embeddings is None else str(self.embeddings)
             stored = encode(trained.config, texts.texts, given)
             log_probs = predict_texts(trained, stored, on_event)
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         Predictions(
             log_probs,
             np.arange(len(texts.ids)),

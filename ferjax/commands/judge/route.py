@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, NewFile, Number, require_folder_of
+from ferjax.commands.arguments import File, NewFile, Number
 from ferjax.commands.console import out
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Route:
         from ferjax import comparing
         from ferjax.commands.display import Console
         from ferjax.commands.judge.ending import end
-        from ferjax.files import write_atomically
+        from ferjax.config import require_seed
+        from ferjax.files import require_writable, write_atomically
         from ferjax.report.write import to_json, write_json
 
         for name, most in (("max_error", 1), ("confidence", 1), ("false_asks", 1), ("max_gap", 2)):
@@ -67,7 +68,10 @@ class Route:
             if value is not None and not 0 < value < most:
                 flag = name.replace("_", "-")
                 raise ValueError(f"--{flag} must lie between 0 and {most}, got {value:g}")
-        require_folder_of(self.out)
+        require_seed(self.seed, "--seed")
+        beside = self.out.with_name(f"{self.out.name}.json")
+        for file in (self.out, beside):
+            require_writable(file, reads=(self.panel, *self.judges, self.calibrator))
         max_error = self.max_error
         if max_error is None and self.max_gap is None:
             max_error = 0.4
@@ -96,7 +100,6 @@ class Route:
         lines = comparing.routed_lines(done, sides.ratings.classes)
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         write_atomically(self.out, text.encode())
-        beside = self.out.with_name(f"{self.out.name}.json")
         summary = {"router": done.router, "decided": done.decided, "shares": done.shares}
         write_json(beside, to_json(summary))
         self._say(done)

@@ -21,7 +21,8 @@ from ferjax.evaluation.judgments.resampling import all_weights, means, ratios
 from ferjax.evaluation.judgments.rows import worth
 from ferjax.evaluation.judgments.sides import Sides
 from ferjax.events import OnEvent, Progress, silent
-from ferjax.recalibration import CALIBRATORS, cross_fit, make_folds
+from ferjax.files import shortened
+from ferjax.recalibration import CALIBRATORS, Calibrator, cross_fit, make_folds
 
 __all__ = [
     "CHOSEN",
@@ -32,6 +33,7 @@ __all__ = [
     "calibrate",
     "cross_fitted",
     "fitted",
+    "restored",
     "smoothed",
 ]
 
@@ -311,6 +313,33 @@ def fitted(sides: Sides, names: Mapping[str, str]) -> dict[str, dict]:
     return found
 
 
+def restored(kept: Any, classes: int, *, several: bool) -> Calibrator | None:
+    """A calibrator from its JSON values in :func:`fitted`; None where it is ``none``.
+
+    Args:
+      kept: ``{"calibrator": name, "parameters": {...}}``.
+      classes: how many there are.
+      several: whether several may apply.
+
+    Raises:
+      ValueError: if it is none for so many classes.
+    """
+    try:
+        if kept["calibrator"] == NONE:
+            return None
+        kind = CALIBRATORS[kept["calibrator"]]
+        arrays = {name: np.asarray(v, np.float32) for name, v in kept["parameters"].items()}
+        calibrator = kind(**arrays)  # type: ignore[call-arg]
+        shape = (classes, 1, 2) if several else (1, 1, classes)
+        jax.eval_shape(jax.vmap(kind.apply), calibrator, np.zeros(shape, np.float32))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = shortened(" ".join(str(error).split()))
+        raise ValueError(f"no calibrator of {classes} classes ({said})") from error
+    if not all(np.isfinite(of).all() for of in arrays.values()):
+        raise ValueError("a calibrator with numbers that are not finite")
+    return calibrator
+
+
 def applied(
     stored: Mapping[str, Mapping],
     names: Sequence[str],
@@ -337,11 +366,8 @@ def applied(
         if name not in stored:
             raise ValueError(f"no calibrator for judge {name!r}; there are {', '.join(stored)}")
         problems = own.transpose(1, 0, 2) if several else own[None]
-        kept = stored[name]
-        if kept["calibrator"] != NONE:
-            of = CALIBRATORS[kept["calibrator"]]
-            arrays = {k: jnp.asarray(v, jnp.float32) for k, v in kept["parameters"].items()}
-            calibrator = of(**arrays)  # type: ignore[call-arg]
-            problems = np.asarray(_apply(kept["calibrator"])(calibrator, problems))
+        calibrator = restored(stored[name], shares.shape[-1], several=several)
+        if calibrator is not None:
+            problems = np.asarray(_apply(stored[name]["calibrator"])(calibrator, problems))
         result.append(_probs(problems, several))
     return np.stack(result)

@@ -27,6 +27,10 @@ def recognised(header: tuple[str, ...]) -> bool:
     return all(named)
 
 
+_LARGEST = 2**28
+"""Values of the largest table: a small file of few answers to many items can claim any size."""
+
+
 def read_answers(path: str | Path) -> Judgments:
     """Reads the table.
 
@@ -71,6 +75,12 @@ def read_answers(path: str | Path) -> Judgments:
     judges = tuple(answers)
     shape = (len(judges), len(items))
     most = max((len(own) for of in answers.values() for own in of.values()), default=0)
+    size = len(judges) * len(items) * most * len(dimensions)
+    if size > _LARGEST:
+        raise ValueError(
+            f"{path}: {len(judges):,} judges x {len(items):,} items x {most:,} answers of one are "
+            f"a table of {size:,} values; at most {_LARGEST:,} are read"
+        )
     values = np.full((*shape, most, len(dimensions)), np.nan, np.float32)
     asked = np.zeros(shape, np.int32)
     lost = np.zeros(shape, np.int32)

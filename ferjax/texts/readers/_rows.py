@@ -1,7 +1,5 @@
 """Rows of a text file with their line numbers, and errors that name both."""
 
-import csv
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +7,13 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from ferjax.files import printable, read_json_lines, read_table, read_text, shortened
+
 __all__ = ["Csv", "Row", "Rows", "first_line", "json_lines", "name_rows", "number", "scale"]
 
 
 class Row(NamedTuple):
-    """A row: its file, the number of its first line, its fields."""
+    """A row: its file, the number of its last line, its fields."""
 
     path: Path
     line: int
@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
     def refuse(self, why: str) -> NoReturn:
         """Raises a ValueError that names file and line."""
-        raise ValueError(f"{self.path}, line {self.line}: {why}")
+        raise ValueError(f"{self.path}, line {self.line}: {printable(shortened(why))}")
 
     def text(self, name: str) -> str:
         """A field that must hold text."""
@@ -34,21 +34,13 @@ class Row(NamedTuple):
 Rows = Iterator[Row]
 
 
-def _opened(path: Path) -> Any:
-    return open(path, encoding="utf-8-sig", newline="")
-
-
 def first_line(path: Path) -> str:
     """The first line of a text file.
 
     Raises:
       ValueError: if the file is empty or not UTF-8 text.
     """
-    try:
-        with _opened(path) as file:
-            line = file.readline()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
+    line = read_text(path, "panel").partition("\n")[0]
     if not line.strip():
         raise ValueError(f"{path}: the first line is empty, expected a header or a JSON object")
     return line.rstrip("\r\n")
@@ -61,48 +53,28 @@ class Csv:
         self.path = path
         opening = first_line(path)
         self.delimiter = next((mark for mark in ",\t;" if mark in opening), ",")
-        self.header = tuple(name.strip() for name in next(csv.reader([opening], **self._form)))
+        header = next(read_table(path, "panel", self.delimiter)).fields
+        self.header = tuple(name.strip() for name in header)
         twice = {name for name in self.header if self.header.count(name) > 1}
         if twice:
-            raise ValueError(f"{path}, line 1: column {min(twice)!r} is there twice")
-
-    @property
-    def _form(self) -> dict[str, Any]:
-        return {"delimiter": self.delimiter, "strict": True}
+            raise ValueError(
+                f"{path}, line 1: column {printable(min(twice)[:60])!r} is there twice"
+            )
 
     def __iter__(self) -> Rows:
-        with _opened(self.path) as file:
-            reader = csv.reader(file, **self._form)
-            try:
-                next(reader)
-                line = reader.line_num + 1
-                for fields in reader:
-                    if fields:
-                        row = Row(self.path, line, dict(zip(self.header, fields)))
-                        if len(fields) != len(self.header):
-                            row.refuse(f"{len(fields)} fields, expected {len(self.header)}")
-                        yield row
-                    line = reader.line_num + 1
-            except csv.Error as error:
-                raise ValueError(f"{self.path}, line {reader.line_num}: {error}") from error
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{self.path}: not UTF-8 text ({error.reason})") from error
+        rows = read_table(self.path, "panel", self.delimiter)
+        next(rows)
+        for line, fields in rows:
+            row = Row(self.path, line, dict(zip(self.header, fields)))
+            if len(fields) != len(self.header):
+                row.refuse(f"{len(fields)} fields, expected {len(self.header)}")
+            yield row
 
 
 def json_lines(path: Path) -> Rows:
     """The objects of a JSONL file."""
-    with open(path, encoding="utf-8-sig") as file:
-        for line, text in enumerate(file, 1):
-            if not text.strip():
-                continue
-            try:
-                value = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {line}: not JSON ({error})") from error
-            row = Row(path, line, value if isinstance(value, dict) else {})
-            if not isinstance(value, dict):
-                row.refuse(f"expected a JSON object, got {text.strip()[:40]!r}")
-            yield row
+    for line, value in read_json_lines(path, "panel"):
+        yield Row(path, line, value)
 
 
 def number(row: Row, name: str, value: Any) -> float:
@@ -118,12 +90,18 @@ def number(row: Row, name: str, value: Any) -> float:
     return found
 
 
+_LONGEST_SCALE = 1000
+"""Steps of the longest scale of whole numbers; values further apart are no levels."""
+
+
 def scale(
     values: np.ndarray, kind: str | None, levels: tuple[float, ...] | None
 ) -> tuple[str, tuple[float, ...] | None]:
     """Kind and levels of values: ordinal where they are few whole numbers, unless told."""
     found = np.unique(values)
     whole = len(found) <= 12 and bool((found == np.round(found)).all())
+    if whole and len(found) and found[-1] - found[0] > _LONGEST_SCALE:
+        whole = False
     kind = kind or ("ordinal" if whole or levels else "real")
     if kind not in ("ordinal", "real"):
         raise ValueError(f"the ratings are values: kind must be ordinal or real, got {kind}")

@@ -10,8 +10,12 @@ import numpy as np
 from ferjax.ratings import Ratings
 from ferjax.texts.readers._long import ITEM
 from ferjax.texts.readers._rows import Csv, number
+from ferjax.votes import MOST
 
 __all__ = ["read", "recognised"]
+
+_LARGEST = 2**28
+"""Values of the ratings that counts stand for, one a rating and class, at most."""
 
 FORMAT = "counts of people by class"
 _ITEM = (*ITEM, "image name", "name", "path")
@@ -70,6 +74,8 @@ def read(
             value = number(row, column, row.fields.get(column))
             if value < 0 or value != round(value):
                 row.refuse(f"{column} must be a whole count, got {row.fields[column]!r}")
+            if value > MOST:
+                row.refuse(f"{column} is {row.fields[column]!r}; a count is at most {MOST:,}")
             return int(value)
 
         ids[name] = "" if text is None else row.fields[text]
@@ -80,6 +86,11 @@ def read(
         unclear.append(sum(whole(column) for column in apart))
     if not ids:
         raise ValueError(f"{table.path}: no item")
+    if sum(people) * len(found) > _LARGEST:
+        raise ValueError(
+            f"{table.path}: {sum(people):,} ratings of {len(found):,} classes are a table of more "
+            f"than {_LARGEST:,} values"
+        )
     votes = np.array(counts)
     number_of = np.array(people)
     notes = ["who rated is not known: nothing is said rater by rater"]

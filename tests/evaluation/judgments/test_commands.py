@@ -96,6 +96,27 @@ def test_compare_calibrate_route(files, capsys):
             ("route", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/no/x"),
             "its folder does not exist",
         ),
+        *(
+            (
+                (command, "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", flag, value),
+                said,
+            )
+            for command, flag, value, said in (
+                ("compare", "--resamples", "0", "evaluate.resamples must be at least"),
+                ("compare", "--resamples", "1" + "0" * 12, "evaluate.resamples must be at most"),
+                ("calibrate", "--resamples", "-5", "evaluate.resamples must be at least"),
+                ("compare", "--seed", "-1", "evaluate.seed must be"),
+                ("calibrate", "--seed", "9" * 23, "evaluate.seed must be"),
+                ("route", "--seed", "9" * 23, "--seed must be a whole number in"),
+                ("compare", "--margin", "nan", "--margin must be at least 0 and below 1, got nan"),
+            )
+        ),
+        *(
+            (("route", "{f}/panel.csv", "{f}/judges.npz", "--out", f"{{f}}/{read}"), "reads it")
+            for read in ("panel.csv", "judges.npz")
+        ),
+        (("compare", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/panel.csv"), "it is a file"),
+        (("calibrate", "{f}/panel.csv", "{f}/judges.npz", "--out", "/dev/full"), "it is a file"),
         (
             ("calibrate", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--folds", "999"),
             "cross-fitting needs at least 2 folds and as many groups",
