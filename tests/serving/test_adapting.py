@@ -8,6 +8,7 @@ from PIL import Image
 
 from ferjax.events import Message
 from ferjax.faces.spec import DataSpec
+from ferjax.predictions import Predictions
 from ferjax.serving.adapting import read_pictures
 from ferjax.serving.router import Router
 
@@ -15,12 +16,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def labelled(tiny_faces, tmp_path_factory):
-    """A hundred drawn faces in folders named after what most people saw."""
+def labelled(run, tiny_faces, tmp_path_factory):
+    """Drawn faces in folders named after what the barely trained ensemble takes them for, so that
+    something can be promised of it."""
     folder = tmp_path_factory.mktemp("labelled") / "photos"
-    faces = tiny_faces["train"].take(np.arange(100))
-    for i, (image, q) in enumerate(zip(faces.images, faces.q)):
-        name = tiny_faces.spec.classes[int(q.argmax())]
+    images = np.concatenate([tiny_faces[name].images for name in ("valid", "test")])
+    said = [Predictions.load(run / "predictions" / f"{n}.npz") for n in ("valid", "test")]
+    chosen = np.concatenate([np.exp(p.log_probs).mean(0).argmax(-1) for p in said])
+    for i, (image, number) in enumerate(zip(images, chosen, strict=True)):
+        name = tiny_faces.spec.classes[int(number)]
         inside = folder / {"happiness": "happy"}.get(name, name)
         inside.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(inside / f"{i}.png")
@@ -31,7 +35,7 @@ def labelled(tiny_faces, tmp_path_factory):
 def adapted(run, labelled, ferjax, tmp_path_factory):
     out = tmp_path_factory.mktemp("adapted") / "office"
     words = ("adapt", run, "--labelled", f"office={labelled}", "--out", out)
-    assert ferjax(*words, "--accept-error", 0.97, "--router", "uar") == 0
+    assert ferjax(*words, "--accept-error", 0.4, "--router", "uar") == 0
     return out
 
 
@@ -45,8 +49,8 @@ def test_an_adapted_folder_routes_like_a_run(adapted, run, tiny_faces, ferjax, t
     assert {d.action for d in decisions} & {"accept", "defer"}
     stored = json.loads((adapted / "thresholds.json").read_text())
     certificate = stored["routers"]["uar"]["certificate"]
-    assert certificate["accept_error"] == 0.97 and certificate["accepted"] > 0
-    assert stored["adapted"]["parts"] == {"fit": 25, "choose": 38, "certify": 37}
+    assert certificate["accept_error"] == 0.4 and certificate["accepted"] > 0
+    assert sum(stored["adapted"]["parts"].values()) == stored["adapted"]["items"] >= 50
     assert stored["routers"]["uar"]["reject"]["above"] == pytest.approx(
         float(router.rule.reject_above)
     )
