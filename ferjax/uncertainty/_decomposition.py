@@ -135,7 +135,8 @@ def _in_blocks(function: Callable, log_probs: jax.Array) -> tuple[jax.Array, ...
     members, *items, classes = log_probs.shape
     block = max(1, _BLOCK // max(classes, 1))
     count = math.prod(items)
-    if count < 2 * block:
+    # Exported programs have a symbolic number of items, which cannot be compared.
+    if not isinstance(count, int) or count < 2 * block:
         return function(log_probs)
 
     def of_blocks(log_probs: jax.Array) -> tuple[jax.Array, ...]:
