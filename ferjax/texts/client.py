@@ -98,6 +98,7 @@ class Client:
         self._own = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
         self._kept: set[http.client.HTTPConnection] = set()
+        self._closings = 0
         self._lock = threading.Lock()
 
     @property
@@ -131,6 +132,7 @@ class Client:
         The client may be used again.
         """
         with self._lock:
+            self._closings += 1
             for connection in self._open:
                 _shut(connection)
             for connection in self._kept - self._open:
@@ -160,6 +162,7 @@ class Client:
         timer.daemon = True
         with self._lock:
             self._open.add(connection)
+            closings = self._closings
         timer.start()
         try:
             try:
@@ -192,7 +195,10 @@ class Client:
                 self._open.discard(connection)
         self._own.connection = connection
         with self._lock:
-            self._kept.add(connection)
+            if self._closings == closings:
+                self._kept.add(connection)
+            else:  # closed since, when the whole reply was there already
+                connection.close()
         wait = _retry_after(response.headers)
         return Reply(response.status, data, wait, time.monotonic() - began)
 

@@ -102,10 +102,13 @@ def test_the_file_of_calibrators_gives_the_same_back(table, worlds, tmp_path):
     before = applied(stored, sides.names, sides.shares, sides.answers, several=True)
     after = applied(judges, sides.names, sides.shares, sides.answers, several=True)
     np.testing.assert_allclose(before, after, atol=1e-6)
-    files[-1].write_text(json.dumps({"judges": {}, "classes": ["x"], "items": []}))
-    with pytest.raises(ValueError, match=r"calibrator\.json: calibrators of None classes x; here"):
+    files[-1].write_text(json.dumps({"judges": {}, "classes": ["x"], "items": [], "kind": "multi"}))
+    with pytest.raises(ValueError, match=r"calibrator\.json: calibrators of multi classes x; her"):
         comparing.read_calibrators(files[-1], sides)
     files[-1].write_text("{")
+    with pytest.raises(ValueError, match=r"calibrator\.json: not JSON"):
+        comparing.read_calibrators(files[-1], sides)
+    files[-1].write_text("{}")
     with pytest.raises(ValueError, match="not written by `ferjax judge calibrate`"):
         comparing.read_calibrators(files[-1], sides)
 
