@@ -82,9 +82,12 @@ def read_sides(
     on_event(Message(read.summary))
     for note in read.notes:
         on_event(Message(f"  {note}"))
-    sides = align(read.ratings, files)
-    if unrated:
-        sides = align(with_unrated(read.ratings, files), files, rated_only=False)
+    try:
+        sides = align(read.ratings, files)
+        if unrated:
+            sides = align(with_unrated(read.ratings, files), files, rated_only=False)
+    except ValueError as error:
+        raise ValueError(f"{panel} and {', '.join(map(str, judges))}: {error}") from error
     for name, file in files.items():
         what = "predictions of a network"
         if isinstance(file, Judgments):

@@ -283,6 +283,8 @@ class Judgments:
             judges = tuple(Judge(**judge) for judge in meta["judges"])
             classes = tuple(str(name) for name in meta["classes"])
             levels = meta.get("levels")
+            if levels is not None:
+                levels = tuple(float(level) for level in levels)
             kind = meta["kind"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"meta needs kind, classes and judges ({error!r})") from error
@@ -295,7 +297,7 @@ class Judgments:
             unparsed=arrays["unparsed"],
             counts=arrays.get("counts"),
             values=arrays.get("values"),
-            levels=None if levels is None else tuple(float(level) for level in levels),
+            levels=levels,
             hashes=arrays.get("hashes"),
             sets=arrays.get("sets"),
             tokens=arrays.get("tokens"),

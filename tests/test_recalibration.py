@@ -181,7 +181,7 @@ def test_folds_hold_groups_together_and_are_of_one_size():
         assert len(np.unique(folds[groups == group])) == 1
     assert np.bincount(np.unique(np.stack([groups, folds]), axis=1)[1]).tolist() == [20] * 5
     assert (folds != recalibration.make_folds(groups, 5, seed=1)).any()
-    with pytest.raises(ValueError, match="got 5 folds of 3 groups"):
+    with pytest.raises(ValueError, match="got 5 folds of 3 items"):
         recalibration.make_folds([1, 2, 3, 3], 5)
 
 

@@ -33,8 +33,8 @@ def make_folds(groups: ArrayLike, folds: int = FOLDS, *, seed: int = 0) -> np.nd
     unique, group = np.unique(np.asarray(groups), return_inverse=True)
     if len(unique) < folds or folds < 2:
         raise ValueError(
-            f"cross-fitting needs at least 2 folds and as many groups, got {folds} folds of "
-            f"{len(unique)} groups"
+            "cross-fitting takes 2 folds or more, and as many items that differ: got "
+            f"{folds} folds of {len(unique)} items"
         )
     fold = np.random.default_rng(seed).permutation(np.arange(len(unique)) % folds)
     return fold[group.reshape(-1)].astype(np.int32)

@@ -91,6 +91,9 @@ class Compare:
         read = [*panel.files, *map(str, self.judges)]
         found, files = report.write(done, self.out, {"command": command, "files_read": read})
         judges = map(str, self.judges)
-        following = ["ferjax", "judge", "calibrate", str(self.panel), *judges, "--out"]
-        end(found, files, shlex.join([*following, str(self.out)]))
+        following = f"open {files[0]}"  # calibrators map probabilities of classes
+        if sides.shares is not None:
+            calibrate = ["ferjax", "judge", "calibrate", str(self.panel), *judges, "--out"]
+            following = shlex.join([*calibrate, str(self.out)])
+        end(found, files, following)
         return 0

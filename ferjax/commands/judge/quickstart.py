@@ -72,7 +72,7 @@ def run(folder: Path) -> int:
     Compare(panel, judges, folder).run()
     _tell_truth(world.truth, tables, folder / "truth.json")
     Calibrate(panel, judges, folder / "calibrated").run()
-    Route(panel, judges, folder / "routed.jsonl", max_error=0.5, max_gap=0.3).run()
+    Route(panel, judges, folder / "routed.jsonl", max_gap=0.2).run()
     out.print(f"report: {folder / 'report.html'}")
     return 0
 

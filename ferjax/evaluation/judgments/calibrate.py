@@ -19,7 +19,7 @@ from ferjax.evaluation.intervals import Interval, interval
 from ferjax.evaluation.judgments import divergences
 from ferjax.evaluation.judgments.resampling import all_weights, means, ratios
 from ferjax.evaluation.judgments.rows import worth
-from ferjax.evaluation.judgments.sides import Sides
+from ferjax.evaluation.judgments.sides import Sides, require_agreement
 from ferjax.events import OnEvent, Progress, silent
 from ferjax.files import shortened
 from ferjax.recalibration import CALIBRATORS, Calibrator, cross_fit, make_folds
@@ -159,9 +159,11 @@ def calibrate(
       :class:`Calibration`.
 
     Raises:
-      ValueError: if ratings are values, a calibrator is unknown, or there are too few texts.
+      ValueError: if ratings are values, a calibrator is unknown, or fewer than 10 texts have two
+        ratings.
     """
     _check(sides, calibrators)
+    require_agreement(sides)
     fold = make_folds(sides.ratings.groups, folds, seed=seed)
     weights = all_weights(seed, resamples, sides.ratings.groups)
     reference = panels.gap(sides.people, panels.leave_one_out(sides.people, sides.ratings.groups))

@@ -25,7 +25,7 @@ from ferjax.evaluation.judgments.rows import (
     row,
 )
 from ferjax.evaluation.judgments.shift import shift
-from ferjax.evaluation.judgments.sides import Sides
+from ferjax.evaluation.judgments.sides import Sides, require_agreement
 from ferjax.evaluation.judgments.stand_in import MARGIN, stand_in
 from ferjax.evaluation.judgments.strata import strata
 from ferjax.evaluation.judgments.transparency import transparency
@@ -74,12 +74,7 @@ def compare(
     Raises:
       ValueError: if a source is unknown, fewer than 10 texts have two ratings, or words do not fit.
     """
-    scored = int((sides.ratings.raters_of > 1).sum())
-    if scored < 10:
-        raise ValueError(
-            f"{scored} texts have two ratings or more; with fewer than 10 nothing can be said "
-            "about how far people agree"
-        )
+    require_agreement(sides)
     if resamples < 2:
         raise ValueError(f"resamples must be at least 2, got {resamples}")
 

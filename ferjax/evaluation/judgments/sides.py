@@ -11,7 +11,7 @@ from ferjax.judgments import Judge
 from ferjax.panels import Moments
 from ferjax.ratings import Ratings
 
-__all__ = ["Sides"]
+__all__ = ["Sides", "require_agreement"]
 
 MOST_STEPS = 400
 """Steps of a real-valued scale; more different values than that are rounded to so many."""
@@ -110,3 +110,17 @@ def _of_shares(shares: jax.Array, answers: jax.Array) -> Moments:
 @jax.jit
 def _of_values(values: jax.Array, steps: jax.Array, widths: jax.Array) -> Moments:
     return panels.of_values(values, steps, widths)
+
+
+def require_agreement(sides: Sides) -> None:
+    """Refuses people of whom nothing can be said about how far they agree.
+
+    Raises:
+      ValueError: if fewer than 10 texts have two ratings.
+    """
+    scored = int((sides.ratings.raters_of > 1).sum())
+    if scored < 10:
+        raise ValueError(
+            f"{scored} texts have two ratings or more; with fewer than 10 nothing can be said "
+            "about how far people agree"
+        )

@@ -119,7 +119,7 @@ def test_compare_calibrate_route(files, capsys):
         (("calibrate", "{f}/panel.csv", "{f}/judges.npz", "--out", "/dev/full"), "it is a file"),
         (
             ("calibrate", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--folds", "999"),
-            "cross-fitting needs at least 2 folds and as many groups",
+            "cross-fitting takes 2 folds or more, and as many items that differ",
         ),
     ],
 )
@@ -128,6 +128,28 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(files, words, said, caps
     message = " ".join(capsys.readouterr().err.split())
     assert said in message and "Traceback" not in message
     assert not (files / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["compare", "calibrate"])
+def test_people_who_share_no_text_are_refused(files, tmp_path, capsys, command):
+    """With one rating a text nobody knows how far people agree, and what a judge is worth."""
+    head, *lines = (files / "panel.csv").read_text().splitlines()
+    first = {line.split(",")[0]: line for line in reversed(lines)}
+    alone = tmp_path / "alone.csv"
+    alone.write_text("\n".join([head, *first.values()]) + "\n")
+    assert ferjax("judge", command, alone, files / "judges.npz", "--out", tmp_path / "x") == 2
+    assert "0 texts have two ratings or more" in capsys.readouterr().err
+    assert not list((tmp_path / "x").glob("*"))
+
+
+def test_judgments_whose_levels_are_none_are_refused(files, tmp_path, capsys):
+    with np.load(files / "judges.npz") as arrays:
+        kept = dict(arrays)
+    meta = json.loads(str(kept["meta"])) | {"levels": [[1, 2, 3]]}
+    np.savez(tmp_path / "judges.npz", **{**kept, "meta": json.dumps(meta)})
+    words = (files / "panel.csv", tmp_path / "judges.npz", "--out", tmp_path / "x")
+    assert ferjax("judge", "compare", *words) == 2
+    assert "meta needs kind, classes and judges" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_lexicon_that_is_none_is_refused(files, capsys):
