@@ -305,9 +305,10 @@ def routed_lines(done: Routed, classes: tuple[str, ...]) -> list[dict[str, Any]]
         ambiguity = float(done.signals.ambiguity[row])
         division = float(done.signals.division[row])
         why = {
-            "accept": f"a person would not choose it with chance {ambiguity:.2f}, below "
+            "accept": f"the models give all other labels {ambiguity:.2f}, below "
             f"{done.router.accept_below:.2f}",
-            "defer": f"no label is likely enough ({ambiguity:.2f}); the distribution is reported",
+            "defer": f"the models give all other labels {ambiguity:.2f}; the distribution is "
+            "reported",
             "ask": f"the models disagree ({division:.3f}, above {done.router.ask_above:.3f})",
         }[action]
         lines.append(

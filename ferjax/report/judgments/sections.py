@@ -77,7 +77,8 @@ def _panel(c: Comparison) -> Section:
         ["spread of one rating", p.spread],
     ]
     if p.entropy_ceiling is not None:
-        rows.append(["ceiling of any correlation with people's entropy", p.entropy_ceiling])
+        said = "split-half ceiling of correlations with people's entropy; rough for few ratings"
+        rows.append([said, p.entropy_ceiling])
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in c.notes)
     return html.section(
         "people",
