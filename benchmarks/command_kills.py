@@ -7,7 +7,8 @@ at random moments of that time, or just as something changed in the folder that 
 every kill what lies there is opened as the next command would open it. The same command then goes
 on in the same folder, is killed again, and at last left alone: what it leaves must be what an
 undisturbed one leaves, byte for byte (of a run: every array of its state, and its log but for the
-clock). Prints a table, which --out writes too; exits with 1 on any breach.
+clock; of an export all but its time). Prints a table, which --out writes too; exits with 1 on any
+breach.
 """
 
 import argparse

@@ -8,11 +8,13 @@ the same command continues, or the whole; half-written files taken for whole one
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import safetensors
 
 from benchmarks import kills
 
@@ -49,14 +51,29 @@ def _require(right: bool, what: str) -> None:
         raise Breach(what)
 
 
+def _content(path: Path, own: Path) -> bytes:
+    """What a file holds: of tensors without their order, which is drawn anew in every process; of
+    an export without its time; of all without the folder ``own``, where they lie."""
+    if path.suffix == ".safetensors":
+        with safetensors.safe_open(path, "numpy") as opened:
+            parts = [f"{name} {opened.get_tensor(name).dtype}" for name in sorted(opened.keys())]
+            arrays = [opened.get_tensor(name).tobytes() for name in sorted(opened.keys())]
+            metadata = json.dumps(opened.metadata(), sort_keys=True)
+        return b"".join([metadata.encode(), " ".join(parts).encode(), *arrays])
+    if zipfile.is_zipfile(path) and path.suffix != ".npz":
+        with zipfile.ZipFile(path) as opened:
+            members = {name: opened.read(name) for name in opened.namelist()}
+        head = json.loads(members.pop("ferjax.json"))
+        del head["digest"], head["provenance"]["exported"]
+        return b"".join([json.dumps(head).encode(), *(n.encode() + b for n, b in members.items())])
+    return path.read_bytes().replace(str(own).encode(), b"")
+
+
 def files(folder: Path, own: Path) -> dict[str, str]:
-    """The digest of every file of a folder, hidden ones left out; what they say of the folder
-    ``own``, where they lie, is left out too."""
+    """The digest of what every file of a folder holds, hidden ones left out."""
     paths = [folder] if folder.is_file() else sorted(folder.rglob("*"))
     return {
-        str(path.relative_to(folder)): hashlib.sha256(
-            path.read_bytes().replace(str(own).encode(), b"")
-        ).hexdigest()
+        str(path.relative_to(folder)): hashlib.sha256(_content(path, own)).hexdigest()
         for path in paths
         if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     }

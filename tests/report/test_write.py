@@ -191,6 +191,14 @@ def test_per_cent_is_spelt_in_one_way(conditions, evaluation, tmp_path):
     assert "\u00a0%" in body and not re.search(r"\d%", body)
 
 
+def test_a_report_written_twice_is_the_same_bytes(conditions, evaluation, tmp_path):
+    """Whatever was drawn in between; ids inside pictures are not drawn anew."""
+    for name in ("one", "other"):
+        write.write(evaluation, conditions, tmp_path / name)
+    one, other = (tmp_path / name / "report.html" for name in ("one", "other"))
+    assert one.read_text().replace("/one/", "/other/") == other.read_text()
+
+
 def test_an_item_that_people_could_not_name_is_not_given_a_label(conditions):
     """Nine of ten named no class: the tenth's vote is no "people: sadness 100 %"."""
     other = conditions.ood[0]

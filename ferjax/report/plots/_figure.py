@@ -34,6 +34,7 @@ __all__ = [
 
 matplotlib.rcParams["font.family"] = "DejaVu Sans"
 matplotlib.rcParams["text.parse_math"] = False  # names are text, not formulas
+matplotlib.rcParams["svg.hashsalt"] = "ferjax"  # the same figure is the same bytes
 
 ACTION_COLOURS = {"accept": "#2a7f62", "defer": "#d98e04", "reject": "#b3261e"}
 MAIN = {
