@@ -15,7 +15,7 @@ from ferjax.cli import main
 from ferjax.report import plots
 from ferjax.routing import ACTIONS
 from ferjax.serving.contact_sheet import ContactSheet
-from ferjax.serving.route import route_pictures
+from ferjax.serving.route import check_request, route_pictures
 
 
 def test_python_does_what_the_command_does(router, pictures, tmp_path):
@@ -39,6 +39,22 @@ def test_python_does_what_the_command_does(router, pictures, tmp_path):
     assert json.loads(stream.getvalue())["action"] in ACTIONS
     with pytest.raises(ValueError, match="its folder does not exist"):
         route_pictures(router, [pictures], tmp_path / "absent" / "x.jsonl")
+
+
+def test_a_sheet_is_refused_before_anything_is_routed(pictures, tmp_path):
+    """Onto the lines, by another name of the same file too; or where none can be written."""
+    out = tmp_path / "lines.png"
+    (tmp_path / "link.png").symlink_to(out)
+    for sheet, why in (
+        (out, "cannot both be"),
+        (tmp_path / "link.png", "cannot both be"),
+        (tmp_path / "sheet.jpg", "a contact sheet is a .png"),
+        (tmp_path / "absent" / "sheet.png", "its folder does not exist"),
+        (pictures, "it is a folder"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            check_request([pictures], out, sheet)
+    assert not out.exists()
 
 
 @pytest.fixture
