@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -270,10 +271,8 @@ class _Handler(BaseHTTPRequestHandler):
             choices = choices[:1]
         if server.draw(("doubled",)):
             choices.insert(1, choices[0])
-        with server._lock:
-            known = f"chatcmpl-{server._dice.getrandbits(64):016x}"
         reply = {
-            "id": known,
+            "id": f"chatcmpl-{uuid.uuid4().hex}",  # no other server gives it, of the same seed either
             "object": "chat.completion",
             "created": int(time.time()),
             "model": body["model"],
