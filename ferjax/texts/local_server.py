@@ -272,7 +272,7 @@ class _Handler(BaseHTTPRequestHandler):
         if server.draw(("doubled",)):
             choices.insert(1, choices[0])
         reply = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",  # no other server gives it, of the same seed either
+            "id": f"chatcmpl-{uuid.uuid4().hex}",  # unlike those of a server of the same seed
             "object": "chat.completion",
             "created": int(time.time()),
             "model": body["model"],
