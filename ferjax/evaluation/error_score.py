@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.config import family_of
+from ferjax.evaluation.logistic_regression import with_ridge
 
 if TYPE_CHECKING:
     from ferjax.evaluation.conditions import Condition
@@ -42,6 +43,7 @@ NAMES = ("error", "excess_error")
 DENSITIES = ("ood_density", "texture")
 """Carried scores that are read as far as they are there, beside those of blocks."""
 FOLDS = 2
+_STEP = 2.0  # of a weight at once: Newton's method overshoots where errors are told perfectly
 PENALTY = 1.0
 _READ = ("max_prob", "aleatoric", "epistemic")
 _OWN = len(_READ)
@@ -97,21 +99,6 @@ def error_scores(model: ErrorModel, x: jax.Array) -> dict[str, jax.Array]:
     return {"error": error, "excess_error": error - admitted}
 
 
-def _logistic(x: jax.Array, wrong: jax.Array, weights: jax.Array) -> jax.Array:
-    """Ridge-penalised weights and, last, the bias, by Newton's method."""
-    x = jnp.concatenate([x, jnp.ones((x.shape[0], 1))], axis=-1)
-    ridge = PENALTY * jnp.ones(x.shape[1]).at[-1].set(1e-6)
-
-    def step(_: int, w: jax.Array) -> jax.Array:
-        p = jax.nn.sigmoid(x @ w)
-        gradient = x.T @ (weights * (p - wrong)) + ridge * w
-        curvature = (x * (weights * p * (1 - p))[:, None]).T @ x
-        hessian = curvature + jnp.diag(ridge) + 1e-3 * jnp.eye(x.shape[1])
-        return w - jnp.clip(jnp.linalg.solve(hessian, gradient), -2, 2)
-
-    return jax.lax.fori_loop(0, 25, step, jnp.zeros(x.shape[1]))
-
-
 @jax.jit
 def fit_errors(x: jax.Array, wrong: jax.Array, clean: jax.Array, weights: jax.Array) -> ErrorModel:
     """Fits a model for every row of weights.
@@ -132,8 +119,8 @@ def fit_errors(x: jax.Array, wrong: jax.Array, clean: jax.Array, weights: jax.Ar
         mean = w @ x / total
         scale = jnp.sqrt(w @ jnp.square(x - mean[None]) / total) + 1e-6
         z = jnp.clip((x - mean[None]) / scale[None], -8, 8)
-        all_of_it = _logistic(z, y, w)
-        admitted = _logistic(z[:, :_ADMITTED], y, w * clean)
+        all_of_it = with_ridge(z, y, w, PENALTY, _STEP)
+        admitted = with_ridge(z[:, :_ADMITTED], y, w * clean, PENALTY, _STEP)
         return ErrorModel(mean, scale, all_of_it[:-1], all_of_it[-1], admitted[:-1], admitted[-1])
 
     return jax.vmap(one)(weights)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import metrics
+from ferjax.evaluation.logistic_regression import with_ridge
 from ferjax.evaluation.routing_results import LearnedRouter
 from ferjax.evaluation.scores import FEATURES
 
@@ -50,19 +51,9 @@ def fit_logistic(features: jax.Array, labels: jax.Array, penalty: float = 1.0) -
     """
     mean = jnp.mean(features, 0)
     scale = jnp.std(features, 0) + 1e-9
-    x = jnp.concatenate([(features - mean[None]) / scale[None], jnp.ones((len(features), 1))], -1)
     y = labels.astype(jnp.float32)
     balance = jnp.where(labels, 0.5 / jnp.mean(y), 0.5 / jnp.mean(1 - y))
-    ridge = penalty * jnp.ones(x.shape[1]).at[-1].set(1e-6)
-
-    def step(_: int, weights: jax.Array) -> jax.Array:
-        p = jax.nn.sigmoid(x @ weights)
-        gradient = x.T @ (balance * (p - y)) + ridge * weights
-        curvature = (x * (balance * p * (1 - p))[:, None]).T @ x
-        hessian = curvature + jnp.diag(ridge) + 1e-3 * jnp.eye(x.shape[1])
-        return weights - jnp.linalg.solve(hessian, gradient)
-
-    weights = jax.lax.fori_loop(0, 25, step, jnp.zeros(x.shape[1]))
+    weights = with_ridge((features - mean[None]) / scale[None], y, balance, penalty)
     return Logistic(weights[:-1], weights[-1], mean, scale)
 
 
