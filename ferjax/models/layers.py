@@ -17,14 +17,22 @@ face; in ``sampling`` (a pass of MC-dropout) dropout alone, drawn once and share
 Static."""
 
 
-def dense(config: ModelConfig, width: int, name: str) -> nn.Dense:
-    return nn.Dense(
-        width,
-        dtype=config.dtype,
-        kernel_init=nn.initializers.xavier_uniform(),
-        name=name,
-        dot_general=matmul.dense,
-    )
+class Dense(nn.Module):
+    """A dense layer: parameters in float32, the product in the network's compute type."""
+
+    config: ModelConfig
+    width: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (x.shape[-1], self.width)
+        kernel = self.param("kernel", nn.initializers.xavier_uniform(), shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.width,))
+        return matmul.affine(x.astype(self.config.dtype), kernel, bias)
+
+
+def dense(config: ModelConfig, width: int, name: str) -> Dense:
+    return Dense(config, width, name=name)
 
 
 def norm(dtype: str, name: str) -> nn.LayerNorm:

@@ -1,24 +1,27 @@
-"""Matrix products of attention, with gradients that are fast on CPUs too.
+"""Matrix products of attention and dense layers, with gradients that are fast on CPUs too.
 
-The gradient of a product is a product with one factor transposed. XLA:CPU's fast batched kernels
-need an untransposed left operand; with a transposed one, general code computes the small products
-one at a time, over ten times slower. So the transpose is materialised first; on other devices it is
-not.
+The gradient of a product is a product with one factor transposed. XLA:CPU's fast kernels for small
+batched products, and those in bfloat16, need an untransposed left operand; with a transposed one,
+general code takes five to ten times as long. So the transpose is materialised first; on other
+devices it is not.
 """
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 
-__all__ = ["columns", "dense", "rows"]
+__all__ = ["affine", "columns", "rows"]
 
 
 def _transposed(x: jax.Array) -> jax.Array:
-    # The barrier keeps XLA from folding the transposition into the product again.
-    return jax.lax.platform_dependent(
-        jnp.swapaxes(x, -1, -2), cpu=jax.lax.optimization_barrier, default=lambda x: x
-    )
+    return jax.lax.platform_dependent(jnp.swapaxes(x, -1, -2), cpu=_row_major, default=lambda x: x)
+
+
+def _row_major(x: jax.Array) -> jax.Array:
+    if x.dtype == jnp.float32:
+        return jax.lax.optimization_barrier(x)
+    # A barrier does not keep XLA from laying out the transpose as what was transposed.
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
 @jax.custom_vjp
@@ -52,6 +55,30 @@ rows.defvjp(lambda a, b: (rows(a, b), (a, b)), _rows_gradients)
 columns.defvjp(lambda a, b: (columns(a, b), (a, b)), _columns_gradients)
 
 
-def dense(x: jax.Array, kernel: jax.Array, dimensions: Any, **_: Any) -> jax.Array:
-    """Flax's ``dot_general`` of a dense layer, ``[..., k] [k, m] -> [..., m]``, as one product."""
-    return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+@jax.custom_vjp
+def _affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
+
+
+def _affine_gradients(
+    factors: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x, kernel = factors
+    if x.dtype == jnp.float32:  # fast on CPUs too, where there are few products and large ones
+        return g @ kernel.T, x.T @ g, g.sum(0)
+    # A sum over many rows in bfloat16 is slow on CPUs, a product with ones is not.
+    ones = jnp.ones((1, len(g)), g.dtype)
+    of_kernel, of_bias = (
+        jnp.matmul(left, g, preferred_element_type=jnp.float32) for left in (_transposed(x), ones)
+    )
+    return g @ _transposed(kernel.astype(x.dtype)), of_kernel, of_bias[0]
+
+
+_affine.defvjp(lambda x, kernel, bias: (_affine(x, kernel, bias), (x, kernel)), _affine_gradients)
+
+
+def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """A dense layer, ``[..., k] [k, m] [m] -> [..., m]``, as one product in the type of ``x``;
+    gradients of ``kernel`` and ``bias`` are float32, as they are."""
+    y = _affine(x.reshape(-1, x.shape[-1]), kernel, bias)
+    return y.reshape(*x.shape[:-1], kernel.shape[-1])

@@ -75,7 +75,7 @@ def test_products_of_bfloat16_accumulate_in_float32():
     ones = jnp.ones((1, 4096), jnp.bfloat16)
     assert matmul.rows(ones, ones).item() == 4096
     assert matmul.columns(ones, ones.T).item() == 4096
-    assert matmul.dense(ones, ones.T, None).item() == 4096
+    assert matmul.affine(ones, ones.T, jnp.zeros(1)).item() == 4096
 
 
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs a CUDA card")

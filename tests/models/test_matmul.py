@@ -58,9 +58,38 @@ def test_on_a_cpu_no_product_of_a_mapped_gradient_takes_a_transposed_first_facto
     assert len(dots) == 3 and set(dots) == {"4"}, dots
 
 
-def test_a_dense_layers_product_is_one_of_two_matrices():
-    x = jnp.ones((2, 5, 4))
-    kernel = jnp.arange(12.0).reshape(4, 3)
-    text = str(jax.make_jaxpr(lambda x: matmul.dense(x, kernel, None))(x))
+def layer(dtype):
+    """A dense layer's arguments, of the size of two faces with five tokens."""
+    rng = np.random.default_rng(0)
+    x, kernel, bias = (rng.normal(size=shape) for shape in ((2, 5, 4), (4, 3), (3,)))
+    return jnp.asarray(x, dtype), jnp.asarray(kernel, "float32"), jnp.asarray(bias, "float32")
+
+
+def test_a_dense_layer_is_one_product_of_two_matrices():
+    x, kernel, bias = layer("float32")
+    text = str(jax.make_jaxpr(matmul.affine)(x, kernel, bias))
     assert "f32[10,3] = dot_general" in text
-    np.testing.assert_array_equal(matmul.dense(x, kernel, None), x @ kernel)
+    np.testing.assert_allclose(matmul.affine(x, kernel, bias), x @ kernel + bias, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("bfloat16", 0.1)])
+def test_gradients_of_a_dense_layer_are_those_of_its_formula(dtype, close):
+    args = layer(dtype)
+
+    def loss(affine, x, kernel, bias):
+        return jnp.sum(jnp.sin(affine(x, kernel, bias).astype(jnp.float32)))
+
+    own = jax.grad(lambda *args: loss(matmul.affine, *args), (0, 1, 2))(*args)
+    exact = [arg.astype(jnp.float32) for arg in args]
+    plain = jax.grad(lambda *args: loss(lambda x, k, b: x @ k + b, *args), (0, 1, 2))(*exact)
+    assert [g.dtype for g in own] == [args[0].dtype, jnp.float32, jnp.float32]
+    for found, expected in zip(own, plain, strict=True):
+        np.testing.assert_allclose(found.astype(jnp.float32), expected, atol=close)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the layout is for CPUs")
+def test_on_a_cpu_half_precision_transposes_before_a_product():
+    x, kernel, bias = (jnp.stack([arg] * 3) for arg in layer("bfloat16"))
+    gradient = jax.vmap(jax.grad(lambda *args: jnp.sum(jnp.sin(matmul.affine(*args))), (0, 1)))
+    text = jax.jit(gradient).lower(x, kernel, bias).as_text()
+    assert text.count("LayoutConstraint") == 2
