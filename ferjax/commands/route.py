@@ -48,7 +48,7 @@ class Route:
     """Which of the run's routers decides. density, the default where densities were fitted, rejects
     by distance to the training pictures; uar is the paper's: it rejects by epistemic; error, where
     it was learned (evaluate --fit-corruptions), by how much likelier an error is than the ensemble
-    admits. All defer by aleatoric."""
+    admits. uar defers by aleatoric, density and error by the total entropy."""
     prior: Prior = None
     """Class frequencies to decide under, instead of those that the evaluation chose thresholds
     under: of training, uniform, sqrt (the square root of training's), estimated (on these pictures,

@@ -46,7 +46,7 @@ def evaluate(
             false_rejection=false_rejection,
             defer_share=defer_share,
         )
-        decisions = threshold_choice.decisions(conditions, thresholds.routers["uar"].rule)
+        decisions = threshold_choice.decisions(conditions, thresholds.rule)
         harmed = harm(conditions, thresholds)
     return Evaluation(
         members=len(test.predictions.log_probs) // test.predictions.passes,

@@ -366,7 +366,7 @@ class Evaluation:
     """Everything an evaluation finds, before any word is written about it.
 
     ``pools``: pool of corrupted conditions -> score -> row; ``rejections``: score -> set;
-    ``decisions``: condition -> what the paper's router does with it.
+    ``decisions``: condition -> what the default router does with it.
     """
 
     members: int

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ferjax.evaluation.intervals import Difference, Interval
 from ferjax.priors import Adjustment
-from ferjax.routing import RouterRule
+from ferjax.routing import RouterRule, preferred
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +99,16 @@ class Thresholds:
     false_rejection: float
     defer_share: float
     routers: Mapping[str, RouterThresholds]
+
+    @property
+    def default(self) -> str:
+        """The router that decides where none is named."""
+        return preferred(self.routers)
+
+    @property
+    def rule(self) -> RouterRule:
+        """Of the default router."""
+        return self.routers[self.default].rule
 
 
 @dataclasses.dataclass(frozen=True)

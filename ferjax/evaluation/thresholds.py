@@ -4,7 +4,8 @@ Routers read the same members: ``uar`` defers on aleatoric and rejects on episte
 so on the paper's parts, which are others where members have concentrations; ``density``, where
 densities were fitted, rejects on the density-based OOD score instead; ``error``, where errors were
 learned (:mod:`ferjax.evaluation.error_score`), on how much likelier one is than the ensemble
-admits.
+admits. These two defer on the total entropy: what they reject on does not see that members know
+little of an item, which an item with a low aleatoric uncertainty and no likely label shows.
 
 References:
   arXiv 2606.22725; :mod:`ferjax.conformal`.
@@ -35,8 +36,8 @@ __all__ = [
 SCORES = {
     "uar": ("aleatoric", "epistemic"),
     "paper": ("mean_entropy", "between"),
-    "density": ("aleatoric", "ood_density"),
-    "error": ("aleatoric", "excess_error"),
+    "density": ("total", "ood_density"),
+    "error": ("total", "excess_error"),
 }
 """Router -> the scores it defers and rejects on; ``paper`` where members have concentrations, which
 make ``uar`` another than the paper's."""

@@ -38,30 +38,31 @@ def examples(
 
     Args:
       conditions: of the evaluation.
-      thresholds: regions are those of the paper's router; without, of the upper tenths.
+      thresholds: regions are those of the default router; without, of the upper tenths.
       images: condition -> uint8 pictures ``[item, H, W]`` or ``[item, H, W, 3]``.
     """
     test = conditions.test
     groups: list[ExampleGroup] = []
     if "test" not in images:
         return groups
-    aleatoric = np.asarray(test.scores["aleatoric"])
-    epistemic = np.asarray(test.scores["epistemic"])
+    read = ("aleatoric", "epistemic")
+    if thresholds is not None:
+        read = (thresholds.rule.defer, thresholds.rule.reject)
+    defer, reject = (np.asarray(test.scores[name]) for name in read)
     if thresholds is None:
-        limits = (float(np.quantile(aleatoric, 2 / 3)), float(np.quantile(epistemic, 0.95)))
+        limits = (float(np.quantile(defer, 2 / 3)), float(np.quantile(reject, 0.95)))
     else:
-        rule = thresholds.routers["uar"].rule
-        limits = (float(rule.defer_above), float(rule.reject_above))
-    unknown = epistemic > limits[1]
-    ambiguous = (aleatoric > limits[0]) & ~unknown
+        limits = (float(thresholds.rule.defer_above), float(thresholds.rule.reject_above))
+    unknown = reject > limits[1]
+    ambiguous = (defer > limits[0]) & ~unknown
     regions = {
         "Accepted: clear, and like what the model has seen": (
             "accept",
             ~ambiguous & ~unknown,
-            aleatoric,
+            defer,
         ),
-        "Deferred: people would disagree": ("defer", ambiguous, -aleatoric),
-        "Rejected: the ensemble does not know": ("reject", unknown, -epistemic),
+        "Deferred: no label is likely enough": ("defer", ambiguous, -defer),
+        "Rejected: too unlike what the model has seen": ("reject", unknown, -reject),
     }
     for title, (action, inside, order) in regions.items():
         chosen = np.flatnonzero(inside)

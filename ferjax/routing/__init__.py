@@ -20,7 +20,7 @@ from ferjax.routing._curves import (
     routing_curve,
 )
 from ferjax.routing._grid import Cell, Grid, best_cell, grid, pareto_front
-from ferjax.routing._rule import ACTIONS, RouterRule, decide, read_rules
+from ferjax.routing._rule import ACTIONS, RouterRule, decide, preferred, read_rules
 
 __all__ = [
     "ACTIONS",
@@ -36,6 +36,7 @@ __all__ = [
     "matched",
     "outside_bins",
     "pareto_front",
+    "preferred",
     "read_rules",
     "retention_at",
     "routing_auc",

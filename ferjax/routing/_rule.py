@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-__all__ = ["ACTIONS", "RouterRule", "decide", "read_rules"]
+__all__ = ["ACTIONS", "RouterRule", "decide", "preferred", "read_rules"]
 
 ACTIONS = ("accept", "defer", "reject")
 """What :func:`decide` returns indices into."""
@@ -134,6 +134,20 @@ def _promise(false_rejection: Any) -> float | None:
 
 _OLD_NAMES = {"familiarity": "density", "unfamiliarity": "ood_density"}
 """Names that version 0.1.0 wrote for the router on densities and for its score."""
+
+
+PREFERRED = ("density", "uar")
+"""Which router decides where none is named: the first of these that there is."""
+
+
+def preferred(routers: Iterable[str]) -> str:
+    """The router that decides where none is named.
+
+    >>> preferred(["paper", "uar"])
+    'uar'
+    """
+    names = list(routers)
+    return next((name for name in PREFERRED if name in names), names[0])
 
 
 def read_rules(thresholds: Any) -> dict[str, RouterRule]:

@@ -19,9 +19,10 @@ from ferjax.faces import image_folders, picture_dataset, voted_pictures
 from ferjax.faces.spec import DataSpec
 from ferjax.files import require_folder
 from ferjax.report.write import thresholds_json, to_json, write_json
+from ferjax.routing import preferred
 from ferjax.serving import live
 from ferjax.serving.class_prior import training_prior
-from ferjax.serving.program import Chosen, preferred
+from ferjax.serving.program import Chosen
 
 __all__ = ["Pictures", "adapt_run", "read_pictures"]
 

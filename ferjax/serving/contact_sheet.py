@@ -87,7 +87,7 @@ def rules_in_words(rule: RouterRule) -> dict[str, str]:
         promise = f" (at most {100 * rule.false_rejection:.3g} % of clean ones)"
     return {
         "accept": f"{defer} up to {above[0]} and {reject} up to {above[1]}; the label stands",
-        "defer": f"{defer} above {above[0]}, people would disagree; the distribution is given",
+        "defer": f"{defer} above {above[0]}, no label is likely enough; the distribution is given",
         "reject": f"{reject} above {above[1]}, too unlike the training pictures{promise}",
     }
 

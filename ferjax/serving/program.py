@@ -22,7 +22,6 @@ from ferjax.routing import RouterRule, decide, read_rules
 
 __all__ = [
     "AS_TRAINED",
-    "PREFERRED",
     "Basis",
     "Chosen",
     "InferenceProgram",
@@ -30,7 +29,6 @@ __all__ = [
     "as_rules",
     "basis_of",
     "load_thresholds",
-    "preferred",
     "read_concentration",
     "read_thresholds",
     "require_no_prior",
@@ -83,19 +81,6 @@ class InferenceProgram(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """Shape of one picture."""
         return (self.side, self.side, 3) if self.colour else (self.side, self.side)
-
-
-PREFERRED = ("density", "uar")
-"""Which router decides where none is named: the first of these that there is."""
-
-
-def preferred(rules: Mapping[str, RouterRule]) -> str:
-    """The router that decides where none is named.
-
-    >>> preferred({"paper": RouterRule(1.0, 0.1), "uar": RouterRule(1.0, 0.1)})
-    'uar'
-    """
-    return next((name for name in PREFERRED if name in rules), next(iter(rules)))
 
 
 class Basis(NamedTuple):

@@ -12,16 +12,14 @@ import numpy as np
 
 from ferjax.events import Message
 from ferjax.faces.image_files import from_array
-from ferjax.routing import ACTIONS
+from ferjax.routing import ACTIONS, preferred
 from ferjax.serving import archive
 from ferjax.serving.explanation import explain
 from ferjax.serving.program import (
-    PREFERRED,
     InferenceProgram,
     RouterOutput,
     as_rules,
     basis_of,
-    preferred,
     require_no_prior,
     require_scores,
 )
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from ferjax.ensemble.prediction import Trained
     from ferjax.events import OnEvent
 
-__all__ = ["OLD_ROUTERS", "PREFERRED", "Decision", "Router"]
+__all__ = ["OLD_ROUTERS", "Decision", "Router"]
 
 OLD_ROUTERS = {"familiarity": "density"}
 """Routers that had another name in version 0.1.0."""

@@ -38,8 +38,28 @@ def test_a_run_with_densities_has_a_second_router(conditions):
     got = thresholds.choose_thresholds(with_scores(conditions.valid, ood_density=strange))
     assert list(got.routers) == ["uar", "paper", "density"]
     rule = got.routers["density"].rule
-    assert rule.reject == "ood_density"
+    assert (rule.defer, rule.reject) == ("total", "ood_density")
     assert (strange > rule.reject_above).mean() <= 0.05
+    assert got.default == "density" and got.rule == rule
+
+
+def test_what_members_know_little_of_is_not_accepted_by_the_router_that_decides(conditions):
+    """A low concentration leaves little aleatoric uncertainty to an item with no likely label."""
+    valid = conditions.valid
+    unsure = np.arange(valid.items) % 4 == 0
+    made = with_scores(
+        valid,
+        aleatoric=np.where(unsure, 0.1, 1.0).astype(np.float32),
+        epistemic=np.where(unsure, 1.8, 0.1).astype(np.float32),
+        total=np.where(unsure, 1.9, 1.1).astype(np.float32),
+        ood_density=np.zeros(valid.items, np.float32),
+        excess_error=np.zeros(valid.items, np.float32),
+    )
+    got = thresholds.choose_thresholds(made)
+    for router in ("density", "error"):
+        action = thresholds.actions(made, got.routers[router].rule)
+        assert (action[unsure] == routing.ACTIONS.index("defer")).all()
+        assert (action[~unsure] == routing.ACTIONS.index("accept")).all()
 
 
 def test_each_predicted_class_has_a_threshold_with_the_same_promise(conditions):

@@ -168,7 +168,7 @@ def test_a_report_says_its_words_where_they_first_stand(conditions, evaluation, 
         "AUROC": "0.5 is a coin",
         "ρ": "rank correlation",
         "Accept:": "the label stands",
-        "Defer:": "likely distribution is",
+        "Defer:": "the whole distribution is",
         "Reject:": "unlike what the model has seen",
     }.items():
         assert 0 < body.index(meaning) - body.index(word) < 900, word

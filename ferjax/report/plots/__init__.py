@@ -28,7 +28,7 @@ __all__ = [
 
 def figures(e: Evaluation, conditions: Conditions) -> dict[str, Figure]:
     """Every figure that an evaluation allows, by name."""
-    rule = None if e.thresholds is None else e.thresholds.routers["uar"].rule
+    rule = None if e.thresholds is None else e.thresholds.rule
     drawn = {
         "deciles": deciles(e.disagreement),
         "reliability": reliability(e.quality),
@@ -56,11 +56,11 @@ def _panels(conditions: Conditions, rule: RouterRule | None) -> dict[str, Panel]
 
 
 def _panel(conditions: list[Condition], rule: RouterRule | None) -> Panel:
-    aleatoric, epistemic = (
-        np.concatenate([np.asarray(c.scores[part]) for c in conditions])
-        for part in ("aleatoric", "epistemic")
+    names = ("aleatoric", "epistemic") if rule is None else (rule.defer, rule.reject)
+    ambiguous, unknown = (
+        np.concatenate([np.asarray(c.scores[name]) for c in conditions]) for name in names
     )
-    action = np.zeros(len(aleatoric), int)
+    action = np.zeros(len(ambiguous), int)
     if rule is not None:
         action = np.concatenate([actions(c, rule) for c in conditions])
-    return Panel(aleatoric, epistemic, action)
+    return Panel(ambiguous, unknown, action)

@@ -24,31 +24,33 @@ __all__ = ["Panel", "plane", "routing_curves"]
 
 
 class Panel(NamedTuple):
-    """Items of one set: uncertainties in nats, and the router's action, ``[item]`` each."""
+    """Items of one set: the scores that a router defers and rejects on, and its action, ``[item]``
+    each."""
 
-    aleatoric: np.ndarray
-    epistemic: np.ndarray
+    defer: np.ndarray
+    reject: np.ndarray
     action: np.ndarray
 
 
 def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
-    """The aleatoric-epistemic plane: a panel per set of items, coloured by decision.
+    """The plane of what a router reads: a panel per set of items, coloured by decision.
 
     Args:
       sets: title -> items.
-      rule: the router whose thresholds are drawn; None where none was chosen.
+      rule: the router whose thresholds are drawn; None where none was chosen, then the scores are
+        aleatoric and epistemic.
     """
     columns = 2 if len(sets) == 4 else min(3, len(sets))
     rows = -(-len(sets) // columns)
     size = (3.6 * columns, 3.4 * rows)
     figure, grid = panels(size, len(sets), columns, sharex=True, sharey=True)
-    top = float(np.quantile(np.concatenate([p.epistemic for p in sets.values()]), 0.999))
+    top = float(np.quantile(np.concatenate([p.reject for p in sets.values()]), 0.999))
     for axes, (title, items) in zip(grid, sets.items()):
         for code, name in enumerate(ACTIONS):
             of = items.action == code
             axes.scatter(
-                items.aleatoric[of],
-                items.epistemic[of],
+                items.defer[of],
+                items.reject[of],
                 s=4,
                 alpha=0.5,
                 lw=0,
@@ -69,8 +71,9 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
         axes.set_title(title, fontsize=9)
     for axes in grid[-columns:]:
         axes.tick_params(labelbottom=True)  # nothing may be below it
-    figure.supxlabel("aleatoric (nats): how ambiguous", fontsize=9)
-    figure.supylabel("epistemic (nats): what the ensemble does not know", fontsize=9)
+    read = ("aleatoric", "epistemic") if rule is None else (rule.defer, rule.reject)
+    figure.supxlabel(f"{label(read[0])} (nats): how ambiguous", fontsize=9)
+    figure.supylabel(f"{label(read[1])}: how unlike what was seen", fontsize=9)
     if rule is not None:
         handles, titles = grid[0].get_legend_handles_labels()
         figure.legend(

@@ -25,8 +25,8 @@ def routing(e: Evaluation, figures: Mapping[str, str]) -> Section:
         *_thresholds(e),
         html.figure(
             figures.get("plane"),
-            "Items in the plane of aleatoric and epistemic uncertainty",
-            "Every dot is an item. Right: ambiguous. Up: outside what the members agree about.",
+            "Items in the plane of the two scores that the router reads",
+            "Every dot is an item. Right: no label is likely enough. Up: unlike what was seen.",
         ),
     ]
     for number, (name, rows) in enumerate(e.pools.items()):
@@ -64,7 +64,7 @@ def _thresholds(e: Evaluation) -> list[str]:
                 "scores at matched rejection."
             )
         ]
-    rule = t.routers["uar"].rule
+    rule = t.rule
     reject, defer = (html.cell(float(x), 4) for x in (rule.reject_above, rule.defer_above))
     rows = [
         (
@@ -81,9 +81,10 @@ def _thresholds(e: Evaluation) -> list[str]:
         made = html.details(f"What happens to each of {len(rows)} conditions", made)
     return [
         html.paragraph(
-            f"Thresholds were chosen on {t.valid_items:,} valid items and nowhere else: reject "
-            f"above epistemic {reject} nats (bounds the false rejection of clean items at "
-            f"{percent(t.false_rejection)}), else defer above aleatoric {defer} nats "
+            f"Thresholds were chosen on {t.valid_items:,} valid items and nowhere else. The router "
+            f"{t.default}, which decides where none is named: reject above {label(rule.reject)} "
+            f"{reject} (bounds the false rejection of clean items at "
+            f"{percent(t.false_rejection)}), else defer above {label(rule.defer)} {defer} nats "
             f"({percent(t.defer_share)} of the valid items), else accept."
         ),
         html.details("Every router's thresholds and certificate", _routers(t.routers, e.classes)),
