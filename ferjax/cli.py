@@ -65,6 +65,7 @@ COMMANDS = {
     "members merge": Command(
         "write the members of several runs as one run", "members:MembersMerge"
     ),
+    "members round": Command("round members to 8 bits, for small files", "members:MembersRound"),
     "members add": Command("train new members for a finished run", "members:MembersAdd"),
     "weights info": Command("describe pretrained weights", "weights:WeightsInfo"),
     "weights export": Command("write a member for Hugging Face", "weights:WeightsExport"),

@@ -81,7 +81,7 @@ def test_a_run_holds_everything_later_commands_need(run, tiny):
     [
         (("route", "{run}", "{empty}"), "no picture in this folder"),
         (("route", "{run}", "{empty}/absent.png"), "no such file or folder"),
-        (("route", "{bare}", "{run}/plane.png"), "is not a run"),
+        (("route", "{bare}", "{run}/plane.png"), "neither a run (config.json) nor a picture is in"),
         (("evaluate", "{bare}"), "is not a run"),
         (("evaluate", "{untrained}"), "holds no checkpoints"),
         (("train", "{bare}/absent.py", "--out", "{bare}/x"), "no configuration file"),

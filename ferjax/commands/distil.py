@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 
-from ferjax.commands.arguments import NewFolder, OptionalNumber, Run
+from ferjax.commands.arguments import File, NewFolder, OptionalNumber, Run
 from ferjax.commands.console import err, out
 
 
@@ -12,12 +12,14 @@ class Distil:
     """Train one network that predicts what an ensemble does, at one forward pass.
 
         ferjax distil RUN --out STUDENT
+        ferjax distil RUN --out STUDENT --config smaller.py
         ferjax evaluate STUDENT
 
     The student learns the ensemble's mean and spread on the training faces, as a Dirichlet
     distribution for each, and so has an epistemic uncertainty of its own. It is a run like any
-    other, of the same architecture and frozen trunk, and starts where the members started. Killed,
-    it continues with --resume.
+    other, of the same architecture and frozen trunk, and starts where the members started; with
+    --config it is of another architecture, or trained otherwise. Killed, it continues with
+    --resume.
     """
 
     run_folder: Run
@@ -28,14 +30,19 @@ class Distil:
     """Seed of the student; that of the first member if left out."""
     epochs: OptionalNumber = None
     """Epochs of its training; those of the ensemble if left out."""
+    config: File = None
+    """A configuration to take architecture and training from, in place of the ensemble's: a file,
+    or the name of one that comes with ferjax. Its data are not read."""
     resume: bool = False
     """Continue an interrupted student."""
 
     def run(self) -> int:
         from ferjax.commands.display import Console
+        from ferjax.config import load_config
         from ferjax.ensemble import distillation, training
         from ferjax.interruption import EXIT_STATUS
 
+        like = None if self.config is None else load_config(self.config)
         try:
             with Console() as on_event:
                 student = distillation.distil(
@@ -43,6 +50,7 @@ class Distil:
                     self.out,
                     seed=self.seed,
                     epochs=self.epochs,
+                    like=like,
                     resume=self.resume,
                     on_event=on_event,
                 )

@@ -39,6 +39,9 @@ class Export:
     """Pictures that --prior estimated looks at: files, folders, patterns, .npz."""
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda")
     """Where it shall run."""
+    small: bool = False
+    """Keep matrices in fewer bytes: those of `ferjax members round` in 8 bits, without loss, those
+    of densities in 16."""
 
     def run(self) -> int:
         from ferjax.commands.display import Console
@@ -60,6 +63,7 @@ class Export:
                 prior=self.prior,
                 unlabelled=unlabelled,
                 platforms=self.platforms,
+                small=self.small,
                 on_event=on_event,
             )
         parity = about["parity"]

@@ -1,4 +1,4 @@
-"""``ferjax members``: list, select, merge and add the members of runs."""
+"""``ferjax members``: list, select, merge, add and round the members of runs."""
 
 import dataclasses
 import sys
@@ -61,6 +61,28 @@ class MembersSelect:
 
         written = regroup.select(self.run_folder, self.members, self.out, Console())
         _wrote(written)
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class MembersRound:
+    """Write a run's members with every matrix rounded to 8 bits, as a run of their own.
+
+    ferjax members round RUN --out SMALL
+    ferjax evaluate SMALL
+    ferjax export SMALL --out small.ferjax       a quarter of the bytes
+    """
+
+    run_folder: Run
+    """Folder of a run whose members share no frozen trunk; it is not changed."""
+    out: NewFolder
+    """Folder to create."""
+
+    def run(self) -> int:
+        from ferjax.commands.display import Console
+        from ferjax.ensemble import regroup
+
+        _wrote(regroup.rounded(self.run_folder, self.out, Console()))
         return 0
 
 

@@ -23,6 +23,7 @@ class Route:
     """Decide on pictures: one line each, with action, label, whole distribution, both
     uncertainties, and why.
 
+        ferjax route photos/ --wall wall.png          by the small model that comes with ferjax
         ferjax route RUN photos/ --out lines.jsonl
         ferjax route FILE 'album/**/*.jpg' --faces --format csv --out a.csv --contact-sheet a.png
         find photos -name '*.png' | ferjax route RUN -
@@ -33,12 +34,11 @@ class Route:
     continues where --out ends: lines that are whole stay, the rest is routed.
     """
 
-    run_or_file: Annotated[Positional[Path], arg(metavar="RUN|FILE")]
-    """An evaluated run, or a file of `ferjax export` (they bring the thresholds)."""
-    paths: Annotated[Positional[tuple[str, ...]], arg(metavar="PICTURES...")]
-    """Image files, folders of them, quoted patterns like 'photos/**/*.jpg', .npz files with an
-    array `images`, or -: a stream on standard input, each line a path or a JSON object with "path"
-    whose other keys are passed through."""
+    words: Annotated[Positional[tuple[str, ...]], arg(metavar="[RUN|FILE] PICTURES...")]
+    """An evaluated run or a file of `ferjax export`, which bring the thresholds; where neither is
+    given, the model that comes with ferjax decides. Then image files, folders of them, quoted
+    patterns like 'photos/**/*.jpg', .npz files with an array `images`, or -: a stream on standard
+    input, each line a path or a JSON object with "path" whose other keys are passed through."""
     out: File = None
     """Write the lines here instead of standard output; an unfinished file is continued."""
     format: Literal["jsonl", "csv"] = "jsonl"
@@ -71,9 +71,11 @@ class Route:
         from ferjax.faces.detection import haar_finder
         from ferjax.serving.route import check_request, route_pictures
         from ferjax.serving.router import OLD_ROUTERS, Router
+        from ferjax.serving.shipped import CARD, MODEL, model_and_pictures
 
+        model, paths = model_and_pictures(self.words)
         # What is wrong with the request should not wait for the model to load.
-        check_request(self.paths, self.out, self.contact_sheet, reads=(self.run_or_file,))
+        check_request(paths, self.out, self.contact_sheet, reads=(model,))
         find = haar_finder() if self.faces else None
         name = None if self.router is None else OLD_ROUTERS.get(self.router, self.router)
         if name != self.router:
@@ -83,10 +85,12 @@ class Route:
             if isinstance(event, Message):
                 err.print(event.text)
 
-        unlabelled = self._sample(find) if self.prior == "estimated" else None
-        err.print(f"opening {self.run_or_file}, and compiling")
+        unlabelled = self._sample(model, paths, find) if self.prior == "estimated" else None
+        if model == MODEL:
+            err.print(f"no RUN given: the model that comes with ferjax decides; its limits: {CARD}")
+        err.print(f"opening {model}, and compiling")
         router = Router(
-            self.run_or_file,
+            model,
             name,
             prior=self.prior,
             unlabelled=unlabelled,
@@ -103,10 +107,10 @@ class Route:
             shares = zip(router.classes, prior.prior)
             told = ", ".join(f"{100 * share:.0f} % {of}" for of, share in shares)
             err.print(f"class prior {prior.name}: {told}")
-        with _progress(self.paths) as on_picture:
+        with _progress(paths) as on_picture:
             summary = route_pictures(
                 router,
-                self.paths,
+                paths,
                 sys.stdout.buffer if self.out is None else self.out,
                 form=self.format,
                 find=find,
@@ -127,30 +131,30 @@ class Route:
             err.print(f"picture: open {summary.contact_sheet}")
         if self.out is not None:
             err.print(f"wrote {self.out}")
-            if self.run_or_file.is_dir():
-                err.print(f"next: ferjax export {self.run_or_file} --out FILE, for another machine")
+            if model.is_dir():
+                err.print(f"next: ferjax export {model} --out FILE, for another machine")
         return SOME_FAILED if summary.failed else 0
 
-    def _sample(self, find: Any) -> Any:
+    def _sample(self, model: Path, paths: tuple[str, ...], find: Any) -> Any:
         """Faces of these pictures to estimate a prior from."""
         from ferjax.ensemble.folder import RunFolder
         from ferjax.serving import pipeline, sources
 
-        if sources.STREAM in self.paths:
+        if sources.STREAM in paths:
             raise ValueError(
                 "--prior estimated reads the pictures twice, and a stream (-) is read once; name "
                 "files or folders"
             )
-        if self.run_or_file.is_file():
+        if model.is_file():
             raise ValueError(
-                f"{self.run_or_file} decides under the prior that it was exported with; export the "
+                f"{model} decides under the prior that it was exported with; export the "
                 "run again with --prior estimated --unlabelled PICTURES..."
             )
-        spec = RunFolder(self.run_or_file).spec()
+        spec = RunFolder(model).spec()
         err.print("reading the pictures once, to estimate the class prior")
         tell = _told_now_and_then(what="reading")
         return pipeline.sample_faces(
-            sources.items(list(self.paths), None),
+            sources.items(list(paths), None),
             spec.side,
             find=find,
             colour=spec.colour,

@@ -53,8 +53,8 @@ class ModelConfig:
     """head: among the features that the linear head sees; blocks: after the activation of every
     trained block's MLP."""
     pretrained: str = ""
-    """Weights to start every member from: a safetensors file or folder, a .pth file. Empty:
-    random."""
+    """Weights to start every member from: a safetensors file or folder, a .pth file; the first
+    blocks of a deeper network where depth is smaller. Empty: random."""
     trainable_blocks: int | None = None
     """Train only this many top blocks and the head; the frozen trunk is held once for all members.
     Unset: train all."""

@@ -30,21 +30,29 @@ from ferjax.faces.dataset import Faces
 __all__ = ["as_teacher", "distil", "student_config", "teach"]
 
 
-def student_config(config: Config, seed: int | None = None, epochs: int | None = None) -> Config:
+def student_config(
+    config: Config,
+    seed: int | None = None,
+    epochs: int | None = None,
+    like: Config | None = None,
+) -> Config:
     """The configuration of a student: the ensemble's own, with one member and another method.
 
     Args:
       config: the ensemble's.
       seed: the student's; the first member's by default.
       epochs: of its training; the ensemble's by default.
+      like: whose architecture, training and evaluation the student has, in place of the
+        ensemble's; data and what is not given above stay the ensemble's.
     """
+    like = config if like is None else like
     train = dataclasses.replace(
-        config.train,
+        like.train,
         method="distil",
         seeds=(config.train.seeds[0] if seed is None else seed,),
-        epochs=config.train.epochs if epochs is None else epochs,
+        epochs=like.train.epochs if epochs is None else epochs,
     )
-    return dataclasses.replace(config, train=train)
+    return dataclasses.replace(like, data=config.data, train=train)
 
 
 @jax.jit
@@ -105,6 +113,7 @@ def distil(
     *,
     seed: int | None = None,
     epochs: int | None = None,
+    like: Config | None = None,
     data: dataset.Dataset | None = None,
     resume: bool = False,
     on_event: OnEvent = silent,
@@ -116,6 +125,8 @@ def distil(
       out: folder of the student, a run like any other; must be new, unless ``resume``.
       seed: the student's; the first member's by default.
       epochs: of its training; the ensemble's by default.
+      like: a configuration to take architecture and training from; the ensemble's by default, whose
+        frozen trunk the student then shares.
       data: the run's data set; by default loaded as its configuration says.
       resume: continue an interrupted student.
       on_event: told what :func:`ferjax.ensemble.training.train` tells.
@@ -135,7 +146,12 @@ def distil(
         raise ValueError(f"{run} is a student itself; distil the ensemble that taught it")
     if trained.config.model.network != "vit":
         raise ValueError(f"{run} reads texts; only ensembles over pictures can be distilled")
-    config = student_config(trained.config, seed, epochs)
+    config = student_config(trained.config, seed, epochs, like)
+    if config.model.network != "vit":
+        raise ValueError(
+            f"a student of {run} must read pictures, its configuration has model.network "
+            f"{config.model.network}"
+        )
     folder = RunFolder(Path(out))
     folder.check(config, trained.spec, resume=resume)
     data = dataset.load(config.data) if data is None else data
@@ -147,7 +163,7 @@ def distil(
         data,
         folder.path,
         resume=resume,
-        trunk=trained.trunk,
+        trunk=trained.trunk if like is None else None,
         teacher=teacher,
         on_event=on_event,
     )

@@ -179,7 +179,7 @@ def load_pretrained(
     Args:
       source: see :func:`read_state`.
       config: the architecture.
-      on_event: told which tensors were left out.
+      on_event: told which tensors were left out, and blocks where it has more.
 
     Raises:
       FileNotFoundError: if there are none.
@@ -187,10 +187,15 @@ def load_pretrained(
     """
     try:
         state = read_state(source)
-        left_out = state_dicts.describe(state).left_out
+        found = state_dicts.describe(state)
+        left_out = found.left_out
         if left_out:
             shown = ", ".join(left_out[:3]) + (", …" if len(left_out) > 3 else "")
             on_event(Message(f"{source}: {len(left_out)} tensors left out ({shown})"))
+        if config.depth < found.depth:
+            on_event(
+                Message(f"{source}: the first {config.depth} of its {found.depth} blocks are taken")
+            )
         return state_dicts.from_state(state, config)
     except ValueError as error:
         message = str(error)

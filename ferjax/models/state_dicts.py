@@ -4,6 +4,7 @@ A *state* is a flat dictionary name -> array as PyTorch stores it (linear weight
 patch kernel ``[dim, 3, P, P]``); *params* is the tree of :mod:`ferjax.models.vit`.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -209,7 +210,8 @@ def _listed(names: list[str]) -> str:
 def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
     """Parameters of an architecture from somebody's state.
 
-    Positions are resized by the rule of its origin.
+    Positions are resized by the rule of its origin. An architecture of fewer blocks takes the first
+    ones.
 
     Args:
       state: name -> array.
@@ -224,16 +226,17 @@ def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
     """
     found = describe(state)
     for field in ("dim", "depth", "patch_size", "registers", "mlp"):
-        if getattr(found, field) != getattr(config, field):
+        there, wanted = getattr(found, field), getattr(config, field)
+        if there != wanted and not (field == "depth" and wanted < there):
             raise ValueError(
-                f"these weights have {field} {getattr(found, field)}, the model has model.{field} "
-                f"{getattr(config, field)}; weights info: {found}"
+                f"these weights have {field} {there}, the model has model.{field} {wanted}; "
+                f"weights info: {found}"
             )
     state, _ = _tidy(state)
     naming = NAMINGS[found.naming]
     names = tensors(naming, config)
     known = {
-        *names,
+        *tensors(naming, dataclasses.replace(config, depth=found.depth)),
         naming.positions,
         *naming.ignored,
         *(f"{h}.{k}" for h in HEADS for k in ("weight", "bias")),

@@ -8,7 +8,8 @@ Its parts, readable without ferjax:
   -> (action, probs, scores)``, any batch, see :class:`ferjax.serving.program.RouterOutput`;
   thresholds are ``{router: (defer above, reject above)}``, float32;
 * ``weights/NNN.npy``: the program's weights, in the order of its first argument; not constants, so
-  that loading is quick;
+  that loading is quick. Matrices on a grid of 8 bits are int8, to be multiplied with the steps in
+  ``steps/NNN.npy``, one a column (:mod:`ferjax.rounding`); float16 arrays stand for float32;
 * ``check/NAME.npy``: pictures, and what the run said of them at export, see
   :mod:`ferjax.serving.verification`.
 
@@ -25,7 +26,7 @@ import io
 import json
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +38,7 @@ import numpy as np
 from ferjax.faces.spec import DataSpec
 from ferjax.files import digest_json, parse_json, printable, read_array, require_file
 from ferjax.priors import Adjustment
+from ferjax.rounding import Rounded, as_rounded
 from ferjax.routing import RouterRule, read_rules
 from ferjax.serving.program import InferenceProgram, RouterOutput
 from ferjax.serving.time_limit import OutOfTimeError, within
@@ -44,6 +46,7 @@ from ferjax.serving.time_limit import OutOfTimeError, within
 __all__ = [
     "FORMAT",
     "Thresholds",
+    "in_fewer_bytes",
     "is_exported",
     "load",
     "pack",
@@ -52,11 +55,13 @@ __all__ = [
     "thresholds_of",
 ]
 
-FORMAT = 2
+FORMAT = 3
+"""Format 2 knew no weights in fewer bytes than the program takes them in."""
 _NAMES_OF_FORMAT_1 = {"density": "familiarity", "ood_density": "unfamiliarity"}
 _ABOUT = "ferjax.json"
 _PROGRAM = "program.stablehlo"
 _WEIGHTS = "weights/"
+_STEPS = "steps/"
 _CHECK = "check/"
 
 Thresholds = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -78,7 +83,7 @@ def thresholds_of(rules: Mapping[str, RouterRule]) -> Thresholds:
 def pack(
     about: Mapping[str, Any],
     program: bytes,
-    weights: list[np.ndarray],
+    weights: Sequence[np.ndarray | Rounded],
     check: Mapping[str, np.ndarray] | None = None,
 ) -> bytes:
     """The bytes of a file.
@@ -86,15 +91,20 @@ def pack(
     Args:
       about: contents of ``ferjax.json``; ``digest`` is added unless it is there.
       program: serialised StableHLO.
-      weights: in the order of the program's first argument.
+      weights: in the order of the program's first argument, as :func:`in_fewer_bytes` gives them
+        or as they are.
       check: arrays that :mod:`ferjax.serving.verification` repeats the parity check with.
 
     Returns:
       A zip archive, not compressed.
     """
     parts = {_PROGRAM: bytes(program)}
-    for i, array in enumerate(weights):
-        parts[f"{_WEIGHTS}{i:03d}.npy"] = _npy(array)
+    for i, weight in enumerate(weights):
+        name = f"{i:03d}.npy"
+        if isinstance(weight, Rounded):
+            parts[_STEPS + name] = _npy(weight.steps)
+            weight = weight.multiples
+        parts[_WEIGHTS + name] = _npy(weight)
     for name, array in (check or {}).items():
         parts[f"{_CHECK}{name}.npy"] = _npy(array)
     about = {"digest": _digest(about, parts), **about}
@@ -104,6 +114,26 @@ def pack(
         for name, data in parts.items():
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def in_fewer_bytes(weight: np.ndarray) -> np.ndarray | Rounded:
+    """A weight as a small file keeps it: int8 and steps where that loses nothing, other matrices of
+    4,096 numbers or more in float16."""
+    if weight.ndim < 2 or weight.size < 4096 or weight.dtype != np.float32:
+        return weight
+    found = as_rounded(weight)
+    if found is None and np.abs(weight).max() < np.finfo(np.float16).max:
+        return weight.astype(np.float16)
+    return weight if found is None else found
+
+
+def _weight(parts: Mapping[str, bytes], number: int) -> np.ndarray:
+    """A weight as the program takes it, however it is kept."""
+    name = f"{number:03d}.npy"
+    kept = read_array(parts[_WEIGHTS + name])
+    if _STEPS + name in parts:
+        return Rounded(kept, read_array(parts[_STEPS + name])).values()
+    return kept.astype(np.float32) if kept.dtype == np.float16 else kept
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -171,10 +201,7 @@ def read(
         parts = _parts(file)
         about = _about(parts)
         exported = jax.export.deserialize(bytearray(parts[_PROGRAM]))
-        weights = [
-            jnp.asarray(read_array(parts[f"{_WEIGHTS}{i:03d}.npy"]))
-            for i in range(about["weights"])
-        ]
+        weights = [jnp.asarray(_weight(parts, i)) for i in range(about["weights"])]
         own = _rules(about)
         adjustment = None if about.get("prior") is None else Adjustment.from_json(about["prior"])
         _require_arguments(exported, weights, DataSpec.from_json(about).shape)
@@ -281,9 +308,9 @@ def _about(parts: Mapping[str, bytes]) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise ValueError(f"{_ABOUT} must be an object")
     version = about["format"]
-    if version not in (1, FORMAT) or isinstance(version, bool):
+    if version not in range(1, FORMAT + 1) or isinstance(version, bool):
         raise _NewerFormatError(
-            f"exported in format {version!r}, this version of ferjax reads 1 and {FORMAT}; "
+            f"exported in format {version!r}, this version of ferjax reads 1 to {FORMAT}; "
             "use a newer ferjax, or export the run again"
         )
     spec = DataSpec.from_json(about)

@@ -50,6 +50,7 @@ def export(
     prior: str | None = None,
     unlabelled: np.ndarray | None = None,
     platforms: tuple[str, ...] = PLATFORMS,
+    small: bool = False,
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Writes an evaluated run as one file, after checking that the file decides as the run does.
@@ -62,6 +63,9 @@ def export(
         beside ``thresholds``, which bring their own. See :class:`ferjax.serving.router.Router`.
       unlabelled: pictures as the run stores them, for the prior ``estimated``.
       platforms: where it shall run: cpu, cuda, rocm, tpu.
+      small: keep matrices in fewer bytes: those of members that
+        :func:`ferjax.ensemble.regroup.rounded` wrote in 8 bits, without loss; others, of densities
+        above all, in 16.
       on_event: told of damaged checkpoints that were passed over, and of members left out.
 
     Returns:
@@ -104,14 +108,15 @@ def export(
         "provenance": {**provenance(run, trained, platforms), "caution": chosen.caution},
         "weights": len(weights),
     }
+    kept = [archive.in_fewer_bytes(weight) for weight in weights] if small else weights
     # The check reads back the very bytes that will be on disk.
-    draft = archive.read(io.BytesIO(archive.pack(about, program, weights)), str(out))
-    tolerance = TOLERANCE[trained.config.model.dtype]
+    draft = archive.read(io.BytesIO(archive.pack(about, program, kept)), str(out))
+    tolerance = TOLERANCE["bfloat16" if small else trained.config.model.dtype]
     images = _random_pictures(trained.spec.side, trained.spec.colour)
     said = jax.device_get(live.from_trained(trained, rules, chosen.basis).forward(images))
     about["parity"] = _checked(said, draft, images, rules, tolerance)
     check = verification.stored(images, said)
-    write_atomically(out, archive.pack(about, program, weights, check))
+    write_atomically(out, archive.pack(about, program, kept, check))
     return about
 
 

@@ -23,6 +23,7 @@ from ferjax.serving.program import (
     require_no_prior,
     require_scores,
 )
+from ferjax.serving.shipped import MODEL
 
 if TYPE_CHECKING:
     from ferjax.ensemble.prediction import Trained
@@ -75,7 +76,8 @@ class Router:
 
     Args:
       source: a run folder, what ``ferjax adapt`` made of one, a file of ``ferjax export``, or an
-        opened :class:`Trained` (then give ``thresholds``).
+        opened :class:`Trained` (then give ``thresholds``); by default the model for faces that
+        comes with ferjax.
       router: which of its routers decides; the first of :data:`PREFERRED` that it has by default.
         ``uar`` is the paper's (aleatoric, epistemic).
       thresholds: in place of those of the run or file: rules by router, or the contents of a
@@ -106,7 +108,7 @@ class Router:
 
     def __init__(
         self,
-        source: "str | Path | Trained",
+        source: "str | Path | Trained" = MODEL,
         router: str | None = None,
         *,
         thresholds: Mapping[str, Any] | None = None,

@@ -17,7 +17,7 @@ from ferjax.faces import image_files
 from ferjax.faces.pixel_budget import LARGEST, Claim, PixelBudget
 from ferjax.files import open_array, parse_json
 
-__all__ = ["STREAM", "Item", "check", "count", "items"]
+__all__ = ["STREAM", "Item", "check", "count", "holds_pictures", "items"]
 
 STREAM = "-"
 _SUFFIXES = (*image_files.SUFFIXES, *image_files.HEIF_SUFFIXES, ".npz")
@@ -229,6 +229,11 @@ def count(sources: Iterable[str | Path]) -> int:
     return number
 
 
+def holds_pictures(source: str) -> bool:
+    """Whether a file, folder or pattern holds anything to route."""
+    return next(_one(source), None) is not None
+
+
 def check(sources: Iterable[str | Path]) -> None:
     """Refuses sources that hold nothing, before anything slow starts.
 
@@ -249,7 +254,7 @@ def check(sources: Iterable[str | Path]) -> None:
     if named.count(STREAM) > 1:
         raise ValueError("the stream - is given twice")
     for source in named:
-        if source == STREAM or next(_one(source), None) is not None:
+        if source == STREAM or holds_pictures(source):
             continue
         if os.path.isdir(source):
             raise FileNotFoundError(

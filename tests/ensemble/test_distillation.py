@@ -124,3 +124,28 @@ def test_wrong_students_are_refused(run, student, tiny_faces, tmp_path):
         ValueError, match="the teacher speaks of .* faces, the training split has 100"
     ):
         distillation.distil(run, student, seed=7, epochs=2, data=fewer, resume=True)
+
+
+@pytest.mark.slow
+def test_a_student_may_have_another_architecture_and_training(run, tiny_faces, tmp_path):
+    ensemble = load_run(run).config
+    like = dataclasses.replace(
+        ensemble,
+        data=dataclasses.replace(ensemble.data, seed=99),
+        model=dataclasses.replace(ensemble.model, depth=1, trainable_blocks=None),
+        train=dataclasses.replace(ensemble.train, epochs=1, views=2, learning_rate=1e-3),
+    )
+    student = distillation.distil(run, tmp_path / "small", like=like, data=tiny_faces)
+    config = load_run(student.folder).config
+    assert config.model == like.model and config.data == ensemble.data
+    assert config.train == dataclasses.replace(
+        like.train, method="distil", seeds=ensemble.train.seeds[:1]
+    )
+    assert set(student.state.params) >= {"block_0"} and "block_1" not in student.state.params
+    texts = dataclasses.replace(
+        like,
+        model=dataclasses.replace(like.model, network="ngrams"),
+        train=dataclasses.replace(like.train, views=1),
+    )
+    with pytest.raises(ValueError, match="must read pictures, its configuration has model.network"):
+        distillation.distil(run, tmp_path / "other", like=texts, data=tiny_faces)

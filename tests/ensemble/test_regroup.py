@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from ferjax import rounding
 from ferjax.cli import main
 from ferjax.ensemble import checkpoint, prediction, regroup
 from ferjax.faces.dataset import DataSpec
@@ -130,3 +131,16 @@ def test_members_are_added_to_a_finished_run_only(run, tmp_path):
         regroup.add_members(unfinished, [7], tmp_path / "grown")
     with pytest.raises(FileExistsError, match="exists and is not empty; choose a new"):
         regroup.add_members(run, [7], unfinished)
+
+
+def test_rounded_members_are_a_run_whose_matrices_lie_on_8_bits(run, tmp_path):
+    assert ferjax("members", "round", run, "--out", tmp_path / "small") == 0
+    before = regroup.open_run_members(run)
+    after = regroup.open_run_members(tmp_path / "small")
+    assert after.config == before.config and after.lines == before.lines
+    kernel = after.state.best_params["block_0"]["mlp"]["up"]["kernel"]
+    exact = before.state.best_params["block_0"]["mlp"]["up"]["kernel"]
+    assert rounding.as_rounded(np.asarray(kernel)) is not None
+    assert 0 < np.abs(kernel - exact).max() < np.abs(exact).max() / 200
+    trained = prediction.load_run(tmp_path / "small")
+    np.testing.assert_array_equal(trained.params["block_0"]["mlp"]["up"]["kernel"], kernel)

@@ -1,5 +1,6 @@
 """Weights as people have them: wrapped, partial, of relatives; read whole or named and refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -94,3 +95,22 @@ def test_numbers_that_need_a_scale_are_refused_by_tensor(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(data)
     with pytest.raises(ValueError, match="tensor w is of type F8_E4M3; expected one of"):
         pretrained.read_state(tmp_path / "w.safetensors")
+
+
+def test_a_shallower_network_takes_the_first_blocks_and_a_deeper_one_is_refused(tmp_path):
+    two = dataclasses.replace(CONFIG, depth=2)
+    names = tensors(NAMINGS["original"], two)
+    rng = np.random.default_rng(1)
+    deep = {**state(), **{n: rng.normal(size=s).astype("f4") for n, (s, _) in names.items()}}
+    save_file(deep, tmp_path / "w.safetensors")
+    heard = []
+    whole = pretrained.load_pretrained(tmp_path / "w.safetensors", two)
+    first = pretrained.load_pretrained(tmp_path / "w.safetensors", CONFIG, heard.append)
+    assert "the first 1 of its 2 blocks are taken" in heard[0].text
+    assert set(whole) - set(first) == {"block_1"}
+    np.testing.assert_array_equal(
+        first["block_0"]["mlp"]["up"]["kernel"], whole["block_0"]["mlp"]["up"]["kernel"]
+    )
+    three = dataclasses.replace(CONFIG, depth=3)
+    with pytest.raises(ValueError, match="have depth 2, the model has model.depth 3"):
+        pretrained.load_pretrained(tmp_path / "w.safetensors", three)

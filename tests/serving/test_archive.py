@@ -102,8 +102,8 @@ def test_what_is_no_exported_file_is_refused(file, tmp_path):
 def test_a_file_of_a_later_version_says_so(file, tmp_path):
     with zipfile.ZipFile(file) as zipped:
         about = json.loads(zipped.read("ferjax.json"))
-    write(tmp_path / "file", {**about, "format": 3}, {"density": "d", "ood_density": "o"})
-    with pytest.raises(ValueError, match="exported in format 3, .* reads 1 and 2; .*export"):
+    write(tmp_path / "file", {**about, "format": 4}, {"density": "d", "ood_density": "o"})
+    with pytest.raises(ValueError, match="exported in format 4, .* reads 1 to 3; .*export"):
         archive.load(tmp_path / "file")
 
 

@@ -57,7 +57,7 @@ def test_an_old_router_name_and_an_old_flag_still_work(
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("route", "{file}"), "PICTURES... is missing"),
+        (("route", "{file}"), "nothing to route: give image files, folders"),
         (("route", "{file}", "{pictures}", "--router", "coin"), "no router 'coin'"),
         (
             ("route", "{file}", "{pictures}", "--out", "{pictures}/absent/x.jsonl"),

@@ -7,6 +7,7 @@ import zipfile
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferjax.config import Config, EvaluateConfig, ModelConfig, TrainConfig
 from ferjax.ensemble.methods import method_of
@@ -29,7 +30,7 @@ def contents(file):
 @pytest.mark.slow
 def test_the_file_says_where_it_comes_from(exported, evaluated, tiny, rules, live):
     about = json.loads(contents(exported)["ferjax.json"])
-    assert about["format"] == 2
+    assert about["format"] == 3
     assert about["classes"] == list(live.classes) and about["side"] == live.side == 48
     assert about["routers"] == {name: rule.to_json() for name, rule in rules.items()}
     made = about["provenance"]
@@ -197,3 +198,26 @@ def test_methods_with_another_reading_are_exported_with_it(method, network, scor
     theirs = archive.load(file).forward(images)
     assert score in theirs.scores
     np.testing.assert_allclose(ours.scores[score], theirs.scores[score], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_small_file_keeps_rounded_members_exactly_and_densities_in_16_bits(
+    ferjax, run, evaluated, exported, pictures, tmp_path
+):
+    assert ferjax("members", "round", run, "--out", tmp_path / "run") == 0
+    thresholds = json.loads((evaluated / "thresholds.json").read_text())
+    (tmp_path / "run" / "thresholds.json").write_text(json.dumps(thresholds))
+    (tmp_path / "run" / "densities.safetensors").symlink_to(run / "densities.safetensors")
+    source, small, large = (tmp_path / name for name in ("run", "small.ferjax", "large.ferjax"))
+    assert ferjax("export", source, "--out", small, "--small", "--platforms", "cpu") == 0
+    assert ferjax("export", source, "--out", large, "--platforms", "cpu") == 0
+    parts = contents(small)
+    types = {name: np.load(io.BytesIO(parts[name])).dtype for name in parts if ".npy" in name}
+    steps = {name.removeprefix("steps/") for name in parts if name.startswith("steps/")}
+    assert steps and all(types[f"weights/{name}"] == np.int8 for name in steps)
+    assert np.float16 in {of for name, of in types.items() if name.startswith("weights/")}
+    faces = np.stack([np.asarray(Image.open(pictures / f"{i}.png")) for i in range(7)])
+    ours, theirs = (Router(file, "uar", batch_size=16)(faces) for file in (small, large))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.probs == other.probs and one.action == other.action
+    assert ferjax("export", "--verify", small) == 0

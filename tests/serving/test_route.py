@@ -77,9 +77,9 @@ def test_two_processes_never_write_to_one_file(router, pictures, taken, capsys):
     with pytest.raises(FileExistsError, match=f"lines.jsonl is in use by process {other} on "):
         route_pictures(router, [pictures], out)
     assert router.batches == [] and not out.exists()
-    # The command says so before it opens the model: there is none here.
+    # The command says so before it opens the model.
     with pytest.raises(SystemExit) as exit:
-        main(["route", str(pictures / "absent"), str(pictures), "--out", str(out)])
+        main(["route", str(pictures), "--out", str(out)])
     assert exit.value.code == 2
     said = " ".join(capsys.readouterr().err.split())
     assert f"is in use by process {other} on" in said and said.count("error:") == 1
