@@ -57,7 +57,7 @@ columns.defvjp(lambda a, b: (columns(a, b), (a, b)), _columns_gradients)
 
 @jax.custom_vjp
 def _affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
+    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)[None]
 
 
 def _affine_gradients(

@@ -226,7 +226,8 @@ def from_state(state: State, config: ModelConfig) -> dict[str, Any]:
     """
     found = describe(state)
     for field in ("dim", "depth", "patch_size", "registers", "mlp"):
-        there, wanted = getattr(found, field), getattr(config, field)
+        there = getattr(found, field)
+        wanted = getattr(config, field)
         if there != wanted and not (field == "depth" and wanted < there):
             raise ValueError(
                 f"these weights have {field} {there}, the model has model.{field} {wanted}; "

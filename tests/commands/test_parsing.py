@@ -89,7 +89,7 @@ def test_every_field_is_documented_and_named(capsys, name):
         (("train", "x.py", "--train.epohcs", "3"), "--train.epochs"),
         (("evaluate", "--ressamples", "3"), "--resamples"),
         (("train", "--out", "x"), "CONFIG is missing"),
-        (("route",), "nothing to route: give image files, folders"),
+        (("route",), "PICTURES... is missing"),
         (("export", "run", "--out", "x", "--platforms", "gpu"), "cpu"),
         (("train", "synthetic_tiny"), "--out"),
         (("train", "synthetic_tiny", "--out", "x", "--train.epochs", "ten"), "--train.epochs"),

@@ -1,0 +1,27 @@
+"""The first 3 blocks of DINOv2 S/14 at 56 pixels: the student that becomes the model in the box.
+
+    ferjax distil runs/s14 --config ferplus_s14_small --out runs/student
+    ferjax members round runs/student --out runs/small
+    ferjax evaluate runs/small
+    ferjax export runs/small --small --out faces.ferjax
+One network of 5.6 million numbers, all of them trained, on eight views of each face.
+"""
+
+from ferjax.config import Config, DataConfig, TrainConfig, dinov2
+
+config = Config(
+    data=DataConfig(name="ferplus", path="data/ferplus"),
+    model=dinov2(
+        "s14", 56, depth=3, head="cls+mean", pretrained="weights/dinov2_vits14.safetensors"
+    ),
+    train=TrainConfig(
+        seeds=(42,),
+        epochs=8,
+        batch_size=64,
+        learning_rate=3e-4,
+        warmup_epochs=0.5,
+        weight_decay=0.05,
+        layer_decay=0.8,
+        views=8,
+    ),
+)
