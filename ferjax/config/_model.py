@@ -58,6 +58,9 @@ class ModelConfig:
     trainable_blocks: int | None = None
     """Train only this many top blocks and the head; the frozen trunk is held once for all members.
     Unset: train all."""
+    flips: bool = False
+    """Predict from each picture and its mirror image, and average: twice the work of prediction,
+    none in training."""
     network: Literal["vit", "ngrams", "embeddings"] = "vit"
     """vit: a transformer over pictures. Over texts: ngrams, the mean of learnt vectors of a text's
     words and pairs of words; embeddings, given vectors of sentences. Of the other fields these
@@ -77,6 +80,10 @@ class ModelConfig:
         require(
             self.network == "vit" or not (self.pretrained or self.trainable_blocks is not None),
             f"model.pretrained and model.trainable_blocks are for network vit, not {self.network}",
+        )
+        require(
+            self.network == "vit" or not self.flips,
+            f"model.flips are of pictures; network {self.network} reads texts",
         )
         for name in ("image_size", "patch_size", "dim", "depth", "heads"):
             require(

@@ -152,7 +152,7 @@ def total(config: Config, spec: DataSpec, *, train_faces: int) -> Total:
     return Total(
         parameters=members * one.member_parameters + one.trunk_parameters,
         train_flops=members * config.train.epochs * train_faces * one.train_flops,
-        serve_flops=one.forward_flops + (members * passes - 1) * tops,
+        serve_flops=(2 if m.flips else 1) * (one.forward_flops + (members * passes - 1) * tops),
     )
 
 

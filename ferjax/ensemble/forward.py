@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from ferjax.config import ModelConfig
 from ferjax.ensemble.methods import Method, read_passes
@@ -57,7 +58,9 @@ def make_forward(config: ModelConfig, num_classes: int, method: Method) -> Forwa
       method: how the network is read.
 
     Returns:
-      :data:`Forward`; its ``key`` is the member's, for passes that are random.
+      :data:`Forward`; its ``key`` is the member's, for passes that are random. With
+      ``config.flips``, probabilities, scores and the logarithm of concentrations are means over a
+      picture and its mirror image; features are of the picture.
     """
     if config.network != "vit":
         raise ValueError(
@@ -95,7 +98,22 @@ def make_forward(config: ModelConfig, num_classes: int, method: Method) -> Forwa
             reading.log_concentration,
         )
 
-    return forward
+    def of_both(
+        params: Any, trunk_params: Any, inputs: jax.Array, key: jax.Array
+    ) -> ForwardOutputs:
+        one = forward(params, trunk_params, inputs, key)
+        other = forward(params, trunk_params, inputs[:, :, ::-1], key)
+        known = one.log_concentration
+        if known is not None:
+            known = (known + other.log_concentration) / 2
+        return ForwardOutputs(
+            jnp.logaddexp(one.log_probs, other.log_probs) - jnp.log(2.0),
+            jax.tree.map(lambda a, b: (a + b) / 2, one.scores, other.scores),
+            one.features,
+            known,
+        )
+
+    return of_both if config.flips else forward
 
 
 def _named(features: Mapping[int, jax.Array]) -> dict[str, jax.Array]:

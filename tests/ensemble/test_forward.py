@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ferjax import uncertainty
-from ferjax.config import Config, ModelConfig
+from ferjax.config import Config, ModelConfig, TrainConfig
 from ferjax.ensemble.forward import make_forward
 from ferjax.ensemble.methods import method_of
 from ferjax.models import networks, vit
@@ -122,3 +122,28 @@ def test_networks_over_texts_drop_values_of_their_features():
     assert len(np.unique(plain[:, 0])) == 1 and len(np.unique(trained[:, 0])) == 3
     np.testing.assert_array_equal(one[0], one[2])
     assert (one[0] != other[0]).all() and (one[0] != plain[0]).all()
+
+
+def test_with_flips_a_picture_and_its_mirror_image_are_told_the_mean_of_both():
+    sizes = {"image_size": 16, "patch_size": 8, "dim": 8, "depth": 2, "heads": 2}
+    config = ModelConfig(**sizes)
+    network = vit.vit(config, CLASSES, extra=1)
+    params = jax.jit(network.init)(jax.random.key(0))
+    inputs = jax.random.normal(jax.random.key(1), (3, 16, 16, 3))
+    mirrored = inputs[:, :, ::-1]
+    method = method_of(Config(train=TrainConfig(method="dirichlet")))
+    plain = jax.jit(make_forward(config, CLASSES, method))
+    flipped = jax.jit(make_forward(dataclasses.replace(config, flips=True), CLASSES, method))
+    key = jax.random.key(2)
+    one, other, both, back = (
+        f(params, None, x, key)
+        for f, x in ((plain, inputs), (plain, mirrored), (flipped, inputs), (flipped, mirrored))
+    )
+    mean = (np.exp(one.log_probs) + np.exp(other.log_probs)) / 2
+    np.testing.assert_allclose(np.exp(both.log_probs), mean, atol=1e-6)
+    np.testing.assert_allclose(
+        both.log_concentration, (one.log_concentration + other.log_concentration) / 2, atol=1e-5
+    )
+    np.testing.assert_allclose(both.log_probs, back.log_probs, atol=1e-5)
+    assert np.abs(one.log_probs - other.log_probs).max() > 1e-3
+    np.testing.assert_array_equal(both.features.head, one.features.head)
