@@ -103,15 +103,13 @@ def make_forward(config: ModelConfig, num_classes: int, method: Method) -> Forwa
     ) -> ForwardOutputs:
         one = forward(params, trunk_params, inputs, key)
         other = forward(params, trunk_params, inputs[:, :, ::-1], key)
-        known = one.log_concentration
-        if known is not None:
-            known = (known + other.log_concentration) / 2
-        return ForwardOutputs(
-            jnp.logaddexp(one.log_probs, other.log_probs) - jnp.log(2.0),
-            jax.tree.map(lambda a, b: (a + b) / 2, one.scores, other.scores),
-            one.features,
-            known,
+        scores, concentration = jax.tree.map(
+            lambda a, b: (a + b) / 2,
+            (one.scores, one.log_concentration),
+            (other.scores, other.log_concentration),
         )
+        log_probs = jnp.logaddexp(one.log_probs, other.log_probs) - jnp.log(2.0)
+        return ForwardOutputs(log_probs, scores, one.features, concentration)
 
     return of_both if config.flips else forward
 
