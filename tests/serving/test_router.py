@@ -79,7 +79,7 @@ def test_another_router_reads_other_scores_and_says_so(exported, rules, tiny_fac
 def test_the_router_on_densities_has_an_old_name(exported, tiny_faces):
     with pytest.warns(FutureWarning, match="router 'familiarity' is now called 'density'"):
         router = Router(exported, "familiarity", batch_size=16)
-    assert router.name == "density" and router.extra_scores == ("ood_density",)
+    assert router.name == "density" and router.extra_scores == ("total", "ood_density")
     for decision in router(tiny_faces["test"].images[:16]):
         assert (decision.action == "reject") == (
             decision.scores["ood_density"] > router.rule.reject_above
