@@ -12,13 +12,18 @@ from ferjax.config import Config, DataConfig, TrainConfig, dinov2
 config = Config(
     data=DataConfig(name="ferplus", path="data/ferplus"),
     model=dinov2(
-        "s14", 56, depth=3, head="cls+mean", pretrained="weights/dinov2_vits14.safetensors"
+        "s14",
+        56,
+        depth=3,
+        pretrained="weights/dinov2_vits14.safetensors",
+        head="cls+mean",
+        flips=True,
     ),
     train=TrainConfig(
         seeds=(42,),
-        epochs=8,
+        epochs=6,
         batch_size=64,
-        learning_rate=3e-4,
+        learning_rate=2e-4,
         warmup_epochs=0.5,
         weight_decay=0.05,
         layer_decay=0.8,
