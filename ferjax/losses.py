@@ -18,6 +18,7 @@ __all__ = [
     "cross_entropy",
     "evidential_risk",
     "hard_targets",
+    "huber",
     "misleading_evidence",
     "rank_regularisation",
 ]
@@ -207,3 +208,16 @@ def attention_consistency(maps: ArrayLike, others: ArrayLike) -> jax.Array:
     if maps.shape != others.shape:
         raise ValueError(f"both views must have maps of one shape, {maps.shape} != {others.shape}")
     return jnp.mean(jnp.square(maps - others), axis=tuple(range(1, maps.ndim)))
+
+
+def huber(difference: ArrayLike) -> jax.Array:
+    """Half the square of a difference up to 1, its magnitude less a half beyond; of any shape.
+
+    References:
+      Huber, Robust Estimation of a Location Parameter, 1964.
+
+    >>> huber(jnp.array([0.0, -1.0, 3.0])).tolist()
+    [0.0, 0.5, 2.5]
+    """
+    size = jnp.abs(jnp.asarray(difference))
+    return jnp.where(size <= 1, jnp.square(size) / 2, size - 0.5)

@@ -138,18 +138,21 @@ def add_scores(
       fitting: corrupted copies of valid items; none: nothing is learned.
 
     Returns:
-      The conditions with ``l_uar``, and ``l_uar_density`` where the files carry scores; and what
-      was learned, by the same names.
+      The conditions with ``l_uar``, and ``l_uar_density`` where their files carry all scores that
+      it reads; and what was learned, by the same names.
     """
     variants = {"l_uar": False, "l_uar_density": True}
     variants = {n: more for n, more in variants.items() if valid.predictions.scores or not more}
     if not fitting:
         return list(kept), {}
     routers = {n: fit(valid, fitting, with_scores=more) for n, more in variants.items()}
-    scored = [
-        dataclasses.replace(c, scores={**c.scores, **{n: score(r, c) for n, r in routers.items()}})
-        for c in kept
-    ]
+
+    def with_learned(c: "Condition") -> "Condition":
+        # A set of pictures from elsewhere may lack a score: head densities are not kept for them.
+        read = {n: score(r, c) for n, r in routers.items() if set(r.names) <= set(c.scores)}
+        return dataclasses.replace(c, scores={**c.scores, **read})
+
+    scored = [with_learned(c) for c in kept]
     test = next(
         c
         for c in kept

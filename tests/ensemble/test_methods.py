@@ -177,7 +177,17 @@ def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn(said):
     for part in gradient.values():
         np.testing.assert_allclose(part, 0.0, atol=1e-5)
     more, gradient = loss_of("distil", {**said, "extra": said["extra"] + 1}, target)
-    assert more > loss and (gradient["extra"] > 0).all()
+    assert more == pytest.approx(loss + 0.5, rel=1e-4) and (gradient["extra"] > 0).all()
+
+
+def test_a_student_far_from_its_teacher_is_pulled_no_harder_by_the_concentration(said):
+    """Its gradient reaches what mean and concentration share, and must not drown the mean's."""
+    teacher = Teacher(jax.nn.softmax(-said["logits"]), jnp.full(FACES, 5.0))
+    target = Target(teacher.probs, jnp.zeros((FACES, CLASSES), jnp.int32), teacher=teacher)
+    for away in (-10.0, 10.0):
+        _, gradient = loss_of("distil", {**said, "extra": jnp.full((FACES, 1), away)}, target)
+        assert np.abs(gradient["extra"]).max() <= 1.0001 / FACES
+        assert np.abs(gradient["logits"]).max() > 0.01 / FACES
 
 
 def concentration_loss(apply, params, batch):

@@ -119,3 +119,14 @@ def test_every_score_has_a_name_for_people():
     assert scores.label("between") == "epistemic between members (paper)"
     assert scores.label("block_4") == "Mahalanobis, after block 4"
     assert scores.label("my_own") == "my own"
+
+
+def test_a_set_that_lacks_a_score_goes_without_the_router_that_reads_it(predicted):
+    """Pictures of --ood do: the densities of heads are not kept for them."""
+    made = with_copies(predicted)
+    (name,) = (n for n, p in made.items() if p.split == "ood")
+    made[name] = dataclasses.replace(made[name], scores={})
+    found = Conditions.of(made, resamples=2)
+    (bare,) = found.ood
+    assert "l_uar" in bare.scores and "l_uar_density" not in bare.scores
+    assert "l_uar_density" in found.test.scores

@@ -69,11 +69,14 @@ def joint(config: Config) -> Method:
 def distil(config: Config) -> Method:
     """Learns the mean and the concentration of an ensemble's predictions.
 
-    The mean by cross-entropy; the concentration by the divergence of the ensemble's Dirichlet
-    distribution from the student's, the student's mean held fixed.
+    The mean by cross-entropy; the logarithm of the concentration by Huber's loss, whose gradient is
+    bounded. (That of the divergence between the two distributions is as large as the concentration
+    where means differ, and drowned the mean: of the most frequent votes, a student found 0.62
+    instead of SCORE.)
 
     References:
-      Malinin et al., Ensemble Distribution Distillation, 2020, https://arxiv.org/abs/1905.00076.
+      Malinin et al., Ensemble Distribution Distillation, 2020, https://arxiv.org/abs/1905.00076
+      (the aim); Huber, Robust Estimation of a Location Parameter, 1964.
     """
     del config
 
@@ -81,13 +84,8 @@ def distil(config: Config) -> Method:
         output = apply(params, batch.inputs, batch.key)
         log_probs = softmax(output).log_probs
         teacher = batch.target.teacher
-        divergence = algebra.kl(
-            jnp.log(teacher.probs),
-            teacher.log_concentration,
-            jax.lax.stop_gradient(log_probs),
-            _log_concentration(output),
-        )
+        off = _log_concentration(output) - teacher.log_concentration
         nats = losses.cross_entropy(log_probs, teacher.probs)
-        return jnp.mean(nats + divergence), Seen(log_probs)
+        return jnp.mean(nats + losses.huber(off)), Seen(log_probs)
 
     return Method(loss, _with_concentration, extra=1)
