@@ -1,4 +1,4 @@
-"""As ferplus_s14_votes.py, as a Self-Cure Network (Wang et al., 2020).
+"""As ferplus_dinov2_s14_cpu.py, as a Self-Cure Network (Wang et al., 2020).
 
     ferjax train configs/ferplus_s14_scn.py --out runs/s14_scn \
         --data.path data/ferplus --model.pretrained weights/dinov2_vits14.safetensors
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ferjax.config import ScnConfig
 
-votes = runpy.run_path(str(Path(__file__).with_name("ferplus_s14_votes.py")))["config"]
+votes = runpy.run_path(str(Path(__file__).with_name("ferplus_dinov2_s14_cpu.py")))["config"]
 config = dataclasses.replace(
     votes, train=dataclasses.replace(votes.train, method="scn", scn=ScnConfig(relabel_epoch=2))
 )

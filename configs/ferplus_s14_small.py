@@ -1,6 +1,6 @@
 """The first 3 blocks of DINOv2 S/14 at 56 pixels: the student that becomes the model in the box.
 
-    ferjax distil runs/s14 --config ferplus_s14_small --out runs/student
+    ferjax distil runs/first4 --config ferplus_s14_small --out runs/student
     ferjax members round runs/student --out runs/small
     ferjax evaluate runs/small
     ferjax export runs/small --small --out faces.ferjax
@@ -21,7 +21,7 @@ config = Config(
     ),
     train=TrainConfig(
         seeds=(42,),
-        epochs=6,
+        epochs=5,
         batch_size=64,
         learning_rate=2e-4,
         warmup_epochs=0.5,
