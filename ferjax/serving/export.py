@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from ferjax.config import Config
 from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.events import OnEvent, silent
 from ferjax.faces.image_files import from_array
@@ -184,8 +185,16 @@ def provenance(run: Path | None, trained: Trained, platforms: tuple[str, ...]) -
         "test": {
             name: figures[name] for name in ("items", "accuracy", "nll", "ece") if name in figures
         },
-        "config": json.loads(trained.config.to_json()),
+        "config": _without_folders(trained.config),
     }
+
+
+def _without_folders(config: Config) -> dict[str, Any]:
+    """A configuration as JSON values, of paths their last part: a file is for other machines."""
+    values = json.loads(config.to_json())
+    for part, name in (("data", "path"), ("data", "embeddings"), ("model", "pretrained")):
+        values[part][name] = Path(values[part][name]).name
+    return values
 
 
 def parity(live: InferenceProgram, exported: InferenceProgram, tolerance: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.config import Config, EvaluateConfig, ModelConfig, TrainConfig
+from ferjax.config import Config, DataConfig, EvaluateConfig, ModelConfig, TrainConfig, dinov2
 from ferjax.ensemble import densities
 from ferjax.ensemble.methods import method_of
 from ferjax.ensemble.prediction import Trained, load_run
@@ -29,7 +29,7 @@ def contents(file):
 
 
 @pytest.mark.slow
-def test_the_file_says_where_it_comes_from(exported, evaluated, tiny, rules, live):
+def test_the_file_says_where_it_comes_from(exported, tiny, rules, live):
     about = json.loads(contents(exported)["ferjax.json"])
     assert about["format"] == 3
     assert about["classes"] == list(live.classes) and about["side"] == live.side == 48
@@ -38,6 +38,26 @@ def test_the_file_says_where_it_comes_from(exported, evaluated, tiny, rules, liv
     assert made["seeds"] == [1, 2, 3] and made["platforms"] == ["cpu", "cuda"]
     assert made["versions"]["jax"] == jax.__version__
     assert made["config"] == json.loads(tiny.to_json())
+
+
+def test_a_file_tells_nobody_where_things_lay():
+    config = Config(
+        data=DataConfig(name="ferplus", path="/home/somebody/data/ferplus"),
+        model=dinov2("s14", 56, pretrained="/home/somebody/weights.safetensors"),
+    )
+    trained = Trained._make([None] * len(Trained._fields))._replace(
+        config=config, best_accuracy=np.zeros(5)
+    )
+    made = export.provenance(None, trained, ("cpu",))
+    assert "somebody" not in json.dumps(made)
+    assert made["config"]["data"]["path"] == "ferplus"
+    assert made["config"]["model"]["pretrained"] == "weights.safetensors"
+
+
+@pytest.mark.slow
+def test_the_file_says_how_good_its_members_were(exported, evaluated):
+    about = json.loads(contents(exported)["ferjax.json"])
+    made = about["provenance"]
     figures = json.loads((evaluated / "evaluation.json").read_text())["quality"]
     assert made["test"]["accuracy"] == figures["accuracy"] and len(made["valid_accuracy"]) == 3
     assert about["parity"]["largest_difference"] <= about["parity"]["tolerance"] == 1e-4
