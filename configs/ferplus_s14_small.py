@@ -4,6 +4,8 @@
     ferjax members round runs/student --out runs/small
     ferjax evaluate runs/small
     ferjax export runs/small --small --out faces.ferjax
+Or, taught by the votes alone:
+    ferjax train configs/ferplus_s14_small.py --out runs/small --train.method dirichlet
 One network of 5.6 million numbers, all of them trained, on eight views of each face.
 """
 
