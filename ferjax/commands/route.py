@@ -133,6 +133,8 @@ class Route:
             err.print(f"wrote {self.out}")
             if model.is_dir():
                 err.print(f"next: ferjax export {model} --out FILE, for another machine")
+        if model == MODEL:
+            err.print(f"next: read {CARD}; for a run of your own: ferjax data folder --help")
         return SOME_FAILED if summary.failed else 0
 
     def _sample(self, model: Path, paths: tuple[str, ...], find: Any) -> Any:

@@ -40,11 +40,14 @@ def evaluate(
     harmed = None
     decisions = {}
     if conditions.valid is not None:
+        decided = (test, *conditions.tolerated, *conditions.shifted)
+        chosen_on = (conditions.valid, *conditions.tolerated_valid)
         thresholds = threshold_choice.choose_thresholds(
             conditions.valid,
             conditions.tolerated_valid,
             false_rejection=false_rejection,
             defer_share=defer_share,
+            carried=set.intersection(*(set(c.scores) for c in (*decided, *chosen_on))),
         )
         decisions = threshold_choice.decisions(conditions, thresholds.rule)
         harmed = harm(conditions, thresholds)

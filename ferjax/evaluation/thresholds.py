@@ -11,7 +11,7 @@ References:
   arXiv 2606.22725; :mod:`ferjax.conformal`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -72,6 +72,7 @@ def choose_thresholds(
     defer_share: float = 1 / 3,
     accept_error: float = 0.25,
     confidence: float = 0.9,
+    carried: Collection[str] | None = None,
 ) -> Thresholds:
     """Thresholds of every router, chosen on valid items alone.
 
@@ -84,6 +85,8 @@ def choose_thresholds(
       defer_share: share of valid items to defer.
       accept_error: the error among accepted items that a certificate is sought for (needs votes).
       confidence: of the certificate, 1 - δ.
+      carried: the scores that routers may read, those that every item to decide on has; all that
+        the valid items have by default.
 
     Returns:
       The rule of each router, the reject threshold each predicted class would need for the same
@@ -93,7 +96,7 @@ def choose_thresholds(
     classes = valid.mean_log_probs.shape[-1]
     routers = {}
     for router, (defer, score) in SCORES.items():
-        if score not in scores:
+        if not {defer, score} <= set(scores if carried is None else carried):
             continue
         defer_above = float(conformal.quantile_threshold(scores[defer], defer_share))
         by_tolerance = thresholds_under((valid, *tolerated), score, false_rejection)

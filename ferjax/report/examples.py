@@ -7,6 +7,7 @@ import numpy as np
 
 from ferjax.evaluation.conditions import Condition, Conditions
 from ferjax.evaluation.routing_results import Thresholds
+from ferjax.evaluation.scores import label
 from ferjax.report import html, plots
 from ferjax.report.words import percent
 
@@ -69,23 +70,26 @@ def examples(
         chosen = chosen[np.argsort(order[chosen], kind="stable")[:COUNT]]
         if len(chosen):
             shown = [
-                _example(test, images["test"], row, conditions.classes) for row in chosen.tolist()
+                _example(test, images["test"], row, conditions.classes, read)
+                for row in chosen.tolist()
             ]
             groups.append(ExampleGroup(title, shown, action))
     for c in conditions.ood:
         if c.name in images:
             first = range(min(COUNT, c.items))
-            shown = [_example(c, images[c.name], row, conditions.classes) for row in first]
+            shown = [_example(c, images[c.name], row, conditions.classes, read) for row in first]
             groups.append(ExampleGroup(f"From the set {c.name.replace('_', ' ')}", shown))
     return groups
 
 
-def _example(c: Condition, images: np.ndarray, row: int, classes: tuple[str, ...]) -> Example:
+def _example(
+    c: Condition, images: np.ndarray, row: int, classes: tuple[str, ...], read: tuple[str, str]
+) -> Example:
     text = f"<b>{_likeliest(np.exp(c.mean_log_probs[row]), classes)}</b><br>"
     text += f"{_people(c, row, classes)}<br>"
-    aleatoric = float(c.scores["aleatoric"][row])
-    epistemic = float(c.scores["epistemic"][row])
-    text += f"aleatoric {aleatoric:.2f}<br>epistemic {epistemic:.3f}"
+    defer, reject = read
+    text += f"{label(defer)} {float(c.scores[defer][row]):.2f}<br>"
+    text += f"{label(reject).split(' (')[0]} {float(c.scores[reject][row]):.3g}"
     return Example(plots.picture_uri(images[row]), text)
 
 

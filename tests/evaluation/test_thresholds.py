@@ -196,3 +196,11 @@ def test_the_grid_is_the_router_at_its_cells(conditions):
     assert got["reject"][:2, i, j].sum() <= 0.05 * test.items
     assert got["errors"][:2, i, j].sum() <= 0.5 * got["accept"][:2, i, j].sum()
     assert got["front"].any()
+
+
+def test_a_router_reads_only_what_every_item_has(conditions):
+    strange = np.linspace(0, 1, conditions.valid.items).astype(np.float32)
+    valid = with_scores(conditions.valid, ood_density=strange)
+    without = set(valid.scores) - {"ood_density"}
+    got = thresholds.choose_thresholds(valid, carried=without)
+    assert list(got.routers) == ["uar", "paper"] and got.default == "uar"

@@ -44,7 +44,12 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
     rows = -(-len(sets) // columns)
     size = (3.6 * columns, 3.4 * rows)
     figure, grid = panels(size, len(sets), columns, sharex=True, sharey=True)
-    top = float(np.quantile(np.concatenate([p.reject for p in sets.values()]), 0.999))
+    all_rejecting = np.concatenate([p.reject for p in sets.values()])
+    top = float(np.quantile(all_rejecting, 0.999))
+    bottom = 0.0
+    # Distances of corrupted items leave those of clean ones no room on a linear axis.
+    if rule is not None and top > 20 * float(rule.reject_above) > 0 and all_rejecting.min() > 0:
+        bottom = float(np.quantile(all_rejecting, 0.001)) / 1.5
     for axes, (title, items) in zip(grid, sets.items()):
         for code, name in enumerate(ACTIONS):
             of = items.action == code
@@ -65,7 +70,7 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
                 axes.axhline(reject, color="#444", lw=0.8)
                 top = max(top, 1.3 * reject)
             if np.isfinite(defer):
-                axes.vlines(defer, 0, min(reject, 10), color="#444", lw=0.8)
+                axes.vlines(defer, bottom, min(reject, top), color="#444", lw=0.8)
             shares = [(name, (items.action == code).mean()) for code, name in enumerate(ACTIONS)]
             title += "\n" + ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
         axes.set_title(title, fontsize=9)
@@ -73,7 +78,7 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
         axes.tick_params(labelbottom=True)  # nothing may be below it
     read = ("aleatoric", "epistemic") if rule is None else (rule.defer, rule.reject)
     figure.supxlabel(f"{label(read[0])} (nats): how ambiguous", fontsize=9)
-    figure.supylabel(f"{label(read[1])}: how unlike what was seen", fontsize=9)
+    figure.supylabel(f"{label(read[1]).split(' (')[0]}: how unlike what was seen", fontsize=9)
     if rule is not None:
         handles, titles = grid[0].get_legend_handles_labels()
         figure.legend(
@@ -85,7 +90,11 @@ def plane(sets: Mapping[str, Panel], rule: RouterRule | None) -> Figure:
             fontsize=9,
             markerscale=4,
         )
-    grid[0].set_ylim(0, max(top, 1e-6) * 1.15)
+    if bottom:
+        grid[0].set_yscale("log")
+        for axes in grid:
+            axes.yaxis.set_major_formatter("{x:g}")
+    grid[0].set_ylim(bottom, max(top, 1e-6) * (1.5 if bottom else 1.15))
     return figure
 
 
