@@ -327,7 +327,7 @@ def test_a_configuration_that_does_not_run_is_refused_by_name(tmp_path, capsys, 
 
 
 def test_square_brackets_are_no_markup(tmp_path, capsys):
-    assert ferjax("route", tmp_path / "run", tmp_path / "[red]y") == 2
+    assert ferjax("route", tmp_path / "[red]y") == 2
     assert "[red]y" in "".join(capsys.readouterr().err.split())
     assert (
         ferjax("evaluate", "--predictions", tmp_path / "[red]a.npz", "--out", tmp_path / "o") == 2

@@ -105,6 +105,7 @@ CALLS = {
     "dirichlet.kl": ((MEAN, X, LOG_PROBS[1], Y), {}),
     "dirichlet.log_likelihood": ((VOTES, MEAN, X), {"max_votes": 12}),
     "dirichlet.mutual_information": ((MEAN, X), {}),
+    "losses.huber": ((4 * X - 2,), {}),
     "losses.attention_consistency": ((floats(2, 2, 2, 3), floats(2, 2, 2, 3)), {}),
     "losses.cross_entropy": ((MEAN, Q), {}),
     "losses.evidential_risk": ((ALPHA, Q), {"risk": "log"}),
@@ -236,7 +237,7 @@ CALLS = {
     "uncertainty.mean_log_probs": ((LOG_PROBS,), {"member_axis": 0}),
 }
 NOT_JITTED = {
-    *("conformal.conformal_rank", "routing.read_rules"),
+    *("conformal.conformal_rank", "routing.preferred", "routing.read_rules"),
     *("priors.check_prior", "priors.training_prior", "recalibration.make_folds"),
 }
 """Plain Python: numbers and JSON in, numbers and rules out."""

@@ -64,7 +64,7 @@ def test_accuracy_of_another_population_is_regained():
     assert not found.certificate.refused
     assert found.certificate.error <= 0.25 and found.certificate.accepted > 0.3
     rule = found.thresholds.routers["density"].rule
-    assert (rule.defer, rule.reject) == ("aleatoric", "ood_density")
+    assert (rule.defer, rule.reject) == ("total", "ood_density")
     assert float(rule.defer_above) == found.certificate.above
     assert found.adjustment.name == "there" and found.adjustment.temperature > 1
 
@@ -82,7 +82,7 @@ def test_the_promises_hold_over_many_calibrations():
         if found.certificate.refused:
             continue
         condition = scored(adjusted(population, found.adjustment))
-        accepted = condition.scores["aleatoric"] <= rule.defer_above
+        accepted = condition.scores["total"] <= rule.defer_above
         accepted &= condition.scores["ood_density"] <= rule.reject_above
         broken.append((~condition.correct[accepted]).mean() > 0.25)
     assert len(broken) >= 15
@@ -97,6 +97,6 @@ def test_what_cannot_be_promised_is_said():
     with pytest.raises(ValueError, match="there: 49 labelled items; at least 50 are needed"):
         adapted(drawn(49, 5))
     bare = dataclasses.replace(drawn(60, 5), scores={})
-    with pytest.raises(ValueError, match="router 'density' reads aleatoric and ood_density"):
+    with pytest.raises(ValueError, match="router 'density' reads total and ood_density"):
         adapted(bare)
     assert adapted(bare, router="uar").router == "uar"

@@ -156,7 +156,7 @@ def test_rejecting_what_it_does_not_admit_keeps_ambiguous_items_and_finds_harm(v
 def test_the_router_keeps_its_promise_out_of_fold(valid, fitted):
     chosen = choose_thresholds(error_score.add_errors(valid, fitted))
     rule = chosen.routers["error"].rule
-    assert (rule.defer, rule.reject) == ("aleatoric", "excess_error")
+    assert (rule.defer, rule.reject) == ("total", "excess_error")
     fresh = error_score.add_errors(scored(drawn(30, split="test")), fitted)
     assert (fresh.scores["excess_error"] > rule.reject_above).mean() < 0.08
 

@@ -69,7 +69,9 @@ def test_a_dense_layer_is_one_product_of_two_matrices():
     x, kernel, bias = layer("float32")
     text = str(jax.make_jaxpr(matmul.affine)(x, kernel, bias))
     assert "f32[10,3] = dot_general" in text
-    np.testing.assert_allclose(matmul.affine(x, kernel, bias), x @ kernel + bias, atol=1e-6)
+    np.testing.assert_allclose(
+        matmul.affine(x, kernel, bias), x @ kernel + bias[None, None], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("bfloat16", 0.1)])
@@ -81,7 +83,9 @@ def test_gradients_of_a_dense_layer_are_those_of_its_formula(dtype, close):
 
     own = jax.grad(lambda *args: loss(matmul.affine, *args), (0, 1, 2))(*args)
     exact = [arg.astype(jnp.float32) for arg in args]
-    plain = jax.grad(lambda *args: loss(lambda x, k, b: x @ k + b, *args), (0, 1, 2))(*exact)
+    plain = jax.grad(lambda *args: loss(lambda x, k, b: x @ k + b[None, None], *args), (0, 1, 2))(
+        *exact
+    )
     assert [g.dtype for g in own] == [args[0].dtype, jnp.float32, jnp.float32]
     for found, expected in zip(own, plain, strict=True):
         np.testing.assert_allclose(found.astype(jnp.float32), expected, atol=close)
