@@ -45,7 +45,8 @@ class Quickstart:
             )
         if there:
             err.print(f"{self.out} holds a quickstart already: it is continued and shown again")
-        Train("synthetic_tiny", self.out, resume=there, config=self.config).work()
+        train = Train("synthetic_tiny", self.out, resume=there, config=self.config)
+        train.work("the same command continues")
         done = Evaluate((self.out,)).work()
         err.print("routing two dozen pictures")
         wall = self._route()

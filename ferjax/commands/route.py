@@ -141,11 +141,17 @@ class Route:
         """Faces of these pictures to estimate a prior from."""
         from ferjax.ensemble.folder import RunFolder
         from ferjax.serving import pipeline, sources
+        from ferjax.serving.shipped import MODEL
 
         if sources.STREAM in paths:
             raise ValueError(
                 "--prior estimated reads the pictures twice, and a stream (-) is read once; name "
                 "files or folders"
+            )
+        if model == MODEL:
+            raise ValueError(
+                "the model that comes with ferjax decides under the class frequencies it was "
+                "trained with; --prior estimated needs a run of your own"
             )
         if model.is_file():
             raise ValueError(

@@ -86,8 +86,11 @@ class Train:
             )
         return 0
 
-    def work(self) -> Path | None:
-        """Trains, and tells how far it is; the run's folder, for the process that is to tell."""
+    def work(self, after: str = "continue with --resume") -> Path | None:
+        """Trains, and tells how far it is; the run's folder, for the process that is to tell.
+
+        ``after``: what an interrupted one is to do.
+        """
         keep_freed_memory()
         from ferjax.commands.display import Console, budget_lines
         from ferjax.ensemble import multihost, training
@@ -124,7 +127,7 @@ class Train:
                     on_event=on_event,
                 )
         except training.Interrupted as interrupted:
-            err.print(f"{interrupted}; continue with --resume")
+            err.print(f"{interrupted}; {after}")
             # Whoever runs this command as a part of something longer must stop too.
             sys.exit(EXIT_STATUS[interrupted.cause])
         return run.folder if multihost.is_primary() else None

@@ -255,6 +255,11 @@ def _open(
         if not path.exists():
             raise FileNotFoundError(f"{path}: neither a run folder nor an exported file is there")
         if path.is_file():
+            if prior is not None and path == MODEL:
+                raise ValueError(
+                    "the model that comes with ferjax decides under the class frequencies it was "
+                    f"trained with; --prior {prior} needs a run of your own"
+                )
             if prior is not None:
                 raise ValueError(
                     f"{path} decides under the prior that it was exported with; export the run "

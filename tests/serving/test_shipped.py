@@ -78,3 +78,10 @@ def test_what_is_no_face_is_rejected_from_python_too(rng):
     flat = np.broadcast_to(np.arange(0, 240, 15, dtype=np.uint8)[:, None, None], (16, 48, 48))
     for pictures in (noise, flat):
         assert {decision.action for decision in router(pictures)} == {"reject"}
+
+
+def test_a_prior_needs_a_run(ferjax, pictures, capsys):
+    with pytest.raises(ValueError, match="--prior sqrt needs a run of your own"):
+        package.Router(prior="sqrt")
+    assert ferjax("route", pictures, "--prior", "estimated") == 2
+    assert "--prior estimated needs a run of your own" in capsys.readouterr().err
