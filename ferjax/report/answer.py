@@ -106,8 +106,8 @@ def _router(e: Evaluation) -> Iterator[Answer]:
     promise = percent(e.thresholds.false_rejection)
     yield Answer(
         "router",
-        f"{e.thresholds.default} {', '.join(parts)}; promised to reject at most {promise} of clean "
-        "items",
+        f"{', '.join(parts)} (by {e.thresholds.default}); promised to reject at most {promise} of "
+        "clean items",
         "Accept: the label stands. Defer: no label is likely enough, so the whole distribution is "
         "reported in place of one. Reject: too unlike what the model has seen for any "
         f"answer. Thresholds were chosen on {e.thresholds.valid_items:,} valid items alone.",

@@ -141,7 +141,10 @@ class Router:
         if self.program.caution:
             on_event(Message(f"caution: {self.program.caution}"))
         if router not in self.rules:
-            raise ValueError(f"no router {router!r}; there are {', '.join(self.rules)}")
+            hint = ""
+            if router == "error":
+                hint = "; error is learned by `ferjax evaluate RUN --fit-corruptions NAME...`"
+            raise ValueError(f"no router {router!r}; there are {', '.join(self.rules)}{hint}")
         self.name = router
         self.rule = self.rules[router]
         self.batch_size = batch_size
