@@ -8,7 +8,7 @@ float32 parameters, recomputed blocks, every member on its own device where ther
 paper reports rho(aleatoric, disagreement) 0.66 and a severity-5 AUROC of 0.699; not measured here.
 """
 
-from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2
+from ferjax.config import PAPER_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2
 
 config = Config(
     data=DataConfig(name="ferplus", path="data/ferplus"),
@@ -24,15 +24,7 @@ config = Config(
         weight_decay=0.05,
     ),
     evaluate=EvaluateConfig(
-        corruptions=(
-            *BASE_CORRUPTIONS,
-            "shot_noise",
-            "impulse_noise",
-            "motion_blur",
-            "contrast",
-            "jpeg",
-            "elastic",
-        ),
+        corruptions=PAPER_CORRUPTIONS,
         fit_corruptions=("gnoise", "blur", "occlude"),
     ),
 )

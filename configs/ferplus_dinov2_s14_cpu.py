@@ -8,7 +8,15 @@ valid, 0.712 on the stand-in test split, rho(aleatoric, disagreement) 0.452. Its
 (72 conditions) takes more than an hour more; --corruptions gnoise blur narrows it.
 """
 
-from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2
+from ferjax.config import (
+    BASE_CORRUPTIONS,
+    PAPER_CORRUPTIONS,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    TrainConfig,
+    dinov2,
+)
 
 config = Config(
     data=DataConfig(name="ferplus", path="data/ferplus"),
@@ -23,15 +31,7 @@ config = Config(
         epochs=4, batch_size=64, learning_rate=1.5e-4, warmup_epochs=0.25, weight_decay=0.05
     ),
     evaluate=EvaluateConfig(
-        corruptions=(
-            *BASE_CORRUPTIONS,
-            "shot_noise",
-            "impulse_noise",
-            "motion_blur",
-            "contrast",
-            "jpeg",
-            "elastic",
-        ),
+        corruptions=PAPER_CORRUPTIONS,
         fit_corruptions=BASE_CORRUPTIONS,
     ),
 )

@@ -10,7 +10,15 @@ costs strangers: half of photographs without a face are rejected, where a frozen
 see nine in ten; take ferplus_dinov2_s14_cpu where such pictures may come.
 """
 
-from ferjax.config import BASE_CORRUPTIONS, Config, DataConfig, EvaluateConfig, TrainConfig, dinov2
+from ferjax.config import (
+    BASE_CORRUPTIONS,
+    PAPER_CORRUPTIONS,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    TrainConfig,
+    dinov2,
+)
 
 config = Config(
     data=DataConfig(name="ferplus", path="data/ferplus"),
@@ -28,15 +36,7 @@ config = Config(
         views=8,
     ),
     evaluate=EvaluateConfig(
-        corruptions=(
-            *BASE_CORRUPTIONS,
-            "shot_noise",
-            "impulse_noise",
-            "motion_blur",
-            "contrast",
-            "jpeg",
-            "elastic",
-        ),
+        corruptions=PAPER_CORRUPTIONS,
         fit_corruptions=BASE_CORRUPTIONS,
     ),
 )

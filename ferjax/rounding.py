@@ -43,11 +43,16 @@ def round_matrix(matrix: np.ndarray) -> Rounded:
     """Rounds a matrix to the nearest multiples.
 
     Args:
-      matrix: float32 ``[..., row, column]``, finite.
+      matrix: float32 ``[..., row, column]``.
+
+    Raises:
+      ValueError: if a number is not finite.
 
     >>> round_matrix(np.float32([[1.27, 0.0], [-0.4, 0.0]])).multiples.tolist()
     [[127, 0], [-40, 0]]
     """
+    if not np.isfinite(matrix).all():
+        raise ValueError("a matrix with a number that is not finite cannot be rounded")
     steps = _steps(matrix)
     return Rounded(np.rint(matrix / steps).astype(np.int8), steps)
 

@@ -45,6 +45,12 @@ def test_members_are_rounded_apart_and_only_their_matrices(rng):
     np.testing.assert_array_equal(found["up"]["bias"], tree["up"]["bias"])
 
 
+def test_what_is_not_finite_is_refused(matrix):
+    matrix[2, 3] = np.inf
+    with pytest.raises(ValueError, match="not finite cannot be rounded"):
+        rounding.round_matrix(matrix)
+
+
 def test_a_column_of_zeros_stays_one():
     found = rounding.round_matrix(np.zeros((3, 2), np.float32))
     assert (found.values() == 0).all() and rounding.as_rounded(found.values()) is not None

@@ -141,23 +141,15 @@ class Route:
         """Faces of these pictures to estimate a prior from."""
         from ferjax.ensemble.folder import RunFolder
         from ferjax.serving import pipeline, sources
-        from ferjax.serving.shipped import MODEL
+        from ferjax.serving.shipped import refuse_prior
 
         if sources.STREAM in paths:
             raise ValueError(
                 "--prior estimated reads the pictures twice, and a stream (-) is read once; name "
                 "files or folders"
             )
-        if model == MODEL:
-            raise ValueError(
-                "the model that comes with ferjax decides under the class frequencies it was "
-                "trained with; --prior estimated needs a run of your own"
-            )
         if model.is_file():
-            raise ValueError(
-                f"{model} decides under the prior that it was exported with; export the "
-                "run again with --prior estimated --unlabelled PICTURES..."
-            )
+            refuse_prior(model, "estimated")
         spec = RunFolder(model).spec()
         err.print("reading the pictures once, to estimate the class prior")
         tell = _told_now_and_then(what="reading")

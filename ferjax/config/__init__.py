@@ -11,6 +11,7 @@ from ferjax.config._methods import EacConfig, EvidentialConfig, ScnConfig
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
 from ferjax.config._run import (
     BASE_CORRUPTIONS,
+    PAPER_CORRUPTIONS,
     TOLERANCES,
     Config,
     DataConfig,
@@ -24,6 +25,7 @@ __all__ = [
     "DINOV2_SIZES",
     "FAMILIES",
     "GOEMOTIONS",
+    "PAPER_CORRUPTIONS",
     "TOLERANCES",
     "VAD",
     "CollectConfig",

@@ -13,6 +13,7 @@ from ferjax.files import parse_json
 
 __all__ = [
     "BASE_CORRUPTIONS",
+    "PAPER_CORRUPTIONS",
     "TOLERANCES",
     "Config",
     "DataConfig",
@@ -22,6 +23,10 @@ __all__ = [
 ]
 
 BASE_CORRUPTIONS = ("gnoise", "blur", "occlude", "bright", "pixelate")
+PAPER_CORRUPTIONS = (
+    *BASE_CORRUPTIONS,
+    *("shot_noise", "impulse_noise", "motion_blur", "contrast", "jpeg", "elastic"),
+)
 TOLERANCES = (
     "mirrored",
     "zoom",

@@ -23,7 +23,7 @@ from ferjax.serving.program import (
     require_no_prior,
     require_scores,
 )
-from ferjax.serving.shipped import MODEL
+from ferjax.serving.shipped import MODEL, refuse_prior
 
 if TYPE_CHECKING:
     from ferjax.ensemble.prediction import Trained
@@ -258,16 +258,8 @@ def _open(
         if not path.exists():
             raise FileNotFoundError(f"{path}: neither a run folder nor an exported file is there")
         if path.is_file():
-            if prior is not None and path == MODEL:
-                raise ValueError(
-                    "the model that comes with ferjax decides under the class frequencies it was "
-                    f"trained with; --prior {prior} needs a run of your own"
-                )
             if prior is not None:
-                raise ValueError(
-                    f"{path} decides under the prior that it was exported with; export the run "
-                    f"again with --prior {prior}"
-                )
+                refuse_prior(path, prior)
             return archive.load(path, rules)
     # Here, because it brings in the training code, which an exported file does without.
     from ferjax.ensemble.folder import RunFolder

@@ -8,14 +8,37 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ferjax.serving import sources
 
-__all__ = ["CARD", "MODEL", "model_and_pictures"]
+__all__ = ["CARD", "MODEL", "model_and_pictures", "refuse_prior"]
 
 _FOLDER = Path(__file__).parent / "model"
 MODEL = _FOLDER / "faces.ferjax"
 CARD = _FOLDER / "faces.md"
+
+
+def refuse_prior(file: Path, prior: str) -> NoReturn:
+    """Refuses another prior than the one that an exported file was made with.
+
+    Args:
+      file: the file, :data:`MODEL` perhaps.
+      prior: that was asked for.
+
+    Raises:
+      ValueError: saying what to do instead.
+    """
+    if file == MODEL:
+        raise ValueError(
+            "the model that comes with ferjax decides under the class frequencies it was trained "
+            f"with; --prior {prior} needs a run of your own"
+        )
+    pictures = " --unlabelled PICTURES..." if prior == "estimated" else ""
+    raise ValueError(
+        f"{file} decides under the prior that it was exported with; export the run again with "
+        f"--prior {prior}{pictures}"
+    )
 
 
 def model_and_pictures(words: Sequence[str]) -> tuple[Path, tuple[str, ...]]:

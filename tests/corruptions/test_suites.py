@@ -43,6 +43,7 @@ def test_suites_are_the_published_names():
     assert {*PAPER, *IMAGENET_C, *IMAGENET_C_EXTRA} <= set(CORRUPTIONS)
     assert not any("/" in name for name in CORRUPTIONS), "names become file names"
     assert config.BASE_CORRUPTIONS == BASE
+    assert config.PAPER_CORRUPTIONS == PAPER
     assert all(hasattr(corruptions, name) for name in corruptions.__all__)
 
 
