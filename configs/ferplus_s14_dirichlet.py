@@ -1,4 +1,4 @@
-"""As ferplus_dinov2_s14_cpu.py, with a concentration per face fitted to the vote counts.
+"""As ferplus_s14_votes.py, with a concentration per face fitted to the vote counts.
 
     ferjax train configs/ferplus_s14_dirichlet.py --out runs/s14_dirichlet \
         --data.path data/ferplus --model.pretrained weights/dinov2_vits14.safetensors
@@ -11,5 +11,5 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-votes = runpy.run_path(str(Path(__file__).with_name("ferplus_dinov2_s14_cpu.py")))["config"]
+votes = runpy.run_path(str(Path(__file__).with_name("ferplus_s14_votes.py")))["config"]
 config = dataclasses.replace(votes, train=dataclasses.replace(votes.train, method="dirichlet"))

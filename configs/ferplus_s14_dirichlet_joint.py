@@ -1,4 +1,4 @@
-"""As ferplus_dinov2_s14_cpu.py, mean and concentration both by the likelihood of the vote counts.
+"""As ferplus_s14_votes.py, mean and concentration both by the likelihood of the vote counts.
 
     ferjax train configs/ferplus_s14_dirichlet_joint.py --out runs/s14_dirichlet_joint \
         --data.path data/ferplus --model.pretrained weights/dinov2_vits14.safetensors
@@ -9,7 +9,7 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-votes = runpy.run_path(str(Path(__file__).with_name("ferplus_dinov2_s14_cpu.py")))["config"]
+votes = runpy.run_path(str(Path(__file__).with_name("ferplus_s14_votes.py")))["config"]
 config = dataclasses.replace(
     votes, train=dataclasses.replace(votes.train, method="dirichlet-joint")
 )

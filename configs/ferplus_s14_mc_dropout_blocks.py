@@ -9,7 +9,7 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-votes = runpy.run_path(str(Path(__file__).with_name("ferplus_dinov2_s14_cpu.py")))["config"]
+votes = runpy.run_path(str(Path(__file__).with_name("ferplus_s14_votes.py")))["config"]
 config = dataclasses.replace(
     votes,
     train=dataclasses.replace(votes.train, method="mc-dropout"),

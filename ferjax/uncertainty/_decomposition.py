@@ -128,16 +128,23 @@ def decompose(
 
 _BLOCK = 2**14
 """Log-probabilities of a member at once on CPUs: passes over all members then stay in a cache."""
+_UNROLLED = 32
+"""Members that GPUs and TPUs add up in one kernel, where a loop is a launch for each."""
 
 
 def _in_blocks(function: Callable, log_probs: jax.Array) -> tuple[jax.Array, ...]:
-    """A function of ``[member, item..., class]``; on CPUs, of many items, a block at a time."""
+    """A function of ``[member, item..., class]`` and how many members to unroll; on CPUs, of many
+    items, a block at a time."""
     members, *items, classes = log_probs.shape
     block = max(1, _BLOCK // max(classes, 1))
     count = math.prod(items)
+
+    def unrolled(log_probs: jax.Array) -> tuple[jax.Array, ...]:
+        return function(log_probs, unroll=min(members, _UNROLLED))
+
     # Exported programs have a symbolic number of items, which cannot be compared.
     if not isinstance(count, int) or count < 2 * block:
-        return function(log_probs)
+        return jax.lax.platform_dependent(log_probs, cpu=function, default=unrolled)
 
     def of_blocks(log_probs: jax.Array) -> tuple[jax.Array, ...]:
         flat = log_probs.reshape(members, count, classes)
@@ -153,10 +160,10 @@ def _in_blocks(function: Callable, log_probs: jax.Array) -> tuple[jax.Array, ...
             for part, end in zip(parts, rest, strict=True)
         )
 
-    return jax.lax.platform_dependent(log_probs, cpu=of_blocks, default=function)
+    return jax.lax.platform_dependent(log_probs, cpu=of_blocks, default=unrolled)
 
 
-def _of_entropies(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _of_entropies(log_probs: jax.Array, unroll: int = 1) -> tuple[jax.Array, jax.Array]:
     """Aleatoric and epistemic, ``[item...]``, of members first and classes last.
 
     With ratios ``r_k = p_k / c`` to any ``c`` and ``f(r) = r log r - r + 1``, the mean over members
@@ -172,6 +179,7 @@ def _of_entropies(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
         lambda so_far, x: ((jnp.maximum(so_far[0], x), so_far[1] + (x - first)), None),
         start,
         jax.lax.stop_gradient(log_probs),
+        unroll=unroll,
     )
     members = jnp.asarray(log_probs.shape[0], log_probs.dtype)
     # Of the result's derivative with respect to c nothing is left.
@@ -191,7 +199,7 @@ def _of_entropies(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
         new = less_one, term, ratio * log_p
         return tuple(total + part for total, part in zip(sums, new, strict=True)), None
 
-    sums, _ = jax.lax.scan(add, (jnp.zeros_like(first),) * 3, log_probs)
+    sums, _ = jax.lax.scan(add, (jnp.zeros_like(first),) * 3, log_probs, unroll=unroll)
     less_one, terms, log_p = (total / members for total in sums)
     scale = jnp.exp(center)
     gap = jnp.maximum(terms - divergence_term(jnp.log1p(less_one)), 0.0)

@@ -117,8 +117,9 @@ def test_a_concentration_is_fitted_to_the_counts_and_leaves_the_mean_to_the_vote
     of_votes, gradient_of_votes = loss_of("votes", {"logits": said["logits"]}, target)
     probs = scipy.special.softmax(np.asarray(said["logits"], np.float64), -1)
 
-    def fit(extra):
-        return -counts_log_likelihood(target.votes, probs * np.exp(extra)).mean()
+    def fit(extra):  # per vote, in the units of the cross-entropy beside it
+        people = np.asarray(target.votes).sum(-1)
+        return -(counts_log_likelihood(target.votes, probs * np.exp(extra)) / people).mean()
 
     extra = np.asarray(said["extra"], np.float64)
     assert loss == pytest.approx(of_votes + fit(extra), rel=1e-5)

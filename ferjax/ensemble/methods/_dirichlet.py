@@ -25,9 +25,11 @@ def _with_concentration(output: Output) -> Reading:
 def dirichlet(config: Config) -> Method:
     """Votes, and a concentration per face by the likelihood of the counts, the mean held fixed.
 
-    The likelihood reaches the network through the concentration alone, so that the mean is trained
-    as it is without. Concentrations may fall below the number of classes, even below 1: "clear to
-    people, but not to me which it is".
+    The likelihood reaches the network through the concentration alone. It counts per vote, in the
+    cross-entropy's units: that of all ten votes is ten times as steep and takes the features that
+    mean and concentration share for itself (FER+, top 4 blocks of S/14, K = 5: accuracy 0.700 where
+    votes alone reach 0.715). Concentrations may fall below the number of classes, even below 1:
+    "clear to people, but not to me which it is".
 
     References:
       Walmsley et al., Galaxy Zoo DECaLS, 2022, https://arxiv.org/abs/2102.08414 (the likelihood,
@@ -41,8 +43,9 @@ def dirichlet(config: Config) -> Method:
         fit = algebra.log_likelihood(
             batch.target.votes, jax.lax.stop_gradient(log_probs), _log_concentration(output)
         )
+        people = jnp.maximum(jnp.sum(batch.target.votes, axis=-1), 1)
         nats = losses.cross_entropy(log_probs, batch.target.q)
-        return jnp.mean(nats - fit), Seen(log_probs)
+        return jnp.mean(nats - fit / people), Seen(log_probs)
 
     return Method(loss, _with_concentration, extra=1)
 
