@@ -65,13 +65,13 @@ def main() -> None:
     target = np.empty_like(own)
     target[np.argsort(own)] = np.sort(own)[::-1]
     for severity, amount in SEVERITIES.items():
-        print(
-            _row(severity, (1 - amount) * own + amount * target, log_probs, labels, training, valid)
-        )
+        shares = (1 - amount) * own + amount * target
+        print(_row(severity, shares / own, shares, log_probs, labels, training, valid))
 
 
 def _row(
     severity: str,
+    change: np.ndarray,
     shares: np.ndarray,
     log_probs: np.ndarray,
     labels: np.ndarray,
@@ -80,7 +80,7 @@ def _row(
 ) -> str:
     """Means over draws; those that the label-shift test refuses keep the training prior."""
     before = Adjustment.of("training", training, training)
-    known = Adjustment.of("true", training, shares)
+    known = Adjustment.of("true", training, np.asarray(training) * change)
     made = []
     refused = 0
     for draw in range(DRAWS):

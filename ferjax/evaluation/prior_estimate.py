@@ -15,9 +15,13 @@ __all__ = ["LEAST_ITEMS", "MOST_ITEMS", "estimated", "vote_shares"]
 
 REFUSED_BELOW = 0.05
 """p-value of the label-shift test from which on an estimate is believed."""
-SHOWN_BELOW = 0.05
+SHOWN_BELOW = 0.001
 """p-value of the likelihood ratio from which on the prior is taken for the training prior: where no
-shift can be shown, an estimate would only add its own error."""
+shift can be shown, an estimate would only add its own error. A shift that matters is shown beyond
+any doubt; the ratio is too large now and then where calibration is not perfect."""
+PRIOR_SHARE = 0.05
+"""What the training prior counts for, as a share of the items: a class that the ensemble cannot
+tell from others would otherwise get any share that noise suggests."""
 LEAST_ITEMS = 50
 """Unlabelled items that an estimate needs."""
 MOST_ITEMS = 2000
@@ -30,6 +34,12 @@ def vote_shares(p: Predictions) -> np.ndarray | None:
     if votes is None:
         return None
     return votes / np.maximum(votes.sum(1, keepdims=True), 1e-9)
+
+
+def _labels(shares: np.ndarray) -> np.ndarray:
+    """The label that most people gave, as ``[item, class]``; 0 where nobody was asked."""
+    first = np.arange(shares.shape[1]) == shares.argmax(1)[:, None]
+    return (first & (shares > 0)).astype(np.float32)
 
 
 @jax.jit
@@ -45,7 +55,7 @@ def _calibrated(q: ArrayLike, valid: ArrayLike, others: ArrayLike) -> tuple[jax.
     return apply(pooled), apply(uncertainty.mean_log_probs(others))
 
 
-_label_shift = jax.jit(priors.label_shift)
+_label_shift = jax.jit(priors.label_shift, static_argnames="strength")
 
 
 @jax.jit
@@ -68,8 +78,11 @@ def estimated(
     """The prior of unlabelled items, refused where they differ from valid in more than that, and
     that of training where no difference can be shown.
 
-    Both sides are first calibrated by a temperature and a bias fitted on valid, without which the
-    estimate is as biased as the ensemble.
+    The class of an item is the label that most people gave it: a population has more or fewer faces
+    of a class. (A single vote is no class in this sense: which faces get some votes for it changes
+    with the population too.) Both sides are first calibrated to labels by a temperature and a bias
+    fitted on valid, without which the estimate is as biased as the ensemble; what the shares of
+    labels change by is what is changed of the training prior.
 
     Args:
       unlabelled: ``[member, item, class]`` log-probabilities under the training prior.
@@ -89,17 +102,18 @@ def estimated(
     said = vote_shares(valid)
     assert said is not None
     rows = _spread(len(said))
-    q = said[rows]
+    labels = _labels(said[rows])
     own, others = _calibrated(
-        q.astype(np.float32),
+        labels,
         np.asarray(valid.log_probs[:, rows], np.float32),
         np.asarray(unlabelled[:, _spread(items)], np.float32),
     )
     # Calibrated on valid, predictions are under valid's own prior; a class that nobody chose there
     # keeps its share of the training prior.
     floor = 1e-4 * np.asarray(training)
-    prior = priors.check_prior(np.asarray(priors.mean_prior(q)) + floor, len(training))
-    found = _label_shift(jax.random.key(seed), others, own, q, prior)
+    prior = priors.check_prior(np.asarray(priors.mean_prior(labels)) + floor, len(training))
+    strength = PRIOR_SHARE * others.shape[0]
+    found = _label_shift(jax.random.key(seed), others, own, labels, prior, strength=strength)
     p_value = float(found.p_value)
     if not p_value > REFUSED_BELOW:
         raise ValueError(
@@ -108,9 +122,8 @@ def estimated(
             f"{p_value:.3f}); give --prior FILE with shares that you know, or keep the training "
             "prior"
         )
-    if float(_no_shift(others, prior, found.prior, np.float32(len(q)))) > SHOWN_BELOW:
+    if float(_no_shift(others, prior, found.prior, np.float32(len(labels)))) > SHOWN_BELOW:
         return Adjustment.of("estimated", training, training)._replace(p_value=p_value)
-    # What the estimate changed of valid's prior is what is changed of the training prior.
     new = np.asarray(training) * np.asarray(found.prior) / np.asarray(prior)
     return Adjustment.of("estimated", training, new)._replace(p_value=p_value)
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 
 from ferjax import metrics, priors, workflow
-from ferjax.evaluation import class_priors
+from ferjax.evaluation import class_priors, prior_estimate
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.prior_comparison import prior_comparison
 from ferjax.evaluation.thresholds import choose_thresholds
@@ -79,6 +79,18 @@ def test_an_estimated_prior_costs_nothing_without_shift(valid):
             lost.append(right(test, None) - right(test, chosen(test, valid, "estimated")))
     assert len(lost) >= 3 and np.mean(lost) < 0.002 and max(lost) < 0.01
     assert lost.count(0) >= 2  # nearly always no shift can be shown, and nothing is changed
+
+
+def test_a_class_that_cannot_be_told_from_others_gets_no_share_from_noise():
+    """The answers say nothing of the last class but how frequent it was, and a touch too much."""
+    others = np.random.default_rng(0).dirichlet([3, 3, 3], ITEMS)
+    said = np.concatenate([0.947 * others, np.full((ITEMS, 1), 0.053)], axis=1)
+    prior = np.array([0.95 / 3] * 3 + [0.05])
+    few, share = (
+        priors.estimate(np.log(said), prior, strength=strength)[3]
+        for strength in (10.0, prior_estimate.PRIOR_SHARE * ITEMS)
+    )
+    assert share < 0.35 < 0.8 < few
 
 
 def test_balanced_accuracy_rises_by_the_prior_alone(valid):
