@@ -1,7 +1,8 @@
 """Reads image files: any picture to square faces of the stored size. The owner of Pillow.
 
 Only the formats of :data:`FORMATS` are opened, whatever a file is called: Pillow would start an
-interpreter for others. HEIC is read where the package pillow-heif is installed.
+interpreter for others. HEIC is read where the package pillow-heif is installed. What is open is
+made upright in :mod:`ferjax.faces.upright`.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ferjax.faces.pixel_budget import LARGEST, PixelBudget
+from ferjax.faces.upright import flat, upright
 from ferjax.files import printable
 
 __all__ = [
@@ -67,110 +69,9 @@ Image.MAX_IMAGE_PIXELS = LARGEST
 
 _IN_FLIGHT = PixelBudget()
 """Of picture files, over all threads."""
-_BAND = 2**22
-"""Pixels that are converted at once: Pillow's conversions hold several copies."""
-
 FoundFace = tuple[dict[str, Any], np.ndarray]
 """Fields for the face's record, and its picture uint8 ``[side, side]``, or ``[side, side, 3]`` in
 colour; see :func:`faces_of`."""
-
-_ORIENTATION = 0x0112
-_MAX_SAMPLE_VALUE = 281
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def _eight_bits(values: np.ndarray, bits: int | None = None) -> tuple[np.ndarray, str]:
-    """Deep gray ``[H, W]`` to uint8, and a note where the range had to be found out.
-
-    The range of whole numbers is 16 bits, unless the file says how many of them count or no value
-    exceeds 8 or 12 bits, as cameras and scanners write; of others it is [0, 1] or [0, 255]. Where
-    the values exceed it, it is theirs.
-    """
-    if not np.isfinite(values).all():
-        raise ValueError("holds pixels that are not finite")
-    low = float(values.min())
-    high = float(values.max())
-    note = ""
-    if values.dtype.kind in "iu":
-        if low >= 0 and high <= 65535:
-            found = next(b for b in (8, 12, 16) if high < 2**b) if bits is None else bits
-            if bits is None and found < 16 and high > 0:
-                note = f"16-bit picture whose values have {found} bits: read as {found}-bit"
-            low = 0.0
-            high = float(2 ** (found if high < 2**found else 16) - 1)
-    elif low >= 0 and high <= 255:
-        low = 0.0
-        high = 1.0 if high <= 1 else 255.0
-    scaled = (values.astype(np.float64) - low) / max(high - low, 1e-9)
-    return np.round(255 * scaled).astype(np.uint8), note
-
-
-def _significant_bits(picture: Image.Image) -> int | None:
-    """How many bits of a deep gray picture count, where its file says so (PNG sBIT, TIFF)."""
-    if picture.format == "TIFF":
-        largest = getattr(picture, "tag_v2", {}).get(_MAX_SAMPLE_VALUE)
-        value = largest[0] if isinstance(largest, tuple) and largest else largest
-        return next((b for b in (8, 12, 16) if value == 2**b - 1), None)
-    if picture.format != "PNG" or not getattr(picture, "filename", ""):
-        return None
-    with open(picture.filename, "rb") as file:  # type: ignore[attr-defined]
-        head = file.read(4096)
-    at = head.find(b"sBIT")
-    bits = head[at + 4] if 0 < at < len(head) - 4 else 0
-    return bits if bits in (8, 12, 16) else None
-
-
-def _deep(picture: Image.Image) -> bool:
-    return picture.mode.startswith("I") or picture.mode == "F"
-
-
-def _upright(picture: Image.Image, mode: str) -> tuple[Image.Image, str]:
-    """8-bit picture of ``mode`` "L" or "RGB", turned as its EXIF says, and a note or "".
-
-    It is on white where it is transparent; an animation is its first frame.
-    """
-    picture.load()
-    note = ""
-    if _deep(picture):
-        # Pillow would clip these modes to 8 bits.
-        gray, note = _eight_bits(np.asarray(picture), _significant_bits(picture))
-        flat = Image.fromarray(gray).convert(mode)
-    else:
-        flat = _flat(picture, mode)
-    try:
-        orientation = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a broken EXIF block is no reason to refuse a good picture
-        orientation = 1
-    return (flat.transpose(_TURNS[orientation]) if orientation in _TURNS else flat), note
-
-
-def _flat(picture: Image.Image, mode: str) -> Image.Image:
-    """A picture in that mode, on white where it is transparent; a large one band by band."""
-    width, height = picture.size
-    if width * height <= _BAND:
-        return _converted(picture, mode)
-    flat = Image.new(mode, picture.size)
-    rows = max(1, _BAND // width)
-    for top in range(0, height, rows):
-        band = picture.crop((0, top, width, min(top + rows, height)))
-        band.info = picture.info  # where a palette's transparency is
-        flat.paste(_converted(band, mode), (0, top))
-    return flat
-
-
-def _converted(picture: Image.Image, mode: str) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert(mode)
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture.convert("RGBA")).convert(mode)
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -211,7 +112,7 @@ def from_array(array: np.ndarray, side: int, *, colour: bool = False) -> np.ndar
     _check_large_enough(*array.shape[1::-1])
     if array.shape[0] * array.shape[1] > LARGEST:
         raise ValueError(f"{array.shape[1]} x {array.shape[0]} pixels; more than {LARGEST:,}")
-    return _square(_flat(Image.fromarray(np.ascontiguousarray(array)), _mode(colour)), side)
+    return _square(flat(Image.fromarray(np.ascontiguousarray(array)), _mode(colour)), side)
 
 
 def faces_of(
@@ -243,21 +144,21 @@ def faces_of(
     """
     width, height = picture.size
     _check_large_enough(round(width * shrunk), round(height * shrunk))
-    upright, note = _upright(picture, _mode(colour))
+    straight, note = upright(picture, _mode(colour))
     noted: dict[str, Any] = {"note": note} if note else {}
     if find is None:
-        return [(noted, _square(upright, side))]
-    upright.thumbnail((DETAIL, DETAIL))
-    scale = shrunk * max(width, height) / max(upright.size)
-    gray = np.asarray(upright.convert("L"))
+        return [(noted, _square(straight, side))]
+    straight.thumbnail((DETAIL, DETAIL))
+    scale = shrunk * max(width, height) / max(straight.size)
+    gray = np.asarray(straight.convert("L"))
     boxes = sorted(find(gray), key=lambda box: (-box[2] * box[3], box))
     if not boxes:
-        return [({**noted, "face": None}, _square(upright, side))]
+        return [({**noted, "face": None}, _square(straight, side))]
     found = []
     for number, (x, y, w, h) in enumerate(boxes):
         box = [round(scale * length) for length in (x, y, w, h)]
         fields = {**noted, "face": number, "faces": len(boxes), "box": box}
-        found.append((fields, _square(upright.crop((x, y, x + w, y + h)), side)))
+        found.append((fields, _square(straight.crop((x, y, x + w, y + h)), side)))
     return found
 
 
@@ -305,7 +206,7 @@ def read_picture(path: str | Path) -> np.ndarray:
       ValueError: if it is no image file, is damaged, or is too large; says which.
     """
     with _opened(path) as (picture, _):
-        return np.asarray(_upright(picture, "RGB")[0])
+        return np.asarray(upright(picture, "RGB")[0])
 
 
 @contextlib.contextmanager
@@ -371,6 +272,6 @@ def _formats(path: str | Path) -> tuple[str, ...]:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        raise ValueError("HEIC, which needs the package pillow-heif") from None
+        raise ValueError("HEIC, which needs pillow-heif: pip install pillow-heif") from None
     register_heif_opener()
     return (*FORMATS, "HEIF")

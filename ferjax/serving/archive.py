@@ -20,13 +20,9 @@ Files of format 1 (version 0.1.0) are read too; they hold the contents of a thre
 of the routers, and two names that have changed since.
 """
 
-import contextlib
-import hashlib
 import io
-import json
 import threading
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,10 +32,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.faces.spec import DataSpec
-from ferjax.files import digest_json, parse_json, printable, read_array, require_file
+from ferjax.files import read_array, require_file
 from ferjax.priors import Adjustment
 from ferjax.rounding import Rounded, as_rounded
 from ferjax.routing import RouterRule, read_rules
+from ferjax.serving.archive_parts import (
+    FORMAT,
+    about_of,
+    digest_of,
+    is_exported,
+    naming_damage,
+    parts_of,
+    zipped,
+)
 from ferjax.serving.program import InferenceProgram, RouterOutput
 from ferjax.serving.time_limit import OutOfTimeError, within
 
@@ -55,10 +60,7 @@ __all__ = [
     "thresholds_of",
 ]
 
-FORMAT = 3
-"""Format 2 knew no weights in fewer bytes than the program takes them in."""
 _NAMES_OF_FORMAT_1 = {"density": "familiarity", "ood_density": "unfamiliarity"}
-_ABOUT = "ferjax.json"
 _PROGRAM = "program.stablehlo"
 _WEIGHTS = "weights/"
 _STEPS = "steps/"
@@ -107,13 +109,7 @@ def pack(
         parts[_WEIGHTS + name] = _npy(weight)
     for name, array in (check or {}).items():
         parts[f"{_CHECK}{name}.npy"] = _npy(array)
-    about = {"digest": _digest(about, parts), **about}
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(_ABOUT, json.dumps(about, indent=1) + "\n")
-        for name, data in parts.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
+    return zipped(about, parts)
 
 
 def in_fewer_bytes(weight: np.ndarray) -> np.ndarray | Rounded:
@@ -142,13 +138,6 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _digest(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> str:
-    """The digest of everything a file consists of, but for the digest itself."""
-    facts = {name: value for name, value in about.items() if name != "digest"}
-    contents = {name: hashlib.blake2b(data).hexdigest() for name, data in parts.items()}
-    return digest_json([facts, contents])
-
-
 def load(path: str | Path, rules: Mapping[str, RouterRule] | None = None) -> InferenceProgram:
     """Opens a file of ``ferjax export``.
 
@@ -168,24 +157,15 @@ def load(path: str | Path, rules: Mapping[str, RouterRule] | None = None) -> Inf
         return read(file, str(path), rules)
 
 
-def is_exported(path: str | Path) -> bool:
-    """Whether a file says of itself that ``ferjax export`` wrote it, whole or damaged."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return _ABOUT in file.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False
-
-
 def read_check(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays that were packed as ``check``; none in files of version 0.1.0.
 
     Raises:
       ValueError: if it is no file of ``ferjax export``, is damaged, or was changed.
     """
-    with open(require_file(path, "exported file"), "rb") as file, _naming_damage(str(path)):
-        parts = _parts(file)
-        _about(parts)
+    with open(require_file(path, "exported file"), "rb") as file, naming_damage(str(path)):
+        parts = parts_of(file)
+        about_of(parts)
         return {
             name.removeprefix(_CHECK).removesuffix(".npy"): read_array(data)
             for name, data in parts.items()
@@ -197,9 +177,9 @@ def read(
     file: IO[bytes], name: str, rules: Mapping[str, RouterRule] | None = None
 ) -> InferenceProgram:
     """Reads an open file; ``name`` is what messages call it. See :func:`load`."""
-    with _naming_damage(name):
-        parts = _parts(file)
-        about = _about(parts)
+    with naming_damage(name):
+        parts = parts_of(file)
+        about = about_of(parts)
         exported = jax.export.deserialize(bytearray(parts[_PROGRAM]))
         weights = [jnp.asarray(_weight(parts, i)) for i in range(about["weights"])]
         own = _rules(about)
@@ -224,7 +204,7 @@ def read(
         about["side"],
         {**about["provenance"], "parity": about.get("parity")},
         caution=str(about["provenance"].get("caution", "")),
-        digest=about.get("digest") or _digest(about, parts),
+        digest=about.get("digest") or digest_of(about, parts),
         colour=about["colour"],
         adjustment=adjustment,
     )
@@ -270,60 +250,6 @@ def _seconds(compiled: Any) -> float:
     except Exception:  # not every platform counts them
         flops = 0.0
     return PATIENCE + max(flops, 0.0) / SLOWEST
-
-
-@contextlib.contextmanager
-def _naming_damage(name: str) -> Iterator[None]:
-    try:
-        yield
-    except _NewerFormatError as error:
-        raise ValueError(f"{name}: {error}") from error
-    except Exception as error:  # what zipfile, JAX and MLIR raise for junk is no closed list
-        said = printable((str(error).splitlines() or [type(error).__name__])[0][:300])
-        raise ValueError(
-            f"{name}: not a file that `ferjax export` wrote, or a damaged one: {said}"
-        ) from error
-
-
-class _NewerFormatError(ValueError):
-    """A format that this version does not read."""
-
-
-def _parts(file: IO[bytes]) -> dict[str, bytes]:
-    """Every part of the archive by name; none is compressed, so that none is larger than it."""
-    with zipfile.ZipFile(file) as archive:
-        infos = archive.infolist()
-        names = [info.filename for info in infos]
-        if len(set(names)) < len(names):
-            raise ValueError("a part is in it twice")
-        for info in infos:
-            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-                raise ValueError(f"{info.filename} is compressed or encrypted")
-        return {name: archive.read(name) for name in names}
-
-
-def _about(parts: Mapping[str, bytes]) -> dict[str, Any]:
-    """What the file says of itself, once it says it in the right types and it is true."""
-    about = parse_json(parts[_ABOUT])
-    if not isinstance(about, dict):
-        raise ValueError(f"{_ABOUT} must be an object")
-    version = about["format"]
-    if version not in range(1, FORMAT + 1) or isinstance(version, bool):
-        raise _NewerFormatError(
-            f"exported in format {version!r}, this version of ferjax reads 1 to {FORMAT}; "
-            "use a newer ferjax, or export the run again"
-        )
-    spec = DataSpec.from_json(about)
-    weights = about["weights"]
-    if not isinstance(weights, int) or isinstance(weights, bool) or not 0 <= weights <= 10**6:
-        raise ValueError(f"weights must be a number of arrays, got {weights!r}")
-    if not isinstance(about["provenance"], dict):
-        raise ValueError("provenance must be an object")
-    if version != 1:
-        others = {name: data for name, data in parts.items() if name != _ABOUT}
-        if about.get("digest") != _digest(about, others):
-            raise ValueError("its parts are not those it was exported with: the digest differs")
-    return {**about, **spec.to_json()}
 
 
 def _rules(about: Mapping[str, Any]) -> dict[str, RouterRule]:

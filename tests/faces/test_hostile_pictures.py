@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.faces import image_files, image_folders
+from ferjax.faces import image_files, image_folders, upright
 from ferjax.faces.pixel_budget import PixelBudget
 from ferjax.faces.spec import DataSpec
 from ferjax.serving import sources
@@ -38,7 +38,7 @@ def test_a_picture_that_needs_another_package_is_counted_and_told(tmp_path, rng,
     found = image_folders.read_set(tmp_path, DataSpec(("a", "b"), 48))
     assert len(found.images) == 1
     ((name, reason),) = found.unreadable
-    assert str(name).endswith("b.HEIC") and "needs the package pillow-heif" in reason
+    assert str(name).endswith("b.HEIC") and "needs pillow-heif" in reason
     assert [os.path.basename(item.path) for item in sources.items([tmp_path])] == [
         "a.png",
         "b.HEIC",
@@ -78,7 +78,7 @@ def test_large_pictures_are_converted_in_bands_to_the_same_pixels(tmp_path, rng,
     paletted = Image.fromarray(colour[..., :3]).convert("P")
     paletted.save(tmp_path / "b.png", transparency=3)
     whole = [image_files.read_picture(tmp_path / f"{n}.png") for n in "ab"]
-    monkeypatch.setattr(image_files, "_BAND", 700)
+    monkeypatch.setattr(upright, "_BAND", 700)
     for name, expected in zip("ab", whole):
         np.testing.assert_array_equal(image_files.read_picture(tmp_path / f"{name}.png"), expected)
 
