@@ -16,7 +16,7 @@
 Candidates are timed in turn within one run, after a warm-up, results waited for: read the ratios,
 not the seconds. With --out every benchmark leaves NAME.json (every timing), NAME.md (these tables)
 and NAME.png (time against size). PyTorch and the other peers are optional: pip install -e
-'.[peers]'.
+'.[peers]' in the clone.
 """
 
 import argparse

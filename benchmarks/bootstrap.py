@@ -131,7 +131,7 @@ def candidates(faces: int, resamples: int) -> dict[str, dict[str, Callable[[], A
 def run(found: results.Results) -> None:
     """AUROC and Spearman, over the number of resamples."""
     if not find_spec("scipy"):
-        found.say("\nscipy is not installed (pip install 'ferjax[peers]'): Spearman is left out")
+        found.say("\nscipy is not installed (pip install '.[peers]'): Spearman is left out")
     faces = 300 if found.quick else 3_563
     found.table(
         f"95 % intervals of {faces:,} faces",

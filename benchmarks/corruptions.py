@@ -142,8 +142,7 @@ def run(found: results.Results) -> None:
         import imagecorruptions  # noqa: F401
     except ImportError:
         found.say(
-            "\nimagecorruptions is not installed (pip install 'ferjax[peers]'): "
-            "nothing to compare with"
+            "\nimagecorruptions is not installed (pip install '.[peers]'): nothing to compare with"
         )
         return
     with warnings.catch_warnings():

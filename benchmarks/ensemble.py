@@ -250,7 +250,7 @@ def missing() -> list[str]:
     """Which peers stay away, and why."""
     torch = _peers()
     if torch is None:
-        return ["PyTorch is not installed (pip install 'ferjax[peers]'): compared with JAX alone"]
+        return ["PyTorch is not installed (pip install '.[peers]'): compared with JAX alone"]
     tiny = ModelConfig(patch_size=24, dim=4, depth=1, heads=1)
     params = jax.vmap(vit.members_model(tiny, CLASSES).init)(jax.random.split(jax.random.key(0), 1))
     left_out = torch.predictions(tiny, params, jnp.zeros((1, SIDE, SIDE), jnp.uint8))[1]

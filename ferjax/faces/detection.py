@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ferjax.extras import how_to_install
 from ferjax.faces.image_files import Finder
 
 __all__ = ["haar_finder"]
 
 CASCADE = "haarcascade_frontalface_default.xml"
-_HOW = "pip install 'ferjax[faces]', that is pip install 'opencv-python-headless>=4.9,<5'"
 
 
 def haar_finder(smallest: int = 30) -> Finder:
@@ -33,15 +33,16 @@ def haar_finder(smallest: int = 30) -> Finder:
     References:
       Viola & Jones, Rapid Object Detection using a Boosted Cascade of Simple Features, 2001.
     """
+    how = how_to_install("faces")
     try:
         import cv2
     except ImportError:
-        raise ValueError(f"finding faces needs OpenCV, which is not installed: {_HOW}") from None
+        raise ValueError(f"finding faces needs OpenCV, which is not installed: {how}") from None
     opencv: Any = cv2
     if not hasattr(opencv, "CascadeClassifier"):
         raise ValueError(
             f"finding faces needs OpenCV 4; version {opencv.__version__} has no cascades (another "
-            f"package may have brought it; uninstall every opencv-python first): {_HOW}"
+            f"package may have brought it; uninstall every opencv-python first): {how}"
         )
     file = Path(opencv.data.haarcascades) / CASCADE
     own = threading.local()  # a classifier keeps buffers: one for each thread

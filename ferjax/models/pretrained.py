@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from ferjax.config import ModelConfig
 from ferjax.events import Message, OnEvent, silent
+from ferjax.extras import how_to_install
 from ferjax.files import (
     digest_arrays,
     new_folder,
@@ -118,7 +119,8 @@ def _download(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         raise FileNotFoundError(
-            f"no file or folder {name}; if it is a hub name, install huggingface_hub to fetch it"
+            f"no file or folder {name}; if it is a hub name, it can be fetched after "
+            + how_to_install("hub")
         ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json"]))

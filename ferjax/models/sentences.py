@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax.events import OnEvent, Progress, silent
+from ferjax.extras import how_to_install
 from ferjax.files import read_json
 from ferjax.models import bert
 from ferjax.models.pretrained import read_state
@@ -220,8 +221,8 @@ def _tokenizer(path: Path, words: int) -> Any:
         import tokenizers
     except ImportError:
         raise ValueError(
-            "embedding texts needs the package tokenizers, which is not installed: pip install "
-            "'ferjax[text]'"
+            "embedding texts needs the package tokenizers, which is not installed: "
+            + how_to_install("text")
         ) from None
     if not path.is_file():
         raise FileNotFoundError(f"no tokenizer at {path}")

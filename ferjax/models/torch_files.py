@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ferjax.extras import how_to_install
 from ferjax.files import printable
 
 __all__ = ["one_line", "read_torch"]
@@ -24,8 +25,8 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         import torch
     except ImportError:
         raise ValueError(
-            f"{path} is a PyTorch file, and reading it safely needs torch. Install the extra "
-            "(pip install 'ferjax[parity]'), or convert it where torch is: "
+            f"{path} is a PyTorch file, and reading it safely needs torch. Install it "
+            f"({how_to_install('parity', 'torch')}), or convert it where torch is: "
             "from safetensors.torch import save_file; "
             f"save_file(torch.load('{path.name}', weights_only=True), 'weights.safetensors')"
         ) from None

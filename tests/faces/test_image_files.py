@@ -245,5 +245,5 @@ def test_haar_finds_the_faces_of_a_photograph(tmp_path):
 )
 def test_without_opencv_4_the_way_to_get_it_is_told(monkeypatch, installed, message):
     monkeypatch.setitem(sys.modules, "cv2", installed)
-    with pytest.raises(ValueError, match=rf"{message}.* pip install 'ferjax\[faces\]'"):
+    with pytest.raises(ValueError, match=rf"{message}.* pip install 'opencv-python-headless>=4"):
         haar_finder()
