@@ -18,6 +18,7 @@ from rich.text import Text
 import ferjax
 from ferjax.commands.cache import NO_CACHE, use_compilation_cache
 from ferjax.commands.console import discard, discard_if_broken, err
+from ferjax.commands.inputs import require_inputs
 from ferjax.commands.parsing import parse
 
 __all__ = ["COMMANDS", "main"]
@@ -82,6 +83,29 @@ GROUPS = {
     "weights": "look into pretrained weights, or write a member out",
 }
 
+NOTES = {
+    "judge": """In this order, each taking what the one before wrote:
+
+  ferjax judge collect CONFIG --base-url URL --model NAME --out RUN
+  ferjax judge parse RUN                                (RUN/judgments.npz)
+  ferjax judge describe RATINGS                         (what people agree on)
+  ferjax judge compare RATINGS RUN/judgments.npz --out OUT
+  ferjax judge calibrate RATINGS RUN/judgments.npz --out OUT
+  ferjax judge route RATINGS RUN/judgments.npz --out routed.jsonl
+
+`predict` makes a judge of a run that was trained on texts, `embed` is for such
+runs and for compare --lexicon. Who has answers already begins with describe.
+Texts need the columns id and text; ratings of people are, for instance,
+
+  item,rater,label
+  t1,p1,joy
+
+`ferjax quickstart --judges` does all of it once, on texts whose truth is known.""",
+    "data": """Next: ferjax train CONFIG --out RUN --data.path FOLDER, with --data.name folder
+for pictures of your own.""",
+}
+"""What is said of a group besides its commands: their order, and what they need."""
+
 _RENAMED = {"members slice": "members select"}
 """Commands by their names in version 0.1.0."""
 
@@ -99,7 +123,8 @@ def _help(group: str = "") -> str:
     table = "\n".join(f"  {name:<{width}}  {does}" for name, does in lines.items())
     if group:
         more = f"ferjax {group} COMMAND --help says more."
-        return f"usage: ferjax {group} COMMAND ...\n\n{table}\n\n{more}"
+        parts = [f"usage: ferjax {group} COMMAND ...", table, NOTES.get(group), more]
+        return "\n\n".join(filter(None, parts))
     return f"""usage: ferjax COMMAND ...
 
 Deep ensembles that tell what people disagree about from what the model has not
@@ -173,8 +198,10 @@ def _command(words: list[str]) -> int:
         return 0
     name, rest = _find(words)
     module, _, class_name = COMMANDS[name].at.partition(":")
-    command = getattr(importlib.import_module(f"ferjax.commands.{module}"), class_name)
-    return parse(command, rest, f"ferjax {name}").run()
+    kind = getattr(importlib.import_module(f"ferjax.commands.{module}"), class_name)
+    command = parse(kind, rest, f"ferjax {name}")
+    require_inputs(command)
+    return command.run()
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -168,7 +168,7 @@ def test_other_pictures_are_an_ood_set_or_a_labelled_test(run, tmp_path, rng, ca
         (("--accept", f"zoom={tmp_path / 'office.npz'}"), "--accept zoom=...: that name is taken"),
         (("--accept", few, "--ood", few), "few is given to --ood and to --accept"),
         (("--prior", "unifrom"), "no prior 'unifrom': expected training, uniform, sqrt"),
-        (("--training-prior", "x.json"), "--training-prior goes with --predictions"),
+        (("--training-prior", tmp_path / "noise.npz"), "--training-prior goes with --predictions"),
     ):
         assert ferjax("evaluate", copy, *flags) == 2
         assert said in " ".join(capsys.readouterr().err.split())
@@ -353,11 +353,17 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path, capsys):
     assert ferjax("train", tmp_path / "config.json", "--out", tmp_path / "x", "--dry-run") == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in said] == [
+        "data",
+        "weights",
         "parameters",
         "per face and member",
         "layout",
         "memory per device",
+        "fits",
+        "next",
     ]
+    assert said[0].startswith("data: 49 train / 10 valid / 10 test faces, drawn here, kept by")
+    assert said[-1] == f"next: ferjax train {tmp_path / 'config.json'} --out {tmp_path / 'x'}"
     assert not (tmp_path / "x").exists()
 
 

@@ -2,13 +2,17 @@
 
 import dataclasses
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from ferjax.commands.arguments import File, NewFolder, OptionalNumber, Run, Word
+from ferjax.commands import inputs
+from ferjax.commands.arguments import File, NewFolder, OptionalNumber, Router, Run
 from ferjax.commands.console import out as console
-from ferjax.evaluation.routing_results import Adaptation
+from ferjax.commands.inputs import Reads
+
+if TYPE_CHECKING:
+    from ferjax.evaluation.routing_results import Adaptation
 
 CANNOT = 1
 """Exit status where no error can be certified."""
@@ -31,7 +35,7 @@ class Adapt:
 
     run_folder: Run
     """An evaluated run."""
-    labelled: Annotated[str, arg(metavar="NAME=FOLDER")]
+    labelled: Annotated[str, arg(metavar="NAME=FOLDER"), Reads(inputs.named_set)]
     """The population's name, and its labelled pictures: class folders, a folder with --labels, or
     parquet files."""
     out: NewFolder
@@ -42,7 +46,7 @@ class Adapt:
     """Labels or folders of other names than the run's classes; LABEL= leaves them out."""
     columns: Annotated[tuple[str, ...], arg(metavar="ROLE=COLUMN...", help_behavior_hint="")] = ()
     """Columns of the table that have names of their own, as for `ferjax data folder`."""
-    router: Word = None
+    router: Router = None
     """Which router is adapted; the one that the run decides by unless given."""
     accept_error: Annotated[float, arg(metavar="E")] = 0.25
     """Error among accepted pictures that is certified."""
@@ -56,17 +60,24 @@ class Adapt:
     def run(self) -> int:
         from ferjax.commands.display import Console
         from ferjax.faces.image_folders import parse
-        from ferjax.serving.adapting import adapt_run
+        from ferjax.serving.router_choice import require_router, stored_routers
 
         name, path = parse(self.labelled)
+        self._check()
+        names = _pairs(self.names, "--names")
+        columns = _pairs(self.columns, "--columns")
+        if routers := stored_routers(self.run_folder):
+            require_router(self.router, routers)
+        from ferjax.serving.adapting import adapt_run
+
         with Console() as on_event:
             found = adapt_run(
                 self.run_folder,
                 {name: path},
                 self.out,
                 labels=self.labels,
-                names=_pairs(self.names, "--names"),
-                columns=_pairs(self.columns, "--columns"),
+                names=names,
+                columns=columns,
                 router=self.router,
                 accept_error=self.accept_error,
                 confidence=self.confidence,
@@ -85,6 +96,19 @@ class Adapt:
         console.print(f"wrote {self.out}\nnext: ferjax route {self.out} photos/ --out lines.jsonl")
         return 0
 
+    def _check(self) -> None:
+        from ferjax.config import require_seed
+        from ferjax.serving.request import require_new_adaptation
+
+        if self.seed is not None:
+            require_seed(self.seed, "--seed")
+        require_new_adaptation(self.out)
+        for name in ("accept_error", "confidence", "false_rejection"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share < 1:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} must lie between 0 and 1, got {share}")
+
 
 def _pairs(texts: tuple[str, ...], flag: str) -> dict[str, str]:
     found = {}
@@ -96,7 +120,7 @@ def _pairs(texts: tuple[str, ...], flag: str) -> dict[str, str]:
     return found
 
 
-def _lines(found: Adaptation) -> list[str]:
+def _lines(found: "Adaptation") -> list[str]:
     """What was found, a line each."""
     parts = found.parts
     certificate = found.certificate

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, Number
+from ferjax.commands import inputs
+from ferjax.commands.arguments import Number, OptionalNewFile
 from ferjax.commands.console import out
+from ferjax.commands.inputs import Reads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,14 +18,16 @@ class Corruptions:
 
     The sheet has a row per corruption: the picture first, then severities 1 to 5.
 
-        ferjax corruptions                            names, by suite
-        ferjax corruptions IMAGE --sheet sheet.png    all of them on a picture of yours
-        ferjax corruptions --sheet sheet.png          on a drawn face
+        ferjax corruptions                           names, by suite
+        ferjax corruptions IMAGE --sheet sheet.png   all of them on your picture
+        ferjax corruptions --sheet sheet.png         on a drawn face
     """
 
-    image: Annotated[Positional[Path | None], arg(metavar="[IMAGE]", help_behavior_hint="")] = None
+    image: Annotated[
+        Positional[Path | None], arg(metavar="[IMAGE]", help_behavior_hint=""), Reads(inputs.file)
+    ] = None
     """A picture; its central square is used. A drawn face unless given."""
-    sheet: File = None
+    sheet: OptionalNewFile = None
     """PNG to write."""
     suite: Literal["all", "paper", "imagenet_c"] = "all"
     """paper: the eleven of the paper; imagenet_c: ImageNet-C's fifteen and its four extras."""
@@ -33,9 +37,17 @@ class Corruptions:
     """Seed of the noise."""
 
     def run(self) -> int:
-        from ferjax import corruptions
         from ferjax.config import require_seed
         from ferjax.files import require_writable
+
+        if self.sheet is None and self.image is not None:
+            raise ValueError("what to write? give --sheet OUT.png")
+        require_seed(self.seed, "--seed")
+        if self.size < 32:
+            raise ValueError(f"--size must be at least 32 pixels, got {self.size}")
+        if self.sheet is not None:
+            require_writable(self.sheet, reads=(self.image,), suffixes=("", ".png"))
+        from ferjax import corruptions
 
         suites = {
             "paper": corruptions.PAPER,
@@ -48,18 +60,15 @@ class Corruptions:
         if self.suite != "all":
             suites = {self.suite: suites[self.suite]}
         if self.sheet is None:
-            if self.image is not None:
-                raise ValueError("what to write? give --sheet OUT.png")
             for suite, names in suites.items():
                 out.print(f"{suite}: {', '.join(names)}")
             out.print("next: ferjax corruptions --sheet sheet.png draws them")
             return 0
-        require_seed(self.seed, "--seed")
-        if self.size < 32:
-            raise ValueError(f"--size must be at least 32 pixels, got {self.size}")
-        require_writable(self.sheet, reads=(self.image,), suffixes=("", ".png"))
         self._draw([name for names in suites.values() for name in names], self.sheet)
-        out.print(f"wrote {self.sheet}")
+        out.print(
+            f"wrote {self.sheet}\n"
+            "next: ferjax evaluate RUN --corruptions NAME... holds a run against some of them"
+        )
         return 0
 
     def _draw(self, names: list[str], sheet: Path) -> None:

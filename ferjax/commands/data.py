@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, NewFile, NewFolder, Number, OptionalFolder
+from ferjax.commands import inputs
+from ferjax.commands.arguments import File, NewFolder, Number, OptionalFolder
 from ferjax.commands.console import err, out
+from ferjax.commands.inputs import Reads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
 class DataFerplus:
     """Build the FER+ data set from its two published CSV files, and print what it holds.
 
-        ferjax data ferplus --fer2013 fer2013.csv --votes fer2013new.csv --out data/ferplus
+        ferjax data ferplus --fer2013 fer2013.csv --votes fer2013new.csv \\
+          --out data/ferplus
 
     The files pair by row. Everything is checked before anything is written. Without --fer2013 and
     --out only the votes file is read and counted.
     """
 
-    votes: NewFile
+    votes: Annotated[Path, arg(metavar="FILE"), Reads(inputs.file)]
     """fer2013new.csv: Usage, Image name, ten vote counts."""
     fer2013: File = None
     """fer2013.csv: emotion, pixels, Usage."""
@@ -33,8 +36,6 @@ class DataFerplus:
     """Folder to create for the data set."""
 
     def run(self) -> int:
-        from ferjax.commands.display import progress
-        from ferjax.faces import dataset, ferplus_files
         from ferjax.files import require_new_folder
 
         if (self.fer2013 is None) != (self.out is None):
@@ -43,6 +44,9 @@ class DataFerplus:
             )
         if self.out is not None:
             require_new_folder(self.out)
+        from ferjax.commands.display import progress
+        from ferjax.faces import dataset, ferplus_files
+
         rows = ferplus_files.read_votes(self.votes)
         share = 1 / len(rows.ids)
         if self.fer2013 is not None:
@@ -55,7 +59,12 @@ class DataFerplus:
                     "row by row"
                 )
         _print_counts(dataset.count(rows.by_split()))
-        if self.out is not None:
+        if self.out is None:
+            out.print(
+                f"next: ferjax data ferplus --fer2013 fer2013.csv --votes {self.votes} "
+                "--out data/ferplus"
+            )
+        else:
             with progress("writing the data set") as advance:
                 ferplus_files.build(rows, self.out, lambda: advance(share))
             out.print(
@@ -69,9 +78,10 @@ class DataFerplus:
 class DataFolder:
     """Build a data set from labelled pictures: a folder, a table, Kaggle's train.csv, or parquet.
 
-        ferjax data folder rafdb/ --names 1=surprise 2=fear 3=disgust --out data/rafdb
-        ferjax data folder photos/ --labels votes.csv --classes calm tense glad --out data/mine
-        ferjax data folder FERPlus/data --out data/mine        (FER2013Train/label.csv, ...)
+        ferjax data folder rafdb/ --names 1=surprise 2=fear --out data/rafdb
+        ferjax data folder photos/ --labels votes.csv --classes calm glad \\
+          --out data/mine
+        ferjax data folder FERPlus/data --out data/mine   (FER2013Train/label.csv)
 
     Without --labels, the folder that a picture lies in is its class, and folders named train, valid
     (or val) and test are the splits, above or below the classes. A table has one row a picture: its
@@ -80,19 +90,19 @@ class DataFolder:
     thing was taken for is printed, and so is what could not be read.
     """
 
-    pictures: Annotated[Positional[Path], arg(metavar="PICTURES")]
+    pictures: Annotated[Positional[Path], arg(metavar="PICTURES"), Reads(inputs.there)]
     """Folder of pictures, Kaggle's train.csv, or a parquet file or a folder of them."""
     out: NewFolder
     """Folder to create for the data set."""
     labels: File = None
     """CSV with a header: labels or votes of the pictures in the folder; without it, folders are."""
-    classes: Annotated[tuple[str, ...], arg(metavar="CLASS...")] = ()
+    classes: Annotated[tuple[str, ...], arg(metavar="CLASS...", help_behavior_hint="")] = ()
     """The classes, in the order wanted, and the vote columns of a table; else all labels found."""
-    abstentions: Annotated[tuple[str, ...], arg(metavar="COLUMN...")] = ()
+    abstentions: Annotated[tuple[str, ...], arg(metavar="COLUMN...", help_behavior_hint="")] = ()
     """Columns of a table that count people who chose no class, e.g. unknown."""
-    names: Annotated[tuple[str, ...], arg(metavar="LABEL=CLASS...")] = ()
+    names: Annotated[tuple[str, ...], arg(metavar="LABEL=CLASS...", help_behavior_hint="")] = ()
     """Class of a folder or label of another name; LABEL= leaves its pictures out."""
-    columns: Annotated[tuple[str, ...], arg(metavar="ROLE=COLUMN...")] = ()
+    columns: Annotated[tuple[str, ...], arg(metavar="ROLE=COLUMN...", help_behavior_hint="")] = ()
     """Columns of a table by other names: picture, label, split, group."""
     side: Number = 96
     """Side at which pictures are stored, pixels, 16 to 512."""

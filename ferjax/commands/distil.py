@@ -2,9 +2,15 @@
 
 import dataclasses
 import sys
+from pathlib import Path
+from typing import Annotated
 
-from ferjax.commands.arguments import File, NewFolder, OptionalNumber, Run
+from tyro.conf import arg
+
+from ferjax.commands import inputs
+from ferjax.commands.arguments import NewFolder, OptionalNumber, Run
 from ferjax.commands.console import err, out
+from ferjax.commands.inputs import Reads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,19 +36,29 @@ class Distil:
     """Seed of the student; that of the first member if left out."""
     epochs: OptionalNumber = None
     """Epochs of its training; those of the ensemble if left out."""
-    config: File = None
+    config: Annotated[
+        Path | None, arg(metavar="CONFIG", help_behavior_hint=""), Reads(inputs.config)
+    ] = None
     """A configuration to take architecture and training from, in place of the ensemble's: a file,
     or the name of one that comes with ferjax. Its data are not read."""
     resume: bool = False
     """Continue an interrupted student."""
 
     def run(self) -> int:
+        from ferjax.config import load_config, require_seed
+        from ferjax.ensemble.folder import RunFolder
+
+        if not self.resume:
+            RunFolder(self.out).require_new()
+        if self.epochs is not None and self.epochs < 1:
+            raise ValueError(f"--epochs must be at least 1, got {self.epochs}")
+        if self.seed is not None:
+            require_seed(self.seed, "--seed")
+        like = None if self.config is None else load_config(self.config)
         from ferjax.commands.display import Console
-        from ferjax.config import load_config
         from ferjax.ensemble import distillation, training
         from ferjax.interruption import EXIT_STATUS
 
-        like = None if self.config is None else load_config(self.config)
         try:
             with Console() as on_event:
                 student = distillation.distil(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from ferjax.commands import inputs
 from ferjax.commands.arguments import (
     File,
     OptionalFolder,
@@ -14,6 +15,7 @@ from ferjax.commands.arguments import (
     Word,
 )
 from ferjax.commands.console import out
+from ferjax.commands.inputs import Reads
 from ferjax.commands.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -25,12 +27,13 @@ class Evaluate:
     """Hold uncertainties against people and against shift; choose thresholds; write one
     report.html, and JSON and CSV.
 
-        ferjax evaluate RUN                                       a run against its own data
-        ferjax evaluate RUN --ood cats=photos/cats raf=rafdb      and against other pictures
+        ferjax evaluate RUN                     a run against its own data
+        ferjax evaluate RUN --ood cats=photos/cats raf=rafdb
+                                                and against other pictures
         ferjax evaluate --predictions FOLDER --votes votes.csv --out REPORT
-                                                                  scores of any framework
+                                                scores of any framework
         ferjax evaluate RUN1 RUN2 --predictions theirs=FOLDER --out REPORT
-                                                                  methods side by side
+                                                methods side by side
 
     A folder given to --ood whose folders are named by classes (happy, sad, ...) is a labelled
     cross-dataset test. Files given to --predictions are .npz or .npy of log-probabilities,
@@ -41,12 +44,16 @@ class Evaluate:
     """
 
     runs: Annotated[
-        Positional[tuple[Path, ...]], arg(metavar="[RUN...]", help_behavior_hint="")
+        Positional[tuple[Path, ...]],
+        arg(metavar="[RUN...]", help_behavior_hint=""),
+        Reads(inputs.run),
     ] = ()
     """Folder that `ferjax train --out` wrote; it also receives the report. Several are compared on
     the same test items, each by its folder's name."""
     predictions: Annotated[
-        tuple[Path, ...], arg(metavar="FILE|FOLDER...", help_behavior_hint="")
+        tuple[Path, ...],
+        arg(metavar="FILE|FOLDER...", help_behavior_hint=""),
+        Reads(inputs.scores),
     ] = ()
     """Files of predictions, or folders of them, instead of a run; NAME=FOLDER is a method to be
     compared."""
@@ -60,11 +67,15 @@ class Evaluate:
     out: OptionalFolder = None
     """Folder of the report; needed with --predictions, otherwise the run folder unless given."""
     ood: Annotated[
-        tuple[str, ...], arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint="")
+        tuple[str, ...],
+        arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint=""),
+        Reads(inputs.named_set),
     ] = ()
     """Other sets of pictures, NAME=FOLDER or NAME=FILE.npz (with a run)."""
     accept: Annotated[
-        tuple[str, ...], arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint="")
+        tuple[str, ...],
+        arg(metavar="NAME=FOLDER|NAME=FILE...", help_behavior_hint=""),
+        Reads(inputs.named_set),
     ] = ()
     """Pictures that a router must not reject, e.g. of your own camera, NAME=FOLDER or
     NAME=FILE.npz. Each is one more tolerance: thresholds keep the bound on false rejection for it
@@ -89,7 +100,9 @@ class Evaluate:
     several families best (noise, blur, weather, digital, occlusion, geometry); the router `error`
     then rejects where it is likelier to be wrong than it admits. The run's evaluate.fit_corruptions
     unless given."""
-    data_path: Annotated[str | None, arg(metavar="FOLDER", help_behavior_hint="")] = None
+    data_path: Annotated[
+        str | None, arg(metavar="FOLDER", help_behavior_hint=""), Reads(inputs.data_set)
+    ] = None
     """Where the FER+ data set is now, if it moved since training."""
     resample_groups: bool = False
     """Draw pixel-identical test pictures together in the bootstrap (predictions files bring their
@@ -105,12 +118,12 @@ class Evaluate:
     """Put example faces into the report."""
 
     def run(self) -> int:
-        from ferjax.report import console
-
         self._check()
         if self._several:
             return self._compare()
         done = self.work()
+        from ferjax.report import console
+
         console.show(
             done.evaluation, done.conclusions, out, report=done.files[0], more=self._next()
         )
@@ -119,10 +132,10 @@ class Evaluate:
     def work(self) -> "Evaluated":
         """Evaluates, and tells how far it is."""
         keep_freed_memory()
+        self._check()
         from ferjax import workflow
         from ferjax.commands.display import Console
 
-        self._check()
         common: dict[str, Any] = {
             "resamples": self.resamples,
             "seed": self.seed,
@@ -161,7 +174,7 @@ class Evaluate:
         if not self.runs:
             return [("next", f"thresholds for your own code: {self.out}/thresholds.json")]
         if self.out is not None:  # the thresholds are there, not with the run
-            return []
+            return [("next", f"ferjax evaluate {self.runs[0]}, without --out, for its router")]
         return [("next", f"ferjax route {self.runs[0]} photos/ --out lines.jsonl")]
 
     @property
@@ -200,7 +213,14 @@ class Evaluate:
         return 0
 
     def _check(self) -> None:
-        """Refuses options that do not go together."""
+        """Refuses options that do not go together, or name nothing, before JAX is started."""
+        from ferjax.config import require_corruptions, require_resamples, require_seed
+
+        if self.resamples is not None:
+            require_resamples(self.resamples, "--resamples")
+        if self.seed is not None:
+            require_seed(self.seed, "--seed")
+        require_corruptions((*(self.corruptions or ()), *(self.fit_corruptions or ())))
         methods = self._methods()
         if methods and len(methods) < len(self.predictions):
             raise ValueError(
@@ -210,6 +230,11 @@ class Evaluate:
         if self._several:
             if self.out is None:
                 raise ValueError("comparing methods needs --out FOLDER for the report")
+            names = [*(path.resolve().name for path in self.runs), *methods]
+            if self.baseline is not None and self.baseline not in names:
+                raise ValueError(
+                    f"no method {self.baseline!r} to compare with; there are {', '.join(names)}"
+                )
             for name in (
                 *("ood", "accept", "corruptions", "fit_corruptions", "images", "resample_groups"),
                 *("prior", "training_prior"),

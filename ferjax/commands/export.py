@@ -4,10 +4,12 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import Prior, Run
+from ferjax.commands import inputs
+from ferjax.commands.arguments import Prior
 from ferjax.commands.console import out
+from ferjax.commands.inputs import Reads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,17 +18,17 @@ class Export:
     --platforms says.
 
         ferjax export RUN --out faces.ferjax
-        ferjax route faces.ferjax photos/         or, from Python: Router("faces.ferjax")(images)
+        ferjax route faces.ferjax photos/  in Python: Router("faces.ferjax")(images)
 
     The file holds preprocessing, all members, the decomposition and the routers as StableHLO for
     any batch size, with thresholds, class names and provenance. The exported program is compared
     with the run on sample pictures before anything is written; a difference is an error. It keeps
     the pictures and what the run said of them:
 
-        ferjax export --verify faces.ferjax       compares them again, from the file alone
+        ferjax export --verify faces.ferjax   compares again, from the file alone
     """
 
-    run_folder: Run
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN"), Reads(inputs.evaluated)]
     """An evaluated run (it brings the thresholds); with --verify, an exported file."""
     file: Annotated[Path | None, arg(name="out", metavar="FILE", help_behavior_hint="")] = None
     """The file to write."""
@@ -35,7 +37,9 @@ class Export:
     prior: Prior = None
     """Class frequencies that the file decides under, instead of those of the evaluation: training,
     uniform, sqrt, estimated (on --unlabelled), or a .json or .csv file of shares by class."""
-    unlabelled: Annotated[tuple[str, ...], arg(metavar="PICTURES...", help_behavior_hint="")] = ()
+    unlabelled: Annotated[
+        tuple[str, ...], arg(metavar="PICTURES...", help_behavior_hint=""), Reads(inputs.pictures)
+    ] = ()
     """Pictures that --prior estimated looks at: files, folders, patterns, .npz."""
     platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda")
     """Where it shall run."""
@@ -44,16 +48,22 @@ class Export:
     of densities in 16."""
 
     def run(self) -> int:
-        from ferjax.commands.display import Console
-        from ferjax.events import Message
-        from ferjax.files import require_writable
-        from ferjax.serving.export import export
+        from ferjax.commands.inputs import run
+        from ferjax.serving.archive_parts import require_replaceable
 
         if self.verify:
             return self._verify()
         if self.file is None:
             raise ValueError("where to? give --out FILE, or --verify for a file that is there")
-        require_writable(self.file)  # before the run is opened
+        if self.run_folder.is_file():
+            run(self.run_folder)  # which it is not
+        require_replaceable(self.file)
+        if (self.prior == "estimated") != bool(self.unlabelled):
+            raise ValueError("--prior estimated and --unlabelled PICTURES... go together")
+        from ferjax.commands.display import Console
+        from ferjax.events import Message
+        from ferjax.serving.export import export
+
         unlabelled = self._unlabelled()
         with Console() as on_event:
             on_event(Message("tracing the run, and comparing what is exported with it"))
@@ -82,8 +92,6 @@ class Export:
 
     def _unlabelled(self) -> Any:
         """Stored pictures to estimate a prior from."""
-        if (self.prior == "estimated") != bool(self.unlabelled):
-            raise ValueError("--prior estimated and --unlabelled PICTURES... go together")
         if not self.unlabelled:
             return None
         from ferjax.ensemble.folder import RunFolder
@@ -95,7 +103,7 @@ class Export:
         return pipeline.sample_faces(items, spec.side, colour=spec.colour)
 
     def _verify(self) -> int:
-        from ferjax.serving.verification import verify
+        from ferjax.serving.archive_parts import read_about
 
         if self.file is not None:
             raise ValueError("--verify writes nothing: leave out --out")
@@ -103,6 +111,9 @@ class Export:
             raise ValueError(
                 f"{self.run_folder} is a folder; --verify takes a file of `ferjax export`"
             )
+        read_about(self.run_folder)
+        from ferjax.serving.verification import verify
+
         found = verify(self.run_folder)
         out.print(
             f"{self.run_folder} says what its run said on {found['pictures']} pictures: largest "

@@ -7,8 +7,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from ferjax.commands import inputs
 from ferjax.commands.arguments import NewFolder, Run
 from ferjax.commands.console import err, out
+from ferjax.commands.inputs import Reads
 
 
 def _wrote(run: Path) -> None:
@@ -56,6 +58,11 @@ class MembersSelect:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.ensemble.folder import RunFolder, require_members
+        from ferjax.files import require_new_folder
+
+        require_new_folder(self.out)
+        require_members(self.members, len(RunFolder(self.run_folder).config().train.seeds))
         from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
@@ -68,9 +75,11 @@ class MembersSelect:
 class MembersRound:
     """Write a run's members with every matrix rounded to 8 bits, as a run of their own.
 
-    ferjax members round RUN --out SMALL
-    ferjax evaluate SMALL
-    ferjax export SMALL --out small.ferjax       a quarter of the bytes
+        ferjax members round RUN --out SMALL
+        ferjax evaluate SMALL
+        ferjax export SMALL --small --out small.ferjax
+
+    The exported file has a quarter of the bytes.
     """
 
     run_folder: Run
@@ -79,6 +88,9 @@ class MembersRound:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.files import require_new_folder
+
+        require_new_folder(self.out)
         from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
@@ -90,12 +102,21 @@ class MembersRound:
 class MembersMerge:
     """Write the members of several runs, which differ by their seeds alone, as one run."""
 
-    run_folders: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN RUN...")]
+    run_folders: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="RUN RUN...", help_behavior_hint="(required)"),
+        Reads(inputs.run),
+    ]
     """Folders of runs, equally far."""
     out: NewFolder
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.files import require_new_folder
+
+        if len(self.run_folders) < 2:
+            raise ValueError(f"a merger needs at least two runs, got {len(self.run_folders)}")
+        require_new_folder(self.out)
         from ferjax.commands.display import Console
         from ferjax.ensemble import regroup
 
@@ -119,6 +140,12 @@ class MembersAdd:
     """Folder to create."""
 
     def run(self) -> int:
+        from ferjax.ensemble.folder import RunFolder, require_other_seeds
+        from ferjax.files import require_new_folder
+
+        require_new_folder(self.out)
+        config = RunFolder(self.run_folder).config()
+        require_other_seeds(self.run_folder, self.seeds, config)
         from ferjax.commands.display import Console
         from ferjax.ensemble import regroup, training
         from ferjax.interruption import EXIT_STATUS

@@ -8,6 +8,7 @@ brings the defaults.
 import ast
 import contextlib
 import dataclasses
+import difflib
 import inspect
 import io
 import os
@@ -17,7 +18,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -27,6 +28,20 @@ __all__ = ["UsageError", "field_help", "parse"]
 
 _BORDER = re.compile(r"^│ ?|\s*│$")
 _RULE = re.compile(r"[╭╰]?─")
+
+
+_CHOICE = re.compile(
+    r"invalid choice '(?P<got>.*?)' for argument '(?P<name>.*?)'\. "
+    r"Expected one of \((?P<of>.*?)\)\."
+)
+_VALUE = re.compile(
+    r"Error parsing (--[\w.-]+): (invalid literal for int\(\) with base 10|"
+    r"could not convert string to float): ('.*?')(?:\nArgument helptext:(?:\n .*)*)?"
+)
+_KINDS = {
+    "invalid literal for int() with base 10": "a whole number",
+    "could not convert string to float": "a number",
+}
 
 
 class UsageError(ValueError):
@@ -81,11 +96,12 @@ def _help(command: type, name: str) -> str:
         tyro.cli(command, prog=name, description="", args=["--help"])
     said.seek(0)
     usage, _, options = said.read().partition("\n\n")
+    usage = textwrap.fill(_folded(usage), width, subsequent_indent="  ", break_on_hyphens=False)
     about = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     paragraphs = [
         part if part.startswith(" ") else textwrap.fill(_folded(part), width) for part in about
     ]
-    return "\n\n".join([usage.strip(), *paragraphs, options.strip()])
+    return "\n\n".join([usage, *paragraphs, options.strip()])
 
 
 def _width() -> int:
@@ -115,8 +131,20 @@ def _unboxed(text: str) -> str:
     kept = [line for line in lines if line.strip() and not _RULE.match(line)]
     ends = [i for i, line in enumerate(kept) if line.startswith("For full helptext")]
     body = "\n".join(kept[: ends[0]] if ends else kept)
+    body = _CHOICE.sub(_choice, body)
+    body = _VALUE.sub(
+        lambda found: f"{found[1]}: expected {_KINDS[found[2]]}, got {found[3]}", body
+    )
     # tyro's name of the part of a configuration that refused; the sentence after it names the field
     return re.sub(r"^Error parsing (?!--)[\w.-]+: ", "", body)
+
+
+def _choice(found: re.Match[str]) -> str:
+    """A wrong choice in words: the nearest right one, and all of them, in order."""
+    known = [name for name in re.findall(r"'(.*?)'", found["of"]) if name != "None"]
+    near = difflib.get_close_matches(found["got"], known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{found['name']}: no {found['got']!r}; {hint}expected one of {', '.join(sorted(known))}"
 
 
 def field_help(cls: type) -> dict[str, str]:
@@ -140,11 +168,30 @@ def _folded(text: str) -> str:
     return " ".join(text.split())
 
 
+_NOTHING: tuple[Any, ...] = (None, "", ())
+"""Defaults that are no value; what a field's sentence says then is more than "(default: )"."""
+
+
+def _silence_default(cls: type, name: str) -> None:
+    """Keeps tyro from telling that a field's default is nothing."""
+    hint = cls.__annotations__[name]
+    of = hint.type if isinstance(hint, dataclasses.InitVar) else hint
+    if typing.get_origin(of) is Annotated:
+        return
+    inner = [kind for kind in typing.get_args(of) if kind is not type(None)]
+    optional = len(inner) == 1 and type(None) in typing.get_args(of)
+    metavar = inner[0].__name__.upper() if optional else None
+    said = Annotated[of, tyro.conf.arg(help_behavior_hint="", metavar=metavar)]  # type: ignore[valid-type]
+    cls.__annotations__[name] = said if of is hint else dataclasses.InitVar(said)  # type: ignore[arg-type]
+
+
 def _fold_field_help(cls: type) -> None:
     """Hands tyro every field's docstring as one line; it would keep the source's line ends."""
     texts = field_help(cls)
-    for field in dataclasses.fields(cls):
+    for field in cls.__dataclass_fields__.values():  # type: ignore[attr-defined]
         if field.name in texts:
             field.metadata = types.MappingProxyType({"help": texts[field.name], **field.metadata})
+        if field.default in _NOTHING:
+            _silence_default(cls, field.name)
         for part in dataclasses_in(typing.get_type_hints(cls)[field.name]):
             _fold_field_help(part)

@@ -36,7 +36,6 @@ class Quickstart:
 
             return quickstart.run(self.out)
         from ferjax.ensemble.folder import RunFolder
-        from ferjax.report import console
 
         there = (self.out / "config.json").is_file()
         if there and RunFolder(self.out).config().data != self.config.data:
@@ -48,6 +47,8 @@ class Quickstart:
         train = Train("synthetic_tiny", self.out, resume=there, config=self.config)
         train.work("the same command continues")
         done = Evaluate((self.out,)).work()
+        from ferjax.report import console
+
         err.print("routing two dozen pictures")
         wall = self._route()
         members = len(self.config.train.seeds)

@@ -2,20 +2,28 @@
 
 import contextlib
 import dataclasses
+import math
+import shlex
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from ferjax.commands.arguments import File, Number, Prior
+from ferjax.commands.arguments import Number, OptionalNewFile, Prior
+from ferjax.commands.arguments import Router as RouterName
 from ferjax.commands.console import err
+
+if TYPE_CHECKING:
+    from ferjax.routing import RouterRule
 
 SOME_FAILED = 3
 """Exit status when some pictures could not be routed and the rest were."""
+
+_DONE = {"accept": "accepted", "defer": "deferred", "reject": "rejected"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +31,9 @@ class Route:
     """Decide on pictures: one line each, with action, label, whole distribution, both
     uncertainties, and why.
 
-        ferjax route photos/ --wall wall.png          by the small model that comes with ferjax
+        ferjax route photos/ --wall wall.png    by the model that comes with ferjax
         ferjax route RUN photos/ --out lines.jsonl
-        ferjax route FILE 'album/**/*.jpg' --faces --format csv --out a.csv --contact-sheet a.png
+        ferjax route FILE 'album/**/*.jpg' --faces --format csv --out a.csv
         find photos -name '*.png' | ferjax route RUN -
 
     A picture is taken as one face: gray, its central square, at the size the ensemble was trained
@@ -34,21 +42,26 @@ class Route:
     continues where --out ends: lines that are whole stay, the rest is routed.
     """
 
-    words: Annotated[Positional[tuple[str, ...]], arg(metavar="[RUN|FILE] PICTURES...")]
+    words: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="[RUN|FILE] PICTURES...", help_behavior_hint="(required)"),
+    ]
     """An evaluated run or a file of `ferjax export`, which bring the thresholds; where neither is
     given, the model that comes with ferjax decides. Then image files, folders of them, quoted
     patterns like 'photos/**/*.jpg', .npz files with an array `images`, or -: a stream on standard
     input, each line a path or a JSON object with "path" whose other keys are passed through."""
-    out: File = None
+    out: OptionalNewFile = None
     """Write the lines here instead of standard output; an unfinished file is continued."""
     format: Literal["jsonl", "csv"] = "jsonl"
     """jsonl: a JSON object per line; csv: a table with a header, the probability of class NAME in
     column p_NAME."""
-    router: Annotated[str | None, arg(metavar="{density,uar,...}", help_behavior_hint="")] = None
-    """Which of the run's routers decides. density, the default where densities were fitted, rejects
-    by distance to the training pictures; uar is the paper's: it rejects by epistemic; error, where
-    it was learned (evaluate --fit-corruptions), by how much likelier an error is than the ensemble
-    admits. uar defers by aleatoric, density and error by the total entropy."""
+    router: RouterName = None
+    """Which of the run's routers decides. density, the default where densities were fitted: rejects
+    by distance to the training pictures, defers by the total entropy; uar: rejects by epistemic,
+    defers by aleatoric; paper, where members have concentrations: as published, rejects by how
+    members disagree alone (a single network cannot), defers by their mean entropy; error, where it
+    was learned (evaluate --fit-corruptions): rejects by how much likelier an error is than the
+    model admits, defers by the total entropy."""
     prior: Prior = None
     """Class frequencies to decide under, instead of those that the evaluation chose thresholds
     under: of training, uniform, sqrt (the square root of training's), estimated (on these pictures,
@@ -69,17 +82,24 @@ class Route:
     def run(self) -> int:
         from ferjax.events import Event, Message
         from ferjax.faces.detection import haar_finder
-        from ferjax.serving.route import check_request, route_pictures
-        from ferjax.serving.router import OLD_ROUTERS, Router
-        from ferjax.serving.shipped import CARD, MODEL, model_and_pictures
+        from ferjax.serving.request import check_request, require_batch
+        from ferjax.serving.router_choice import OLD_ROUTERS, require_router, stored_routers
+        from ferjax.serving.shipped import CARD, MODEL, model_and_pictures, refuse_prior
 
+        # What is wrong with the request should not wait for JAX to start and the model to load.
         model, paths = model_and_pictures(self.words)
-        # What is wrong with the request should not wait for the model to load.
         check_request(paths, self.out, self.contact_sheet, reads=(model,))
-        find = haar_finder() if self.faces else None
+        require_batch(self.batch_size, "--batch-size")
         name = None if self.router is None else OLD_ROUTERS.get(self.router, self.router)
         if name != self.router:
             err.print(f"router {self.router} is now called {name}")
+        if routers := stored_routers(model):
+            require_router(name, routers)
+        if self.prior is not None and model.is_file():
+            refuse_prior(model, self.prior)
+        find = haar_finder() if self.faces else None
+        from ferjax.serving.route import route_pictures
+        from ferjax.serving.router import Router
 
         def tell(event: Event) -> None:
             if isinstance(event, Message):
@@ -97,11 +117,7 @@ class Route:
             batch_size=self.batch_size,
             on_event=tell,
         )
-        rule = router.rule
-        err.print(
-            f"router {router.name}: rejects above {rule.reject} {float(rule.reject_above):.4g}, "
-            f"else defers above {rule.defer} {float(rule.defer_above):.4g}"
-        )
+        err.print(f"router {router.name}: {_in_words(router.rule)}")
         prior = router.adjustment
         if prior is not None and prior.changes:
             shares = zip(router.classes, prior.prior)
@@ -123,33 +139,39 @@ class Route:
                 f"continued {self.out}: {sum(summary.kept):,} lines were there, "
                 f"{sum(summary.new):,} are new",
             )
-        failed = f'{summary.failed:,} could not be read (see the lines with "error")'
+        counts = [f"{said} {summary.actions[action]:,}" for action, said in _DONE.items()]
+        why = ' (see the lines with "error")' if summary.failed else ""
         err.print(
-            f"{summary.routed:,} routed" + (f", {failed}" if summary.failed else ""),
+            f"{summary.routed:,} routed: {', '.join(counts)}, unreadable {summary.failed:,}{why}"
         )
         if summary.contact_sheet is not None:
             err.print(f"picture: open {summary.contact_sheet}")
         if self.out is not None:
             err.print(f"wrote {self.out}")
-            if model.is_dir():
-                err.print(f"next: ferjax export {model} --out FILE, for another machine")
-        if model == MODEL:
-            err.print(f"next: read {CARD}; for a run of your own: ferjax data folder --help")
+        err.print(f"next: {self._next(model, CARD if model == MODEL else None)}")
         return SOME_FAILED if summary.failed else 0
+
+    def _next(self, model: Path, card: Path | None) -> str:
+        """What comes after this."""
+        if card is not None:
+            return f"read {card}; for a run of your own: ferjax data folder --help"
+        if self.contact_sheet is None:
+            again = shlex.join(self.words) if len(self.words) <= 3 else f"{model} PICTURES..."
+            return f"ferjax route {again} --wall wall.png shows the decisions on the pictures"
+        if model.is_dir():
+            return f"ferjax export {model} --out FILE, for another machine"
+        return f"ferjax export --verify {model} checks the file against the run it was made of"
 
     def _sample(self, model: Path, paths: tuple[str, ...], find: Any) -> Any:
         """Faces of these pictures to estimate a prior from."""
         from ferjax.ensemble.folder import RunFolder
         from ferjax.serving import pipeline, sources
-        from ferjax.serving.shipped import refuse_prior
 
         if sources.STREAM in paths:
             raise ValueError(
                 "--prior estimated reads the pictures twice, and a stream (-) is read once; name "
                 "files or folders"
             )
-        if model.is_file():
-            refuse_prior(model, "estimated")
         spec = RunFolder(model).spec()
         err.print("reading the pictures once, to estimate the class prior")
         tell = _told_now_and_then(what="reading")
@@ -160,6 +182,17 @@ class Route:
             colour=spec.colour,
             on_picture=tell,
         )
+
+
+def _in_words(rule: "RouterRule") -> str:
+    """What a router does, with its thresholds."""
+    reject = float(rule.reject_above)
+    defer = float(rule.defer_above)
+    rejects = f"rejects above {rule.reject} {reject:.4g}"
+    if reject == math.inf:
+        rejects = f"rejects nothing (no threshold of {rule.reject} could keep the promise)"
+    defers = f"else defers above {rule.defer} {defer:.4g}"
+    return f"{rejects}, {'else defers nothing' if defer == math.inf else defers}"
 
 
 @contextlib.contextmanager

@@ -22,7 +22,8 @@ class Train:
     """Train an ensemble from a configuration, any field of which can be overridden.
 
         ferjax train CONFIG --out RUN
-        ferjax train ferplus_scratch --out runs/a --data.path data/ferplus --train.epochs 4
+        ferjax train ferplus_scratch --out runs/a --data.path data/ferplus \\
+          --train.epochs 4
 
     It may be killed at any moment: the same command with --resume continues, with the same result.
     SIGTERM saves and exits with 75, Ctrl-C saves and exits with 130, a second Ctrl-C stops at once.
@@ -41,7 +42,8 @@ class Train:
     resume: bool = False
     """Continue an interrupted run from its newest whole checkpoint, on any number of devices."""
     dry_run: bool = False
-    """Print parameters, FLOPs, layout and memory per device, check data and weights, and stop."""
+    """Check data and weights, print what it takes, whether that fits and the command that trains,
+    and stop."""
     target: Word = None
     """With --dry-run: compile for devices that are not here and say what they take and whether it
     fits, e.g. v5e:2x4 (extra tpu), h100:8 or h100:2x8 (extra cuda12-compiler)."""
@@ -71,11 +73,16 @@ class Train:
 
     def run(self) -> int:
         if self.target is not None:
-            from ferjax.commands.compile import compile_for
+            from ferjax.ensemble.target_names import named_target
 
             if not self.dry_run:
                 raise ValueError("--target goes with --dry-run: nothing is trained there")
+            named_target(self.target)
+            from ferjax.commands.compile import compile_for
+
             return compile_for(self.config, self.target, self.replicas, self.chunk)
+        if self.dry_run:
+            return self._dry_run()
         folder = self.work()
         if folder is not None:
             texts = self.config.data.name == "texts"
@@ -92,27 +99,15 @@ class Train:
         ``after``: what an interrupted one is to do.
         """
         keep_freed_memory()
-        from ferjax.commands.display import Console, budget_lines
+        self._check()
+        from ferjax.commands.display import Console
         from ferjax.ensemble import multihost, training
-        from ferjax.ensemble.folder import RunFolder
         from ferjax.interruption import EXIT_STATUS
 
-        if self.cluster or any(
-            v is not None for v in (self.coordinator, self.processes, self.process)
-        ):
-            multihost.initialize(self.coordinator, self.processes, self.process)
-        if self.out is None and not self.dry_run:
-            raise ValueError("--out FOLDER is missing: where the run is to go")
-        if self.out is not None and not self.dry_run:
-            RunFolder(self.out).check(self.config, resume=self.resume)  # before data are read
-            if multihost.is_primary():
-                err.print(self._what())
+        self._join()
+        if multihost.is_primary():
+            err.print(self._what())
         data = self._data()
-        if self.dry_run:
-            budget = training.dry_run(self.config, data, replicas=self.replicas, chunk=self.chunk)
-            for line in budget_lines(budget):
-                out.print(line)
-            return None
         assert self.out is not None
         try:
             with Console() as on_event:
@@ -131,6 +126,64 @@ class Train:
             # Whoever runs this command as a part of something longer must stop too.
             sys.exit(EXIT_STATUS[interrupted.cause])
         return run.folder if multihost.is_primary() else None
+
+    def _join(self) -> None:
+        """Joins the other processes, if there are any."""
+        named = (self.coordinator, self.processes, self.process)
+        if self.cluster or any(value is not None for value in named):
+            from ferjax.ensemble import multihost
+
+            multihost.initialize(*named)
+
+    def _dry_run(self) -> int:
+        """Says what training would take; 1 where it does not fit."""
+        self._check()
+        from ferjax.commands import dry_run
+        from ferjax.commands.display import Console
+        from ferjax.ensemble import plan
+
+        self._join()
+        data = self._data()
+        with Console() as on_event:
+            placed = plan.dry_run(
+                self.config, data, replicas=self.replicas, chunk=self.chunk, on_event=on_event
+            )
+        memory = dry_run.memory(placed)
+        for line in dry_run.lines(self.config, data, placed.budget, memory):
+            out.print(line)
+        if memory.fits is False:
+            out.print("next: the same with one of these, or --target for other devices")
+            return 1
+        more = [
+            word
+            for name in ("replicas", "chunk")
+            if getattr(self, name) is not None
+            for word in (f"--{name}", str(getattr(self, name)))
+        ]
+        train = dry_run.train_command(self.config_file, self.config, self.out, more)
+        out.print(f"next: {train}")
+        return 0
+
+    def _check(self) -> None:
+        """Refuses what is wrong with the request, before JAX is started and data are read."""
+        from ferjax.commands import inputs
+        from ferjax.config import require_corruptions
+        from ferjax.ensemble.folder import RunFolder
+
+        for name in ("replicas", "chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} must be at least 1, got {value}")
+        if not self.dry_run:
+            if self.out is None:
+                raise ValueError("--out FOLDER is missing: where the run is to go")
+            RunFolder(self.out).check(self.config, resume=self.resume)
+        if "ferjax.corruptions" not in sys.modules:  # a configuration may bring some of its own
+            evaluate = self.config.evaluate
+            require_corruptions((*evaluate.corruptions, *evaluate.fit_corruptions))
+        inputs.data_of(self.config.data)
+        if self.config.model.pretrained:
+            inputs.weights(self.config.model.pretrained)
 
     def _data(self) -> "Dataset":
         if self.config.data.name == "texts":

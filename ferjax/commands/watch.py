@@ -4,7 +4,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from ferjax.commands.arguments import File, Run
+from ferjax.commands.arguments import OptionalNewFile, Run
 from ferjax.commands.console import out
 from ferjax.commands.display import run_table, sentence
 
@@ -22,13 +22,13 @@ class Watch:
     """Folder of a run."""
     follow: bool = False
     """Stay and update until the run ends; Ctrl-C leaves, the run goes on."""
-    plot: File = None
+    plot: OptionalNewFile = None
     """Write the curves of loss and valid accuracy to this picture (PNG)."""
 
     def run(self) -> int:
         from ferjax.ensemble.ending import how_it_ended
         from ferjax.ensemble.folder import RunFolder
-        from ferjax.ensemble.log import read_log
+        from ferjax.ensemble.log_lines import read_log
         from ferjax.files import require_writable
 
         folder = RunFolder(self.run_folder)
@@ -53,7 +53,7 @@ class Watch:
         """Shows the run until it ends: a table in place, or new lines in a pipe."""
         from rich.live import Live
 
-        from ferjax.ensemble.log import read_log
+        from ferjax.ensemble.log_lines import read_log
 
         if out.is_terminal:
             with Live(console=out, auto_refresh=False, transient=True) as live:

@@ -5,15 +5,17 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from ferjax.commands import inputs
 from ferjax.commands.arguments import NewFolder, Number, Run
 from ferjax.commands.console import out
+from ferjax.commands.inputs import Reads
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
     """Describe a weights file or folder: naming, size, patches, registers, positions, head."""
 
-    source: Annotated[Positional[str], arg(metavar="WEIGHTS")]
+    source: Annotated[Positional[str], arg(metavar="WEIGHTS"), Reads(inputs.weights)]
     """A .safetensors file, a folder (sharded or not), a .pth file, or a hub name."""
 
     def run(self) -> int:
@@ -57,12 +59,17 @@ class WeightsExport:
     """Which member, from 0."""
 
     def run(self) -> int:
-        from ferjax.commands.display import Console
-        from ferjax.ensemble import trained as runs
+        from ferjax.ensemble.folder import RunFolder
         from ferjax.files import require_new_folder
-        from ferjax.models import pretrained
 
         require_new_folder(self.out)
+        count = len(RunFolder(self.run_folder).config().train.seeds)
+        if not 0 <= self.member < count:
+            raise ValueError(f"no member {self.member}: this run has members 0..{count - 1}")
+        from ferjax.commands.display import Console
+        from ferjax.ensemble import trained as runs
+        from ferjax.models import pretrained
+
         trained = runs.load_run(self.run_folder, Console())
         params = runs.member_params(trained, self.member)
         written = pretrained.write_hugging_face(

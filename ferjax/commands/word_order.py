@@ -21,6 +21,8 @@ class _Option(NamedTuple):
     numbers: bool = False
     pairs: bool = False
     files: bool = False
+    form: str = ""
+    """What stands in the help for its words."""
 
     def takes(self, word: str) -> bool:
         """Whether a further word can belong to it."""
@@ -69,6 +71,8 @@ def positionals_first(command: type, words: Sequence[str]) -> list[str]:
                 break
             rest.append(queue.pop(0))
             count += 1
+        if count == 0 and option.pairs and queue and not _is_option(queue[0]):
+            raise ValueError(f"{name} takes {option.form}, got {queue[0]!r}")
         if option.words is None and count > 1:
             spare = (len(rest), count - 1)
     # A list that swallowed the positional arguments after it gives them back.
@@ -118,6 +122,7 @@ def _option(kind: Any, notes: Sequence[Any]) -> _Option:
         numbers=item in (int, float),
         pairs=any("=" in metavar for metavar in metavars),
         files=item is Path,
+        form=metavars[0] if metavars else "",
     )
 
 

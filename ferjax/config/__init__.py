@@ -4,11 +4,12 @@ This package imports nothing but the standard library, so that reading or checki
 never starts JAX.
 """
 
-from ferjax.config._checks import nearest, require_seed
+from ferjax.config._checks import nearest, require_resamples, require_seed
 from ferjax.config._collect import GOEMOTIONS, VAD, CollectConfig, load_collect_config
-from ferjax.config._families import FAMILIES, family_of
+from ferjax.config._families import FAMILIES, family_of, require_corruptions
 from ferjax.config._methods import EacConfig, EvidentialConfig, ScnConfig
 from ferjax.config._model import DINOV2_SIZES, ModelConfig, dinov2
+from ferjax.config._priors import PRIORS, require_prior
 from ferjax.config._run import (
     BASE_CORRUPTIONS,
     PAPER_CORRUPTIONS,
@@ -19,6 +20,7 @@ from ferjax.config._run import (
     TrainConfig,
     load_config,
 )
+from ferjax.config._shipped import find_config
 
 __all__ = [
     "BASE_CORRUPTIONS",
@@ -26,6 +28,7 @@ __all__ = [
     "FAMILIES",
     "GOEMOTIONS",
     "PAPER_CORRUPTIONS",
+    "PRIORS",
     "TOLERANCES",
     "VAD",
     "CollectConfig",
@@ -39,8 +42,12 @@ __all__ = [
     "TrainConfig",
     "dinov2",
     "family_of",
+    "find_config",
     "load_collect_config",
     "load_config",
     "nearest",
+    "require_corruptions",
+    "require_prior",
+    "require_resamples",
     "require_seed",
 ]

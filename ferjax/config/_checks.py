@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-__all__ = ["build", "nearest", "require", "require_known_choices", "require_seed"]
+__all__ = [
+    "build",
+    "nearest",
+    "require",
+    "require_known_choices",
+    "require_resamples",
+    "require_seed",
+]
 
 _OLD_KEYS = {"evaluate.familiar_faces": "density_faces"}
 """Keys that version 0.1.0 wrote under another name."""
@@ -93,6 +100,18 @@ def require_seed(seed: Any, name: str) -> None:
     require(
         whole and 0 <= seed < 2**32,
         f"{name} must be a whole number in 0..2**32-1, got {_short(seed)}",
+    )
+
+
+def require_resamples(resamples: int, name: str) -> None:
+    """Refuses a number of bootstrap resamples that gives no interval, or takes for ever.
+
+    Raises:
+      ValueError: naming the bounds; ``name`` is what it calls the number.
+    """
+    require(
+        2 <= resamples <= 10**6,
+        f"{name} must be at least 2 and at most 1,000,000, got {resamples}",
     )
 
 

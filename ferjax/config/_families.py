@@ -1,6 +1,10 @@
 """Families of corruptions: what one of them teaches may hold for the others of its family too."""
 
-__all__ = ["FAMILIES", "family_of"]
+from collections.abc import Iterable
+
+from ferjax.config._checks import nearest
+
+__all__ = ["FAMILIES", "family_of", "require_corruptions"]
 
 FAMILIES = {
     "noise": (
@@ -32,3 +36,19 @@ def family_of(corruption: str) -> str:
     ('noise', 'my_dirt')
     """
     return next((name for name, of in FAMILIES.items() if corruption in of), corruption)
+
+
+def require_corruptions(names: Iterable[str]) -> None:
+    """Refuses corruptions of no family, which are none that come with ferjax.
+
+    Raises:
+      ValueError: naming the first, and the nearest that there is.
+
+    >>> require_corruptions(["gnoise", "blurr"])
+    Traceback (most recent call last):
+    ValueError: unknown corruption 'blurr'; did you mean blur?
+    """
+    known = [name for of in FAMILIES.values() for name in of]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown corruption {name!r}; {nearest(name, known)}")

@@ -5,7 +5,13 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from ferjax.config._checks import build, require, require_known_choices, require_seed
+from ferjax.config._checks import (
+    build,
+    require,
+    require_known_choices,
+    require_resamples,
+    require_seed,
+)
 from ferjax.config._loading import load
 from ferjax.config._methods import EacConfig, EvidentialConfig, Method, ScnConfig
 from ferjax.config._model import ModelConfig
@@ -283,10 +289,7 @@ class EvaluateConfig:
             1 <= self.batch_size <= 2**16,
             f"evaluate.batch_size must be at least 1 and at most 65,536, got {self.batch_size}",
         )
-        require(
-            2 <= self.resamples <= 10**6,
-            f"evaluate.resamples must be at least 2 and at most 1,000,000, got {self.resamples}",
-        )
+        require_resamples(self.resamples, "evaluate.resamples")
         require(
             1 <= self.passes <= 10**4,
             f"evaluate.passes must be at least 1 and at most 10,000, got {self.passes}",

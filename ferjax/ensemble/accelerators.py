@@ -5,9 +5,10 @@ of a device's together, to the devices of its host (TPU: of its slice) and to ot
 """
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import jax
+if TYPE_CHECKING:  # kinds are known by name before JAX is started
+    import jax
 
 __all__ = ["KINDS", "UNKNOWN", "Cuda", "Kind", "kind_of", "memory_limit"]
 
@@ -89,13 +90,13 @@ UNKNOWN = Kind("", 1e11, 0, 1e10, 1e10, 1e9, "an order of magnitude for two CPU 
 """Any other device; a memory of 0 is unlimited."""
 
 
-def kind_of(device: jax.Device) -> Kind:
+def kind_of(device: "jax.Device") -> Kind:
     """The kind of a device; of those whose name it begins with, the one named at most length."""
     found = [kind for kind in KINDS.values() if device.device_kind.startswith(kind.device_kind)]
     return max(found, key=lambda kind: len(kind.device_kind), default=UNKNOWN)
 
 
-def memory_limit(device: jax.Device) -> int:
+def memory_limit(device: "jax.Device") -> int:
     """Bytes that JAX lets a program take on a device; 0 where nothing is known.
 
     What the device says, where it is here. Elsewhere its kind's, and on GPUs of that three quarters

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ferjax.ensemble import multihost
 from ferjax.ensemble.folder import RunFolder
-from ferjax.ensemble.log import read_log
+from ferjax.ensemble.log_lines import read_log
 from ferjax.files import write_atomically
 from ferjax.interruption import Interrupted
 
@@ -46,6 +45,8 @@ def noted(run: RunFolder) -> Iterator[None]:
 
 
 def _write(folder: Path, ending: Ending) -> None:
+    from ferjax.ensemble import multihost  # whoever reads the note needs no JAX
+
     if multihost.is_primary():
         write_atomically(folder / _NOTE, (json.dumps(ending._asdict()) + "\n").encode())
 

@@ -37,10 +37,10 @@ def _options(
             words = f"--train.accumulate {parts}"
             yield words, _with(config, train__accumulate=parts), layout
     if not config.model.remat:
-        yield "--model.remat True", remat, layout
+        yield "--model.remat", remat, layout
         for parts in smaller:
             if parts > config.train.accumulate:
-                words = f"--model.remat True --train.accumulate {parts}"
+                words = f"--model.remat --train.accumulate {parts}"
                 yield words, _with(remat, train__accumulate=parts), layout
     if layout.at_once > 1:
         yield "--chunk 1", config, dataclasses.replace(layout, chunk=1)

@@ -25,11 +25,11 @@ from pathlib import Path
 
 from ferjax.config import Config, load_config
 from ferjax.faces import ferplus
-from ferjax.faces.dataset import DataSpec
+from ferjax.faces.spec import DataSpec
 from ferjax.files import read_json, write_atomically
 from ferjax.locking import FolderLock
 
-__all__ = ["RunFolder", "changed_settings"]
+__all__ = ["RunFolder", "changed_settings", "require_members", "require_other_seeds"]
 
 
 def changed_settings(was: Config, now: Config) -> list[str]:
@@ -46,6 +46,34 @@ def changed_settings(was: Config, now: Config) -> list[str]:
             f"{part}.{k} {old[k]} -> {new[k]}" for k in old if old[k] != new[k] and k not in free
         ]
     return changed
+
+
+def require_members(chosen: Sequence[int], count: int) -> None:
+    """Refuses members that a run has not, or one that is named twice.
+
+    Args:
+      chosen: which, from 0.
+      count: how many the run has.
+
+    Raises:
+      ValueError: saying which there are.
+    """
+    if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= k < count for k in chosen):
+        raise ValueError(
+            f"members must be different ones of 0..{count - 1}, and at least one; got "
+            f"{' '.join(map(str, chosen)) or 'none'}"
+        )
+
+
+def require_other_seeds(path: Path, seeds: Sequence[int], config: Config) -> None:
+    """Refuses seeds of new members that a run's members have already.
+
+    Raises:
+      ValueError: naming them.
+    """
+    both = sorted(set(seeds) & set(config.train.seeds))
+    if both:
+        raise ValueError(f"{path} has members with the seeds {both} already")
 
 
 class RunFolder:
@@ -235,17 +263,9 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; a run needs a folder")
-        inside = (
-            {path.name for path in self.path.iterdir() if not path.name.startswith(".")}
-            if self.path.is_dir()
-            else set()
-        )
+        inside = self._inside()
         if not resume:
-            if inside:
-                raise FileExistsError(
-                    f"{self.path} exists and is not empty; continue it with --resume, or choose "
-                    "another folder"
-                )
+            self.require_new()
         elif "config.json" in inside:
             was = self.config()
             changed = changed_settings(was, config)
@@ -264,6 +284,23 @@ class RunFolder:
         elif inside - {"data.json"} or not self.path.is_dir():
             # An empty one is a run that was killed before it wrote anything.
             raise FileNotFoundError(f"cannot resume {self.path}: it holds no config.json")
+
+    def require_new(self) -> None:
+        """Refuses a folder that holds something already.
+
+        Raises:
+          FileExistsError: if it does.
+        """
+        if self._inside():
+            raise FileExistsError(
+                f"{self.path} exists and is not empty; continue it with --resume, or choose "
+                "another folder"
+            )
+
+    def _inside(self) -> set[str]:
+        if not self.path.is_dir():
+            return set()
+        return {path.name for path in self.path.iterdir() if not path.name.startswith(".")}
 
     def close(self) -> None:
         """Gives the folder back."""

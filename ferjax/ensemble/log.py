@@ -20,26 +20,11 @@ import numpy as np
 
 from ferjax import metrics, uncertainty
 from ferjax.ensemble import parallel, tensorboard
+from ferjax.ensemble.log_lines import read_log
 from ferjax.ensemble.members import StepReport
-from ferjax.files import parse_json, write_atomically
+from ferjax.files import write_atomically
 
 __all__ = ["Log", "interval_figures", "read_log", "valid_figures"]
-
-
-def read_log(path: Path) -> list[dict]:
-    """The lines of a log, up to the first that is torn or none; none if there is no log yet."""
-    lines: list[dict] = []
-    if not path.is_file():
-        return lines
-    for text in path.read_text(errors="replace").splitlines():
-        try:
-            line = parse_json(text)
-        except ValueError:
-            break
-        if not isinstance(line, dict) or not isinstance(line.get("step"), int):
-            break
-        lines.append(line)
-    return lines
 
 
 @jax.jit

@@ -18,7 +18,12 @@ import numpy as np
 from ferjax import rounding
 from ferjax.config import Config
 from ferjax.ensemble import checkpoint, integrity, members, training
-from ferjax.ensemble.folder import RunFolder, changed_settings
+from ferjax.ensemble.folder import (
+    RunFolder,
+    changed_settings,
+    require_members,
+    require_other_seeds,
+)
 from ferjax.ensemble.log import read_log
 from ferjax.ensemble.programs import stacked_state
 from ferjax.events import OnEvent, silent
@@ -117,12 +122,7 @@ def select(path: Path, chosen: Sequence[int], out: Path, on_event: OnEvent = sil
     """
     require_new_folder(out)
     run = open_run_members(path, on_event)
-    count = len(run.config.train.seeds)
-    if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= k < count for k in chosen):
-        raise ValueError(
-            f"members must be different ones of 0..{count - 1}, and at least one; got "
-            f"{' '.join(map(str, chosen)) or 'none'}"
-        )
+    require_members(chosen, len(run.config.train.seeds))
     rows = np.array(chosen)
     return _write(
         out,
@@ -272,9 +272,7 @@ def add_members(
     out = Path(out)
     require_new_folder(out)
     old = open_run_members(path, on_event)
-    both = sorted(set(seeds) & set(old.config.train.seeds))
-    if both:
-        raise ValueError(f"{path} has members with the seeds {both} already")
+    require_other_seeds(path, seeds, old.config)
     config = _with_seeds(old.config, seeds)
     data = dataset.load(config.data) if data is None else data
     steps = config.train.epochs * training.steps_per_epoch(config.train, len(data["train"].ids))

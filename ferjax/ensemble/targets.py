@@ -7,12 +7,12 @@ Their compilers come with ``libtpu`` (extra ``tpu``) and with JAX's CUDA plugin 
 import contextlib
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 import jax
 from jax.experimental.topologies import get_topology_desc
 
-from ferjax.ensemble.accelerators import KINDS, Kind
+from ferjax.ensemble.accelerators import Kind
+from ferjax.ensemble.target_names import named_target
 
 __all__ = ["COMPILER_OPTIONS", "target_devices"]
 
@@ -21,8 +21,6 @@ COMPILER_OPTIONS = {
     "gpu": {"xla_gpu_autotune_level": 0},
 }
 """What compiling without the device takes, by platform, beyond :mod:`ferjax.ensemble.parallel`."""
-
-_EXAMPLES = "e.g. v5e:2x4, v5p:2x2x1, h100:8, a100-80:4, h100:2x8 (two hosts of 8)"
 
 
 def target_devices(target: str) -> tuple[jax.Device, ...]:
@@ -34,18 +32,11 @@ def target_devices(target: str) -> tuple[jax.Device, ...]:
     Raises:
       ValueError: if the target is unknown, or its compiler is not installed.
     """
-    name, colon, shape = target.partition(":")
-    if name not in KINDS or not colon or not all(part.isdigit() for part in shape.split("x")):
-        raise ValueError(
-            f"unknown target {target!r}; expected {_EXAMPLES}. Known kinds: {', '.join(KINDS)}"
-        )
-    if KINDS[name].cuda is None:
-        return _tpu(target)
-    return _cuda(target, KINDS[name], shape)
+    kind, counts = named_target(target)
+    return _tpu(target) if kind.cuda is None else _cuda(target, kind, counts)
 
 
 def _tpu(target: str) -> tuple[jax.Device, ...]:
-    _require("libtpu", target, "tpu")
     # What it would otherwise ask a machine with TPUs for.
     for name, value in (
         ("TPU_SKIP_MDS_QUERY", "1"),
@@ -60,11 +51,7 @@ def _tpu(target: str) -> tuple[jax.Device, ...]:
         raise ValueError(f"{target} is no TPU topology: {_last_line(error)}") from error
 
 
-def _cuda(target: str, kind: Kind, shape: str) -> tuple[jax.Device, ...]:
-    _require("jax_cuda12_plugin", target, "cuda12-compiler", "cuda12")
-    counts = [int(part) for part in shape.split("x")]
-    if len(counts) > 2 or min(counts) < 1:
-        raise ValueError(f"unknown target {target!r}; expected {_EXAMPLES}")
+def _cuda(target: str, kind: Kind, counts: tuple[int, ...]) -> tuple[jax.Device, ...]:
     hosts, cards = counts if len(counts) == 2 else (1, counts[0])
     jax.default_backend()  # loads the plugins
     try:
@@ -110,12 +97,6 @@ def _target_config(kind: Kind) -> str:
         'platform_name: "CUDA" dnn_version_info { major: 9 minor: 10 patch: 0 } '
         f'device_description_str: "{kind.device_kind}"'
     )
-
-
-def _require(module: str, target: str, *extras: str) -> None:
-    if find_spec(module) is None:
-        install = " or ".join(f"pip install 'ferjax[{extra}]'" for extra in extras)
-        raise ValueError(f"compiling for {target} needs its compiler: {install}")
 
 
 def _last_line(error: Exception) -> str:

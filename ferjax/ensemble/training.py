@@ -6,17 +6,15 @@ never was, since the state carries its keys and its step, and the order of faces
 two.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ferjax.config import Config, TrainConfig
+from ferjax.config import Config
 from ferjax.ensemble import (
     checkpoint,
-    cost,
     inputs,
     integrity,
     members,
@@ -30,14 +28,14 @@ from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.log import Log
 from ferjax.ensemble.loop import Data, Loop
 from ferjax.ensemble.methods import Target, Teacher
+from ferjax.ensemble.plan import dry_run, place, starting_point, steps_per_epoch
 from ferjax.ensemble.profiling import Trace
 from ferjax.ensemble.programs import compile_programs
 from ferjax.ensemble.training_prior import trained_under
 from ferjax.events import LogLine, Message, OnEvent, silent
 from ferjax.faces.dataset import Dataset
 from ferjax.interruption import Interrupted, Stop
-from ferjax.models import vit
-from ferjax.models.pretrained import load_pretrained, load_tree, save_tree
+from ferjax.models.pretrained import load_tree, save_tree
 
 __all__ = [
     "Interrupted",
@@ -57,64 +55,6 @@ class Run(NamedTuple):
     folder: Path
     state: members.EnsembleState
     figures: dict
-
-
-def starting_point(config: Config, on_event: OnEvent = silent) -> tuple[Any, Any]:
-    """The frozen trunk, and the parameters that members start from.
-
-    The first is None where every block is trained, the second where all begin at random.
-    """
-    trunk = vit.trunk_model(config.model)
-    if config.model.pretrained:
-        whole = load_pretrained(config.model.pretrained, config.model, on_event)
-        frozen, trained = vit.split(whole, config.model)
-        return (None if trunk is None else frozen), trained
-    return (None if trunk is None else trunk.init(jax.random.key(config.train.seeds[0]))), None
-
-
-def steps_per_epoch(c: TrainConfig, faces: int) -> int:
-    """How many whole batches the training faces give.
-
-    Raises:
-      ValueError: if they do not fill one.
-    """
-    if faces < c.batch_size:
-        raise ValueError(f"train.batch_size {c.batch_size} is more than the {faces} training faces")
-    return faces // c.batch_size
-
-
-def place(
-    config: Config,
-    dataset: Dataset,
-    *,
-    devices: Sequence[jax.Device] | None = None,
-    replicas: int | None = None,
-    chunk: int | None = None,
-) -> placement.Choice:
-    """Where a run over these faces would go, see :func:`ferjax.ensemble.placement.choose`."""
-    return placement.choose(
-        config,
-        dataset.spec,
-        train_faces=len(dataset["train"].ids),
-        valid_faces=len(dataset["valid"].ids),
-        devices=devices,
-        replicas=replicas,
-        chunk=chunk,
-    )
-
-
-def dry_run(
-    config: Config, dataset: Dataset, *, replicas: int | None = None, chunk: int | None = None
-) -> cost.Budget:
-    """What :func:`train` would cost; data and weights are checked, nothing is trained or written.
-
-    Raises:
-      ValueError: as :func:`train`.
-    """
-    starting_point(config)
-    steps_per_epoch(config.train, len(dataset["train"].ids))
-    choice = place(config, dataset, replicas=replicas, chunk=chunk)
-    return choice.best.budget._replace(layout=str(choice))
 
 
 def train(

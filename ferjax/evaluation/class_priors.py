@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ferjax import priors
+from ferjax import config, priors
 from ferjax.evaluation.prior_estimate import estimated, vote_shares
 from ferjax.events import Message, OnEvent, silent
 from ferjax.files import read_json, read_table
@@ -31,7 +31,7 @@ __all__ = [
     "require_prior",
 ]
 
-CHOICES = ("training", "uniform", "sqrt", "estimated")
+CHOICES = config.PRIORS
 """Priors that have a name; anything else is a file."""
 
 
@@ -51,11 +51,7 @@ def read_prior(path: str | Path, classes: Sequence[str]) -> tuple[float, ...]:
       ValueError: naming file and class, if it does not give each class one share above 0.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no prior {str(path)!r}: expected {', '.join(CHOICES)}, or a .json or .csv file of "
-            "shares by class"
-        )
+    config.require_prior(path)
     found = read_json(path, "prior") if path.suffix.lower() == ".json" else _rows(path)
     try:
         if isinstance(found, list):

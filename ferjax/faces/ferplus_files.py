@@ -289,6 +289,21 @@ def build(rows: Rows, out: str | os.PathLike, on_face: Callable[[], object] = la
         shutil.rmtree(folder / "downloads", ignore_errors=True)
 
 
+def require_built(path: str | os.PathLike) -> Path:
+    """The folder of a data set's files inside the one that :func:`build` wrote.
+
+    Raises:
+      FileNotFoundError: if there is no such data set.
+    """
+    path = Path(path)
+    found = sorted(path.glob("*/1.0.0/dataset_info.json"))
+    if not found:
+        raise FileNotFoundError(
+            f"no FER+ data set in {path}; build one with `ferjax data ferplus ... --out {path}`"
+        )
+    return found[0].parent
+
+
 def read(path: str | os.PathLike) -> dict[str, Rows]:
     """Reads a data set that :func:`build` wrote.
 
@@ -301,15 +316,10 @@ def read(path: str | os.PathLike) -> dict[str, Rows]:
     Raises:
       FileNotFoundError: if there is no such data set.
     """
-    path = Path(path)
-    found = sorted(path.glob("*/1.0.0/dataset_info.json"))
-    if not found:
-        raise FileNotFoundError(
-            f"no FER+ data set in {path}; build one with `ferjax data ferplus ... --out {path}`"
-        )
+    found = require_built(path)
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(str(found[0].parent))
+    builder = tfds.builder_from_directory(str(found))
     splits = {}
     for name in SPLITS.values():
         source = builder.as_data_source(split=name)

@@ -235,6 +235,20 @@ def save(
         write_atomically(folder / ABOUT, (json.dumps(facts, indent=1) + "\n").encode())
 
 
+def require_saved(path: str | os.PathLike) -> Path:
+    """The folder, if it holds a data set that :func:`save` wrote.
+
+    Raises:
+      FileNotFoundError: if it does not.
+    """
+    folder = Path(path)
+    if not (folder / ABOUT).is_file():
+        raise FileNotFoundError(
+            f"{folder}: no data set that `ferjax data folder --out {folder}` wrote is there"
+        )
+    return folder
+
+
 def load(path: str | os.PathLike) -> tuple[DataSpec, tuple[str, ...], dict[str, Stored]]:
     """Reads a data set that :func:`save` wrote.
 
@@ -245,11 +259,7 @@ def load(path: str | os.PathLike) -> tuple[DataSpec, tuple[str, ...], dict[str, 
       FileNotFoundError: if there is no such data set.
       ValueError: naming the file, if it is damaged or does not fit.
     """
-    folder = Path(path)
-    if not (folder / ABOUT).is_file():
-        raise FileNotFoundError(
-            f"{folder}: no data set that `ferjax data folder --out {folder}` wrote is there"
-        )
+    folder = require_saved(path)
     about = read_json(folder / ABOUT)
     try:
         spec = DataSpec.from_json(about)

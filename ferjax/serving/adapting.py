@@ -23,6 +23,8 @@ from ferjax.routing import preferred
 from ferjax.serving import live
 from ferjax.serving.class_prior import training_prior
 from ferjax.serving.program import Chosen
+from ferjax.serving.request import require_new_adaptation
+from ferjax.serving.router_choice import rejects_of, require_router
 
 __all__ = ["Pictures", "adapt_run", "read_pictures"]
 
@@ -140,14 +142,13 @@ def adapt_run(
     for what, share in (("accept_error", accept_error), ("confidence", confidence)):
         if not 0 < share < 1:
             raise ValueError(f"{what} must lie between 0 and 1, got {share}")
-    _require_new(out)
+    require_new_adaptation(out)
     require_folder(out)
     training = training_prior(run)
     chosen, trained = live.open_chosen(run, on_event)
     ((name, path),) = labelled.items()
+    require_router(router, rejects_of(chosen.rules))
     router = preferred(chosen.rules) if router is None else router
-    if router not in chosen.rules:
-        raise ValueError(f"no router {router!r}; there are {', '.join(chosen.rules)}")
     pictures = read_pictures(
         path, trained.spec, labels=labels, names=names, columns=columns, on_event=on_event
     )
@@ -186,14 +187,6 @@ def _in_batches_of(trained: Trained, pictures: int) -> Trained:
     size = min(config.evaluate.batch_size, pictures)
     evaluate = dataclasses.replace(config.evaluate, batch_size=size)
     return trained._replace(config=dataclasses.replace(config, evaluate=evaluate))
-
-
-def _require_new(out: Path) -> None:
-    inside = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    others = [name for name in inside if name != "thresholds.json"]
-    if others or (out.exists() and not out.is_dir()):
-        held = f"holds {others[0]}" if others else "is a file"
-        raise FileExistsError(f"{out} {held}; choose another folder for what is adapted")
 
 
 def _write(found: Adaptation, run: Path, out: Path, chosen: Chosen, trained: Trained) -> None:

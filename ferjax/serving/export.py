@@ -24,9 +24,10 @@ from ferjax.config import Config
 from ferjax.ensemble.prediction import Trained, load_run
 from ferjax.events import OnEvent, silent
 from ferjax.faces.image_files import from_array
-from ferjax.files import read_json, require_writable, write_atomically
+from ferjax.files import read_json, write_atomically
 from ferjax.routing import RouterRule
 from ferjax.serving import archive, live, verification
+from ferjax.serving.archive_parts import require_replaceable
 from ferjax.serving.program import (
     Basis,
     Chosen,
@@ -84,12 +85,8 @@ def export(
             f"{', '.join(sorted(unknown)) or 'none'}"
         )
     out = Path(out)
-    if out.is_dir():
-        raise IsADirectoryError(f"{out} is a folder; give the name of a file")
+    require_replaceable(out)
     run = None if isinstance(source, Trained) else Path(source)
-    require_writable(out)
-    if out.exists() and out.stat().st_size and not archive.is_exported(out):
-        raise ValueError(f"cannot write {out}: it is there, and no file of `ferjax export`")
     if thresholds is not None:
         require_no_prior(prior)
         chosen = Chosen(as_rules(thresholds), None, basis=basis_of(thresholds, run))

@@ -12,6 +12,7 @@ import io
 import json
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -188,11 +189,13 @@ class Done:
     Attributes:
       routed: lines with a decision.
       failed: lines with an error.
+      actions: action -> lines.
     """
 
     def __init__(self) -> None:
         self.routed = 0
         self.failed = 0
+        self.actions: Counter[str] = Counter()
         self._keys = array("Q")
 
     @property
@@ -205,6 +208,7 @@ class Done:
         failed = sum("error" in record for record in records)
         self.failed = self.failed + failed
         self.routed = self.routed + len(records) - failed
+        self.actions.update(record["action"] for record in records if "error" not in record)
         self._keys.append(key_of(records[0]["path"], records[0].get("index")))
 
     def skip(self, items: Iterable[Item]) -> Iterator[Item]:

@@ -1,22 +1,22 @@
 """Pictures to a file of decisions, as ``ferjax route`` does it: checks, resuming, contact sheet."""
 
+import collections
 import contextlib
 import os
-import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
 from ferjax.faces.image_files import Finder
-from ferjax.files import require_writable, same_file
-from ferjax.locking import FolderLock
+from ferjax.routing import ACTIONS
 from ferjax.serving import sources
 from ferjax.serving.contact_sheet import ContactSheet
 from ferjax.serving.pipeline import Routed, route_items
 from ferjax.serving.records import Csv, Done, Jsonl, Lines, Record, resume
+from ferjax.serving.request import check_request, is_stream, lock_of
 from ferjax.serving.router import Decision, Router
 
 __all__ = ["RouteSummary", "check_request", "is_stream", "route_pictures"]
@@ -29,11 +29,13 @@ class RouteSummary(NamedTuple):
       kept: those that were there before.
       new: those written now.
       contact_sheet: its file; None if none was asked for, or nothing was routed now.
+      actions: accept, defer, reject -> faces, old and new.
     """
 
     kept: Routed
     new: Routed
     contact_sheet: Path | None
+    actions: Mapping[str, int]
 
     @property
     def routed(self) -> int:
@@ -44,56 +46,6 @@ class RouteSummary(NamedTuple):
     def failed(self) -> int:
         """Pictures that could not be read, old and new."""
         return self.kept.failed + self.new.failed
-
-
-def check_request(
-    paths: Iterable[str | Path],
-    out: Path | None = None,
-    contact_sheet: Path | None = None,
-    reads: Iterable[str | Path] = (),
-) -> None:
-    """Refuses what cannot be done, before a model is loaded for it.
-
-    Args:
-      paths: the sources, see :func:`ferjax.serving.sources.items`.
-      out: the file of lines that shall be written; a device or a pipe may be one.
-      contact_sheet: the picture that shall be written.
-      reads: further files that are read.
-
-    Raises:
-      FileNotFoundError: if a source does not exist, or holds no picture.
-      FileExistsError: if another process writes to ``out``.
-      ValueError: if there is no source, a file cannot be written where it is to be, or would be
-        written onto one that is read or written too.
-    """
-    paths = list(paths)
-    sources.check(paths)
-    if out is not None and not is_stream(out):
-        require_writable(out)
-        if out.exists() and not os.access(out, os.W_OK):
-            raise ValueError(f"cannot write {out}: no permission")
-        _lock(out).require_free()
-    if contact_sheet is not None:
-        require_writable(contact_sheet)
-        if contact_sheet.suffix.lower() not in ("", ".png"):
-            raise ValueError(f"cannot write {contact_sheet}: a contact sheet is a .png")
-        if out is not None and same_file(out, contact_sheet):
-            raise ValueError(f"the lines and the contact sheet cannot both be {out}")
-    for file in (out, contact_sheet):
-        for read in (*paths, *reads):
-            if file is not None and str(read) != sources.STREAM and same_file(file, Path(read)):
-                raise ValueError(
-                    f"cannot write {file}: it is read, and is no line that this command writes"
-                )
-
-
-def is_stream(path: Path) -> bool:
-    """Whether a path is a pipe or a device, which lines are written to and not read from."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def route_pictures(
@@ -144,9 +96,12 @@ def route_pictures(
         stdin = sys.stdin.buffer
     sheet = ContactSheet(router.rule)
     pictures = 0
+    actions = collections.Counter(dict.fromkeys(ACTIONS, 0))
 
     def observe(record: Record, face: np.ndarray | None, decision: Decision | None) -> None:
         nonlocal pictures
+        if decision is not None:
+            actions[decision.action] += 1
         sheet.add(record, face, decision)
         if (record.get("face") or 0) + 1 == record.get("faces", 1):
             pictures += 1
@@ -154,19 +109,14 @@ def route_pictures(
 
     with _opened(out, lines, overwrite) as (stream, done):
         pictures = done.pictures
+        actions.update(done.actions)
         on_picture(pictures)
         if not sum((done.routed, done.failed)):
             stream.write(lines.header)
         items = done.skip(sources.items(paths, stdin))
         new = route_items(router, items, lines, stream, find=find, observe=observe)
     drawn = sheet.draw(sheet_file) if sheet_file is not None and new.routed else None
-    return RouteSummary(Routed(done.routed, done.failed), new, drawn)
-
-
-def _lock(out: Path) -> FolderLock:
-    """The lock of a file of lines: one process writes to it at a time."""
-    target = Path(os.path.realpath(out))
-    return FolderLock(target.parent, f".{target.name[:200]}.lock", what=out)
+    return RouteSummary(Routed(done.routed, done.failed), new, drawn, actions)
 
 
 @contextlib.contextmanager
@@ -185,7 +135,7 @@ def _opened(
             yield stream, Done()
         return
     target = Path(os.path.realpath(path))
-    with _lock(path):
+    with lock_of(path):
         done = Done() if overwrite else resume(target, lines)
         with open(target, "wb" if overwrite else "ab") as file:
             if not sum((done.routed, done.failed)):

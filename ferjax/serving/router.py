@@ -23,6 +23,8 @@ from ferjax.serving.program import (
     require_no_prior,
     require_scores,
 )
+from ferjax.serving.request import require_batch
+from ferjax.serving.router_choice import OLD_ROUTERS, cannot_reject, rejects_of, require_router
 from ferjax.serving.shipped import MODEL, refuse_prior
 
 if TYPE_CHECKING:
@@ -30,12 +32,6 @@ if TYPE_CHECKING:
     from ferjax.events import OnEvent
 
 __all__ = ["OLD_ROUTERS", "Decision", "Router"]
-
-OLD_ROUTERS = {"familiarity": "density"}
-"""Routers that had another name in version 0.1.0."""
-
-LARGEST_BATCH = 2**16
-"""Pictures in a batch, at most: every batch is padded to its full size."""
 
 
 TOLD = ("expected_disagreement",)
@@ -103,7 +99,8 @@ class Router:
 
     Raises:
       FileNotFoundError: if there is no such run or file, or no thresholds were chosen.
-      ValueError: if it is neither, has no such router, or not the scores that the router reads.
+      ValueError: if it is neither, has no such router, not the scores that the router reads, or one
+        that was asked for could reject nothing while another can.
     """
 
     def __init__(
@@ -117,10 +114,7 @@ class Router:
         batch_size: int = 64,
         on_event: "OnEvent" = lambda event: None,
     ):
-        if not 1 <= batch_size <= LARGEST_BATCH:
-            raise ValueError(
-                f"batch_size must be at least 1 and at most {LARGEST_BATCH:,}, got {batch_size}"
-            )
+        require_batch(batch_size)
         if router in OLD_ROUTERS:
             warnings.warn(
                 f"router {router!r} is now called {OLD_ROUTERS[router]!r}",
@@ -136,15 +130,19 @@ class Router:
             require_no_prior(prior)
         self.program = _open(source, thresholds, prior, unlabelled, on_event)
         self.rules = self.program.rules
+        rejects = rejects_of(self.rules)
+        require_router(router, rejects)
         if router is None:
             router = preferred(self.rules)
         if self.program.caution:
             on_event(Message(f"caution: {self.program.caution}"))
-        if router not in self.rules:
-            hint = ""
-            if router == "error":
-                hint = "; error is learned by `ferjax evaluate RUN --fit-corruptions NAME...`"
-            raise ValueError(f"no router {router!r}; there are {', '.join(self.rules)}{hint}")
+        if cannot_reject(rejects[router]):
+            on_event(
+                Message(
+                    f"caution: router {router} rejects nothing: {rejects[router][0]} is the "
+                    "disagreement of members, and this is a single network"
+                )
+            )
         self.name = router
         self.rule = self.rules[router]
         self.batch_size = batch_size

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ferjax.files import printable, read_json_lines, read_table, read_text
 
-__all__ = ["Texts", "labelled_lines", "read_texts", "texts_in"]
+__all__ = ["Texts", "files_of", "labelled_lines", "read_texts", "texts_in"]
 
 _ID_NAMES = ("id", "item", "text_id", "item_id")
 
@@ -104,15 +104,24 @@ def texts_in(patterns: Sequence[str]) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for pattern in patterns:
-        paths = sorted(map(Path, glob.glob(pattern)))
-        if not paths:
-            raise FileNotFoundError(f"no texts at {pattern}")
-        for path in paths:
+        for path in files_of(pattern):
             if path.suffix == ".tsv" and not _names_a_text(path):
                 found |= dict.fromkeys(text for _, (text, _) in labelled_lines(path))
             else:
                 found |= dict.fromkeys(read_texts(path).texts)
     return tuple(found)
+
+
+def files_of(pattern: str) -> list[Path]:
+    """The files that a pattern names, in order.
+
+    Raises:
+      FileNotFoundError: if there is none.
+    """
+    paths = sorted(map(Path, glob.glob(pattern)))
+    if not paths:
+        raise FileNotFoundError(f"no texts at {pattern}")
+    return paths
 
 
 def _names_a_text(path: Path) -> bool:

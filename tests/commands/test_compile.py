@@ -5,7 +5,7 @@ import pytest
 
 from ferjax.cli import main
 from ferjax.commands import compile as command
-from ferjax.ensemble import ahead, targets
+from ferjax.ensemble import ahead, target_names, targets
 from ferjax.ensemble.ahead import CompiledProgram
 
 
@@ -25,6 +25,7 @@ def compiled(monkeypatch):
         monkeypatch.setattr(ahead, "compile_run", lambda *args, **more: iter([step]))
 
     monkeypatch.setattr(targets, "target_devices", lambda target: tuple(jax.devices()))
+    monkeypatch.setattr(target_names, "find_spec", lambda module: module)
     monkeypatch.setattr(command, "memory_limit", lambda device: 4 * 2**30)
     figures()
     return figures

@@ -292,7 +292,7 @@ def test_a_new_method_on_other_data_goes_all_the_way(tiny, rng, tmp_path, monkey
     run = training.train(config, data, tmp_path / "run")
     assert run.state.params["head"]["kernel"].shape == (1, 32, 3)
     assert run.state.params["extra"]["kernel"].shape == (1, 32, 1)
-    assert training.dry_run(config, data).member_parameters == sum(
+    assert training.dry_run(config, data).budget.member_parameters == sum(
         leaf.size for leaf in jax.tree.leaves(run.state.params)
     )
     trained = prediction.load_run(run.folder)

@@ -311,7 +311,7 @@ def test_a_frozen_trunk_is_held_once_and_never_moves(tiny, tiny_faces, tmp_path,
 
 
 def test_a_dry_run_checks_and_counts_and_leaves_nothing(tiny, tiny_faces):
-    budget = training.dry_run(tiny, tiny_faces)
+    budget = training.dry_run(tiny, tiny_faces).budget
     model = vit.members_model(tiny.model, 8)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     assert budget.member_parameters == sum(leaf.size for leaf in jax.tree.leaves(shapes))

@@ -25,7 +25,8 @@ def test_route_goes_on_where_it_stopped(ferjax, exported, pictures, tmp_path, ca
     assert ferjax(*words) == SOME_FAILED
     assert part.read_bytes() == whole.read_bytes()
     message = " ".join(capsys.readouterr().err.split())
-    assert "continued" in message and "7 routed, 1 could not be read" in message
+    assert "continued" in message and "7 routed: accepted " in message
+    assert "unreadable 1 (see" in message and "next: ferjax export --verify" in message
     with Image.open(sheet) as drawn:
         assert drawn.width > 300
     assert ferjax("route", exported, pictures / "0.png", *as_csv, part, "--overwrite") == 0
@@ -71,7 +72,7 @@ def test_an_old_router_name_and_an_old_flag_still_work(
         (("export", "{run}", "--out", "{pictures}"), "is a folder"),
         (
             ("export", "{run}", "--out", "{pictures}/x", "--platforms", "abacus"),
-            "invalid choice 'abacus'",
+            "--platforms: no 'abacus'",
         ),
         (("export", "{pictures}", "--out", "{pictures}/x"), "holds no thresholds.json"),
     ],

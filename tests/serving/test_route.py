@@ -32,6 +32,9 @@ def test_python_does_what_the_command_does(router, pictures, tmp_path):
     made = route_pictures(router, [pictures], out, on_picture=heard.append)
     assert (made.kept, made.new, made.contact_sheet) == ((3, 0), (4, 1), None)
     assert (made.routed, made.failed) == (7, 1)
+    # Of those that were there, too.
+    counted = collections.Counter(line["action"] for line in lines if "action" in line)
+    assert dict(made.actions) == {action: counted[action] for action in ACTIONS}
     assert heard == list(range(3, 9))
     assert [json.loads(line) for line in out.read_text().splitlines()] == lines
     stream = io.BytesIO()
@@ -62,8 +65,8 @@ def taken(tmp_path):
     """A file of lines that another process writes to."""
     out = tmp_path / "lines.jsonl"
     code = (
-        "import sys\nfrom pathlib import Path\nfrom ferjax.serving.route import _lock\n"
-        "_lock(Path(sys.argv[1])).take()\nprint('taken', flush=True)\nsys.stdin.read()"
+        "import sys\nfrom pathlib import Path\nfrom ferjax.serving.request import lock_of\n"
+        "lock_of(Path(sys.argv[1])).take()\nprint('taken', flush=True)\nsys.stdin.read()"
     )
     words = [sys.executable, "-c", code, str(out)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

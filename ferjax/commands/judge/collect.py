@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from ferjax.commands import inputs
 from ferjax.commands.arguments import File, Number, OptionalNumber, Word
 from ferjax.commands.console import err, out
+from ferjax.commands.inputs import Reads
 from ferjax.config import CollectConfig
 
 if TYPE_CHECKING:
@@ -19,16 +21,23 @@ if TYPE_CHECKING:
 class Collect:
     """Ask language models about texts, any number of times each, and keep every answer whole.
 
-        ferjax judge collect CONFIG --base-url http://127.0.0.1:8080/v1 --model NAME --out RUN
+        ferjax judge collect CONFIG --base-url http://127.0.0.1:8080/v1 \\
+          --model NAME --out RUN
 
     CONFIG is a Python file that defines `config = CollectConfig(...)` (see
-    configs/judge_goemotions.py) or the same as JSON. The server is any that speaks OpenAI's
+    configs/judge_goemotions.py) or the same as JSON. Texts are CSV, TSV or JSON lines with id and
+    text:
+
+        id,text
+        t1,what a day
+
+    The server is any that speaks OpenAI's
     protocol: llama.cpp, vLLM, Ollama, a hosted one. It may be killed at any moment: the same
     command asks for what is missing, errors again and answers never. Ctrl-C and SIGTERM wait for
     the requests in flight; a second Ctrl-C does not.
     """
 
-    config: Annotated[Positional[str], arg(metavar="CONFIG")]
+    config: Annotated[Positional[str], arg(metavar="CONFIG"), Reads(inputs.config)]
     """What is asked: a configuration file, or the name of one that comes along."""
     base_url: Annotated[str, arg(metavar="URL")]
     """The server's address with the version, e.g. http://127.0.0.1:8080/v1."""
@@ -103,6 +112,7 @@ class Collect:
             out.print(line)
         client = Client(self.base_url, key_from_environment(self.key_env), self.timeout)
         if self.dry_run:
+            out.print("next: the same command without --dry-run asks")
             return 0
         if client.sends_key_in_the_clear:
             err.print("the key goes to that server unencrypted (http)")

@@ -6,24 +6,30 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from ferjax.commands import inputs
 from ferjax.commands.console import err, out
+from ferjax.commands.inputs import Reads
 
 
 @dataclasses.dataclass(frozen=True)
 class Describe:
     """Say what is in a panel of people, or in models' answers, and how far each side agrees.
 
-        ferjax judge describe ratings.jsonl
-
+        ferjax judge describe ratings.csv
         ferjax judge describe judgments.npz
 
+    A panel is any that `ferjax judge compare` takes; what it was taken for is said. Answers are a
+    file of `ferjax judge parse`, or a CSV of item, model, temperature and columns of values:
+
+        item,rater,label                 item,model,temperature,valence
+        t1,p1,joy                        t1,NAME,0.7,4
+
     Of people: how much was read and as what, and for every class or dimension how well two people
-    agree, how reliable the panel's mean is, and the ceiling of any correlation with it. Of models
-    (a file of judgments, or a CSV of item, model, temperature and values): how much of the variance
-    lies between models and how much within one that is asked again.
+    agree, how reliable the panel's mean is, and the ceiling of any correlation with it. Of models:
+    how much of the variance lies between models and how much within one that is asked again.
     """
 
-    path: Annotated[Positional[Path], arg(metavar="FILE")]
+    path: Annotated[Positional[Path], arg(metavar="FILE"), Reads(inputs.there)]
     """A panel, a file of judgments (.npz), or a CSV of answers."""
     kind: Annotated[
         Literal["single", "multi", "ordinal", "real"] | None,
@@ -56,6 +62,11 @@ class Describe:
         heats = list(next(iter(by_heat.values()))) if by_heat else []
         out.print("\nvariance within a model, by temperature", highlight=False)
         _table(["", *heats], [[name, *of.values()] for name, of in by_heat.items()])
+        judged = self.path.suffix == ".npz"
+        following = f"RATINGS {self.path} --out OUT holds them against people"
+        if not judged:
+            following = "RATINGS JUDGES... --out OUT, with files of `ferjax judge parse`"
+        err.print(f"next: ferjax judge compare {following}")
         return 0
 
     def _people(self) -> None:

@@ -6,26 +6,38 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from ferjax.commands import inputs
 from ferjax.commands.arguments import NewFile
 from ferjax.commands.console import out
+from ferjax.commands.inputs import Reads
 
 
 @dataclasses.dataclass(frozen=True)
 class Embed:
     """Map texts to vectors by the weights of a sentence encoder, computed here.
 
-        ferjax judge embed weights/all-MiniLM-L6-v2 ratings.jsonl --classes joy anger --out e.npz
+        ferjax judge embed weights/all-MiniLM-L6-v2 ratings.jsonl \\
+          --classes joy anger --out e.npz
 
     WEIGHTS is a folder as sentence-transformers publish them (config.json, model.safetensors,
-    tokenizer.json, 1_Pooling/config.json) of a BERT; pip install 'ferjax[text]' reads its
-    tokenizer. TEXTS are files with a column or key `text`, or lines of text, tab, labels (.tsv);
-    several by wildcards. Each text is embedded once; the file finds it again by what it says.
-    Nothing is sent or fetched.
+    tokenizer.json, 1_Pooling/config.json) of a BERT; its tokenizer is read by the
+    package tokenizers. Each text is embedded once; the file finds it again by what it says. Nothing
+    is sent or fetched.
+
+    TEXTS are CSV or JSON lines with a column or key text, or .tsv without a header: text, tab,
+    labels; several by wildcards.
+
+        item,text
+        t1,what a day
     """
 
-    weights: Annotated[Positional[Path], arg(metavar="WEIGHTS")]
+    weights: Annotated[Positional[Path], arg(metavar="WEIGHTS"), Reads(inputs.there)]
     """Folder of the encoder."""
-    texts: Annotated[Positional[tuple[str, ...]], arg(metavar="TEXTS...")]
+    texts: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="TEXTS...", help_behavior_hint="(required)"),
+        Reads(inputs.texts),
+    ]
     """Files of texts."""
     out: NewFile
     """File of the embeddings (.npz)."""
@@ -33,9 +45,7 @@ class Embed:
     """Names of classes, embedded too: the transparency of classes needs them."""
 
     def run(self) -> int:
-        from ferjax.commands.display import Console
         from ferjax.files import require_writable
-        from ferjax.models.sentences import SentenceEncoder
         from ferjax.texts.embeddings import write_embeddings
         from ferjax.texts.items import texts_in
 
@@ -47,6 +57,9 @@ class Embed:
         if not self.texts:
             raise ValueError("no texts: give files of texts")
         texts = texts_in(self.texts)
+        from ferjax.commands.display import Console
+        from ferjax.models.sentences import SentenceEncoder
+
         encoder = SentenceEncoder(self.weights)
         with Console() as on_event:
             vectors = encoder(texts, on_event)

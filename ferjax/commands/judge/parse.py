@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from ferjax.commands.arguments import File, Run
+from ferjax.commands.arguments import Collection, OptionalNewFile
 from ferjax.commands.console import out
 
 
@@ -13,13 +13,15 @@ class Parse:
 
         ferjax judge parse RUN
 
-    Asks nobody, and can be repeated as often as you like. What cannot be read is counted as
-    unparsed, by reason, and stands for no label. Writes judgments.npz and parsed.json.
+    Reads collection.json and the answers in RUN and no other file: what was asked, and which labels
+    there are, the collection says itself. Asks nobody, and can be repeated as often as you like.
+    What cannot be read is counted as unparsed, by reason, and stands for no label. Writes
+    judgments.npz and parsed.json.
     """
 
-    folder: Run
+    folder: Collection
     """Folder that `ferjax judge collect --out` wrote."""
-    out: File = None
+    out: OptionalNewFile = None
     """File of the judgments; judgments.npz in that folder unless given."""
 
     def run(self) -> int:

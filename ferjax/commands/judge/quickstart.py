@@ -73,7 +73,11 @@ def run(folder: Path) -> int:
     _tell_truth(world.truth, tables, folder / "truth.json")
     Calibrate(panel, judges, folder / "calibrated").run()
     Route(panel, judges, folder / "routed.jsonl", max_gap=0.2).run()
-    out.print(f"report: {folder / 'report.html'}")
+    out.print(f"report: open {folder / 'report.html'}")
+    out.print(
+        f"next: ferjax judge --help names these commands in order, {folder} holds what each takes "
+        "and wrote"
+    )
     return 0
 
 

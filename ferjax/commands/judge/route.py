@@ -2,12 +2,11 @@
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
-from ferjax.commands.arguments import File, NewFile, Number
+from ferjax.commands.arguments import Classes, File, Judges, NewFile, Number, Panel
 from ferjax.commands.console import out
 
 if TYPE_CHECKING:
@@ -18,17 +17,24 @@ if TYPE_CHECKING:
 class Route:
     """Decide on every judged text, with thresholds from the few that people rated.
 
-        ferjax judge route ratings.csv judgments.npz --out routed.jsonl --max-error 0.3
+        ferjax judge route ratings.csv judgments.npz --max-error 0.3 \\
+          --out routed.jsonl
 
-    JUDGES hold the texts that PANEL rates and any others. accept: one label is so likely that what
+    PANEL has the labels of at least 40 texts, as for `ferjax judge compare`; JUDGES hold those
+    texts and any others:
+
+        item,rater,label
+        t1,p1,joy
+
+    accept: one label is so likely that what
     --max-error and --max-gap promise is certified; defer: the distribution is reported; ask: the
     models disagree more than they do on texts like the rated ones. Beside OUT stands OUT.json with
     the certificate, the saving, and prediction-powered shares of the classes over all texts.
     """
 
-    panel: Annotated[Positional[Path], arg(metavar="PANEL")]
+    panel: Panel
     """Ratings of people, of some of the texts."""
-    judges: Annotated[Positional[tuple[Path, ...]], arg(metavar="JUDGES...")]
+    judges: Judges
     """Files of judgments or of predictions (.npz), of all texts."""
     out: NewFile
     """JSON lines, one a text."""
@@ -50,18 +56,14 @@ class Route:
         Literal["single", "multi"] | None, arg(metavar="single|multi", help_behavior_hint="")
     ] = None
     """What ratings are, where the panel's file leaves it open."""
-    classes: Annotated[tuple[str, ...] | None, arg(metavar="NAME...", help_behavior_hint="")] = None
+    classes: Classes = None
     """All classes, where the panel's file holds only those that people chose."""
     seed: Number = 0
     """Of halves and of the raters who stand for "a person"."""
 
     def run(self) -> int:
-        from ferjax import comparing
-        from ferjax.commands.display import Console
-        from ferjax.commands.judge.ending import end
         from ferjax.config import require_seed
         from ferjax.files import require_writable, write_atomically
-        from ferjax.report.write import to_json, write_json
 
         for name, most in (("max_error", 1), ("confidence", 1), ("false_asks", 1), ("max_gap", 2)):
             value = getattr(self, name)
@@ -72,6 +74,11 @@ class Route:
         beside = self.out.with_name(f"{self.out.name}.json")
         for file in (self.out, beside):
             require_writable(file, reads=(self.panel, *self.judges, self.calibrator))
+        from ferjax import comparing
+        from ferjax.commands.display import Console
+        from ferjax.commands.judge.ending import end
+        from ferjax.report.write import to_json, write_json
+
         max_error = self.max_error
         if max_error is None and self.max_gap is None:
             max_error = 0.4

@@ -81,7 +81,15 @@ def test_compare_calibrate_route(files, capsys):
             "label must be a number, got",
         ),
         (
-            ("compare", "{f}/panel.csv", "{f}/judges.npz", "--out", "{f}/x", "--embeddings", "e"),
+            (
+                "compare",
+                "{f}/panel.csv",
+                "{f}/judges.npz",
+                "--out",
+                "{f}/x",
+                "--embeddings",
+                "{f}/judges.npz",
+            ),
             "--embeddings goes with --lexicon",
         ),
         (
@@ -102,11 +110,11 @@ def test_compare_calibrate_route(files, capsys):
                 said,
             )
             for command, flag, value, said in (
-                ("compare", "--resamples", "0", "evaluate.resamples must be at least"),
-                ("compare", "--resamples", "1" + "0" * 12, "evaluate.resamples must be at most"),
-                ("calibrate", "--resamples", "-5", "evaluate.resamples must be at least"),
-                ("compare", "--seed", "-1", "evaluate.seed must be"),
-                ("calibrate", "--seed", "9" * 23, "evaluate.seed must be"),
+                ("compare", "--resamples", "0", "--resamples must be at least 2 and at most"),
+                ("compare", "--resamples", "1" + "0" * 12, "and at most 1,000,000, got 1"),
+                ("calibrate", "--resamples", "-5", "--resamples must be at least"),
+                ("compare", "--seed", "-1", "--seed must be"),
+                ("calibrate", "--seed", "9" * 23, "--seed must be"),
                 ("route", "--seed", "9" * 23, "--seed must be a whole number in"),
                 ("compare", "--margin", "nan", "--margin must be at least 0 and below 1, got nan"),
             )
