@@ -12,6 +12,7 @@ import numpy as np
 
 from ferjax.config import BASE_CORRUPTIONS
 from ferjax.evaluation import routing_comparison
+from ferjax.evaluation.calibration_errors import FigureSamples
 from ferjax.evaluation.concentration import with_concentrations
 from ferjax.evaluation.conditions import Condition, Conditions
 from ferjax.evaluation.disagreement import ceiling_samples
@@ -129,10 +130,8 @@ def compare(
     rows = {
         name: MethodRow(
             members[name],
-            {f: interval(found[f]) for f in FIGURES},
-            {}
-            if name == baseline
-            else {f: interval(_difference(found[f], of_baseline[f])) for f in FIGURES},
+            {f: found[f].interval() for f in FIGURES},
+            {} if name == baseline else {f: found[f].minus(of_baseline[f]) for f in FIGURES},
             known[name],
             sources[name],
         )
@@ -148,11 +147,6 @@ def compare(
         ceiling=interval(ceiling),
         rows=rows,
     )
-
-
-def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return one - other
 
 
 def _members(conditions: Conditions) -> int:
@@ -260,21 +254,21 @@ def _take_members(p: Predictions, which: slice) -> Predictions:
     )
 
 
-def _samples(conditions: Conditions, ceiling: np.ndarray) -> dict[str, np.ndarray]:
+def _samples(conditions: Conditions, ceiling: np.ndarray) -> dict[str, FigureSamples]:
     """Every figure on all items and on every resample."""
     test = conditions.test
     weights = conditions.weights
-    found = dict(quality_samples(test.mean_log_probs, test.voted, weights))
     rho = spearman(test.scores["aleatoric"], test.voted.disagreement, weights)
     undefined = np.full(len(rho), np.nan)
-    found |= {"spearman": rho, "share_of_ceiling": rho / ceiling}
+    found = {"spearman": rho, "share_of_ceiling": rho / ceiling}
     found |= dict.fromkeys(("shift_auroc", "routing_area", "kept"), undefined)
     if conditions.worst:
         copies = np.stack([np.asarray(c.scores["epistemic"]) for c in conditions.worst])
         areas = shift_auroc(test.scores["epistemic"], copies, weights)
         found["shift_auroc"] = areas.mean(-1)
         found["routing_area"], found["kept"] = _routing(conditions)
-    return found
+    quality = quality_samples(test.mean_log_probs, test.voted, weights)
+    return {**quality, **{name: FigureSamples(of) for name, of in found.items()}}
 
 
 def _routing(conditions: Conditions) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import bootstrap, metrics
+from ferjax.evaluation.calibration_errors import calibration_interval
 from ferjax.evaluation.class_recall import balanced, recall_by_class
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import by_label, interval
@@ -24,13 +25,21 @@ COVERAGES = (0.7, 0.8, 0.9)
 RISK = 0.05
 """Mean loss at which coverage is reported."""
 _CURVE_POINTS = 60
+CALIBRATION_ERRORS = {
+    "ece": ("", "mean"),
+    "ece_equal_mass": ("_equal_mass", "mean"),
+    "l2_ece": ("", "root_mean_square"),
+    "mce": ("", "largest"),
+    "classwise_ece": ("_classwise", "mean"),
+}
+"""Error -> of which gaps it is which norm."""
 
 
 @jax.jit
 def _quality(
     log_probs: jax.Array, mean: jax.Array, labels: jax.Array, q: jax.Array, weights: jax.Array
 ) -> Any:
-    def statistics(w: jax.Array) -> dict[str, jax.Array]:
+    def statistics(w: jax.Array) -> dict[str, Any]:
         return {
             "accuracy": metrics.accuracy(mean, labels, w),
             "recall": metrics.class_recall(mean, labels, w),
@@ -39,11 +48,9 @@ def _quality(
             "brier": metrics.brier(mean, q, w),
             "jensen_shannon": metrics.jensen_shannon(mean, q, w),
             "kl": metrics.kl(mean, q, w),
-            "ece": metrics.ece(mean, labels, w),
-            "ece_equal_mass": metrics.ece(mean, labels, w, equal_mass=True),
-            "l2_ece": metrics.l2_ece(mean, labels, w),
-            "mce": metrics.mce(mean, labels, w),
-            "classwise_ece": metrics.classwise_ece(mean, labels, w),
+            "gaps": metrics.calibration_gaps(mean, labels, w),
+            "gaps_equal_mass": metrics.calibration_gaps(mean, labels, w, equal_mass=True),
+            "gaps_classwise": metrics.classwise_gaps(mean, labels, w),
             "label_nll": metrics.label_nll(mean, labels, w),
             "label_brier": metrics.label_brier(mean, labels, w),
         }
@@ -70,6 +77,10 @@ def quality(conditions: Conditions) -> Quality:
         )
     )
     recall = samples.pop("recall")
+    calibration = {
+        name: calibration_interval(samples[f"gaps{of}"], test.items, norm)
+        for name, (of, norm) in CALIBRATION_ERRORS.items()
+    }
     return Quality(
         items=test.items,
         balanced_accuracy=balanced(recall),
@@ -78,7 +89,8 @@ def quality(conditions: Conditions) -> Quality:
         member_accuracy=tuple(map(float, accuracy)),
         member_nll=tuple(map(float, nll)),
         reliability=tuple(ReliabilityBin(*map(float, row)) for row in zip(*bins) if row[0] > 0),
-        **{name: interval(of) for name, of in samples.items()},
+        **{name: interval(of) for name, of in samples.items() if not name.startswith("gaps")},
+        **calibration,
     )
 
 

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from ferjax import recalibration, uncertainty
 from ferjax.evaluation.conditions import Conditions
-from ferjax.evaluation.intervals import Interval, interval
+from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import Recalibrated, RecalibratedRow
 from ferjax.evaluation.vote_quality import FIGURES, quality_samples
 
@@ -97,7 +97,7 @@ def recalibrated(conditions: Conditions) -> Recalibrated:
     valid = conditions.valid
     source = "valid" if valid is not None and valid.people is not None else "test"
     own = quality_samples(test.mean_log_probs, test.voted, conditions.weights)
-    figures = {name: interval(of) for name, of in own.items()}
+    figures = {name: of.interval() for name, of in own.items()}
     rows = {"as it is": RecalibratedRow(figures, {}, Interval.undefined())}
     groups = test.predictions.ids if test.predictions.groups is None else test.predictions.groups
     enough = source == "valid" or len(np.unique(groups)) >= _FOLDS
@@ -106,13 +106,8 @@ def recalibrated(conditions: Conditions) -> Recalibrated:
         pooled = np.asarray(_pool(applied)) if applied.ndim == 3 else applied
         found = quality_samples(pooled, test.voted, conditions.weights)
         rows[variant] = RecalibratedRow(
-            {name: interval(found[name]) for name in FIGURES},
-            {name: interval(_difference(found[name], own[name])) for name in FIGURES},
+            {name: found[name].interval() for name in FIGURES},
+            {name: found[name].minus(own[name]) for name in FIGURES},
             temperature,
         )
     return Recalibrated(source, rows)
-
-
-def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return one - other

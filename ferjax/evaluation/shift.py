@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import bootstrap, metrics, mmd
+from ferjax.evaluation.calibration_errors import calibration_interval
 from ferjax.evaluation.class_recall import balanced, recall_by_class
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
 from ferjax.evaluation.intervals import Difference, Interval, by_label, difference, interval
@@ -109,16 +110,16 @@ def _corruptions(conditions: Conditions) -> tuple[dict, dict, dict, dict]:
 @jax.jit
 def _one_severity(
     log_probs: jax.Array, labels: jax.Array, parts: jax.Array, weights: jax.Array
-) -> dict[str, jax.Array]:
+) -> dict[str, Any]:
     """Samples ``[1 + resample]``, means over the conditions of ``log_probs [condition, item,
     class]`` and ``parts [part, condition, item]``."""
     mean_parts = jnp.mean(parts, axis=1)
 
-    def statistics(w: jax.Array) -> dict[str, jax.Array]:
+    def statistics(w: jax.Array) -> dict[str, Any]:
         accuracy = jax.vmap(lambda of: metrics.accuracy(of, labels, w))(log_probs)
-        ece = jax.vmap(lambda of: metrics.ece(of, labels, w))(log_probs)
+        gaps = jax.vmap(lambda of: metrics.calibration_gaps(of, labels, w))(log_probs)
         means = jnp.matmul(mean_parts, w, precision=jax.lax.Precision.HIGHEST) / jnp.sum(w)
-        found = {"accuracy": jnp.mean(accuracy), "ece": jnp.mean(ece)}
+        found = {"accuracy": jnp.mean(accuracy), "gaps": gaps}
         return {**found, **dict(zip(PARTS, means))}
 
     return bootstrap.resampled(statistics, weights)
@@ -136,7 +137,8 @@ def _severities(conditions: Conditions) -> dict[int, SeverityRow]:
             conditions.weights,
         )
         found = jax.device_get(samples)
-        table[severity] = SeverityRow(**{name: interval(of) for name, of in found.items()})
+        ece = calibration_interval(found.pop("gaps"), conditions.test.items)
+        table[severity] = SeverityRow(ece=ece, **{name: interval(of) for name, of in found.items()})
     return table
 
 
@@ -182,14 +184,14 @@ def ood_sets(conditions: Conditions) -> dict[str, OodSet]:
 @jax.jit
 def _quality(
     mean_log_probs: jax.Array, labels: jax.Array, q: jax.Array, weights: jax.Array
-) -> dict[str, jax.Array]:
+) -> dict[str, Any]:
     return bootstrap.resampled(
         lambda w: {
             "accuracy": metrics.accuracy(mean_log_probs, labels, w),
             "recall": metrics.class_recall(mean_log_probs, labels, w),
             "vote_accuracy": metrics.vote_accuracy(mean_log_probs, q, w),
             "nll": metrics.nll(mean_log_probs, q, w),
-            "ece": metrics.ece(mean_log_probs, labels, w),
+            "gaps": metrics.calibration_gaps(mean_log_probs, labels, w),
         },
         weights,
     )
@@ -210,6 +212,7 @@ def labelled_sets(conditions: Conditions) -> dict[str, LabelledSet]:
         recall = samples.pop("recall")
         table[c.name] = LabelledSet(
             c.items,
+            ece=calibration_interval(samples.pop("gaps"), c.items),
             balanced_accuracy=balanced(recall),
             recall=recall_by_class(recall, c.people.labels, conditions.classes),
             **{name: interval(of) for name, of in samples.items()},

@@ -15,6 +15,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ferjax import bootstrap, metrics
+from ferjax.evaluation.calibration_errors import FigureSamples
 from ferjax.evaluation.conditions import People
 
 __all__ = ["FIGURES", "quality_samples", "squared_gaps"]
@@ -57,28 +58,34 @@ def squared_gaps(log_probs: ArrayLike, counts: ArrayLike) -> tuple[np.ndarray, n
 @jax.jit
 def _samples(
     log_probs: jax.Array, labels: jax.Array, q: jax.Array, weights: jax.Array
-) -> dict[str, jax.Array]:
+) -> tuple[dict[str, jax.Array], dict[str, metrics.Gaps]]:
     confidence = jnp.exp(jnp.max(log_probs, -1))
     chosen = jnp.argmax(log_probs, -1)
     share = jnp.take_along_axis(q, chosen[:, None], axis=-1)[:, 0]
 
-    def statistics(w: jax.Array) -> dict[str, jax.Array]:
+    def gaps_to_votes(w: jax.Array) -> metrics.Gaps:
         bins = metrics.reliability_bins(confidence, share, w)
-        off = jnp.where(bins.share > 0, bins.share * jnp.abs(bins.confidence - bins.correct), 0.0)
+        gap = jnp.where(bins.share > 0, bins.confidence - bins.correct, 0.0)
+        return metrics.Gaps(bins.share, gap, 0 * gap)  # a share of votes is no coin: its own spread
+
+    def statistics(w: jax.Array) -> tuple[dict[str, jax.Array], dict[str, metrics.Gaps]]:
+        gaps = {
+            "ece": metrics.calibration_gaps(log_probs, labels, w),
+            "ece_votes": gaps_to_votes(w),
+        }
         return {
             "accuracy": metrics.accuracy(log_probs, labels, w),
             "nll": metrics.nll(log_probs, q, w),
             "jensen_shannon": metrics.jensen_shannon(log_probs, q, w),
-            "ece": metrics.ece(log_probs, labels, w),
-            "ece_votes": jnp.sum(off),
-        }
+            **{name: jnp.sum(of.share * jnp.abs(of.gap)) for name, of in gaps.items()},
+        }, gaps
 
     return bootstrap.resampled(statistics, weights)
 
 
 def quality_samples(
     log_probs: ArrayLike, people: People, weights: ArrayLike
-) -> Mapping[str, np.ndarray]:
+) -> Mapping[str, FigureSamples]:
     """Every figure of :data:`FIGURES` on all items and on every resample.
 
     Args:
@@ -87,19 +94,26 @@ def quality_samples(
       weights: ``[resample, item]``.
 
     Returns:
-      Figure -> ``[1 + resample]``; ``people`` is infinite where the prediction is as good as
-      everybody, and NaN where no item has two votes.
+      Figure -> its samples; ``people`` is infinite where the prediction is as good as everybody,
+      and NaN where no item has two votes.
     """
     log_probs = np.asarray(log_probs, np.float32)
-    found = _samples(log_probs, people.labels, people.q.astype(np.float32), weights)
+    found, gaps = _samples(log_probs, people.labels, people.q.astype(np.float32), weights)
     # Of shares alone nothing is known of how many people gave them.
     counts = np.zeros_like(people.q) if people.counts is None else people.counts
     gap, person = squared_gaps(log_probs, counts)
     told = np.isfinite(gap)
     rows = np.concatenate([np.ones((1, len(gap))), np.asarray(weights, np.float64)])[:, told]
-    gaps = rows @ gap[told]
+    distances = rows @ gap[told]
     persons = rows @ person[told]
     with np.errstate(divide="ignore", invalid="ignore"):
-        worth = np.where(gaps > 0, persons / gaps, np.inf)
+        worth = np.where(distances > 0, persons / distances, np.inf)
     worth = np.where(rows.sum(1) > 0, worth, np.nan)
-    return {**{name: np.asarray(of) for name, of in found.items()}, "people": worth}
+    return {
+        **{name: FigureSamples(np.asarray(of)) for name, of in found.items()},
+        **{
+            name: FigureSamples(np.asarray(found[name]), of, len(log_probs))
+            for name, of in gaps.items()
+        },
+        "people": FigureSamples(worth),
+    }

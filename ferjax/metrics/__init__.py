@@ -9,7 +9,10 @@ error: :mod:`ferjax.arrays` states the rule, and each docstring what it means th
 
 from ferjax.metrics._calibration import (
     Bins,
+    Gaps,
+    calibration_gaps,
     classwise_ece,
+    classwise_gaps,
     ece,
     l2_ece,
     mce,
@@ -50,6 +53,7 @@ from ferjax.metrics._selective import (
 
 __all__ = [
     "Bins",
+    "Gaps",
     "accuracy",
     "augrc",
     "aupr",
@@ -58,8 +62,10 @@ __all__ = [
     "auroc_between",
     "balanced_accuracy",
     "brier",
+    "calibration_gaps",
     "class_recall",
     "classwise_ece",
+    "classwise_gaps",
     "coverage_at_risk",
     "ece",
     "excess_augrc",

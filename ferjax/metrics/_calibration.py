@@ -15,7 +15,17 @@ from ferjax.arrays import as_floats, as_weights, check_items, nan_where
 from ferjax.metrics._items import classified
 from ferjax.metrics._weighted_ranks import below_and_up_to, ties
 
-__all__ = ["Bins", "classwise_ece", "ece", "l2_ece", "mce", "reliability_bins"]
+__all__ = [
+    "Bins",
+    "Gaps",
+    "calibration_gaps",
+    "classwise_ece",
+    "classwise_gaps",
+    "ece",
+    "l2_ece",
+    "mce",
+    "reliability_bins",
+]
 
 
 class Bins(NamedTuple):
@@ -100,19 +110,99 @@ def _by_bin(
     return summed(jnp.ones_like(weights)), [summed(of) for of in values]
 
 
-def _gaps(
+class Gaps(NamedTuple):
+    """Bins of confidence, and how far each is off; what calibration errors are norms of."""
+
+    share: jax.Array
+    """``[..., bin]``: share of the items."""
+    gap: jax.Array
+    """``[..., bin]``: mean confidence less mean correctness, above 0 where predictions are too
+    sure; 0 in empty bins."""
+    deviation: jax.Array
+    """``[..., bin]``: standard deviation that the gap has where predictions are calibrated and
+    every item is right or wrong: noise alone makes a gap of this size; 0 in empty bins."""
+
+
+def calibration_gaps(
     log_probs: ArrayLike,
     labels: ArrayLike,
-    weights: ArrayLike | None,
-    bins: int,
-    equal_mass: bool,
-) -> tuple[jax.Array, jax.Array]:
-    """Share of the items in each bin ``[bin]``, and its gap of confidence and accuracy, 0 in empty
-    bins; NaN where an input is undefined."""
+    weights: ArrayLike | None = None,
+    *,
+    bins: int = 15,
+    equal_mass: bool = False,
+) -> Gaps:
+    """Confidence of the top class less accuracy, bin by bin.
+
+    :func:`ece` is the mean of the absolute gaps, :func:`l2_ece` their root mean square, :func:`mce`
+    the largest. Of gaps that are 0 in truth the sample's are not, so that all three come out too
+    large, the more so the fewer items a bin holds; the gaps themselves do not.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+      bins: number of bins (static).
+      equal_mass: see :func:`reliability_bins` (static).
+
+    Returns:
+      :class:`Gaps`, float32 ``[bin]``; NaN where an input is undefined (see above), or if no item
+      has weight.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    References:
+      Kumar, Liang & Ma, Verified Uncertainty Calibration, 2019, https://arxiv.org/abs/1909.10155.
+
+    >>> sure = jnp.log(jnp.array([[0.75, 0.25], [0.75, 0.25]]))
+    >>> found = calibration_gaps(sure, jnp.array([0, 1]), bins=2)
+    >>> found.gap.tolist(), round(float(found.deviation[1]), 3)
+    ([0.0, 0.25], 0.306)
+    """
     rows, of, w, undefined = classified(log_probs, labels, weights)
     confidence = jnp.minimum(jnp.exp(jnp.max(rows, -1)), 1)
     correct = (jnp.argmax(rows, -1) == of).astype(rows.dtype)
     return _gaps_of(confidence, correct, w, undefined, bins, equal_mass)
+
+
+def classwise_gaps(
+    log_probs: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    bins: int = 15,
+    equal_mass: bool = False,
+) -> Gaps:
+    """Probability of each class less how often it is the label, bin by bin.
+
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]`` class indices.
+      weights: ``[item]`` >= 0, or None for one each.
+      bins: number of bins (static).
+      equal_mass: see :func:`reliability_bins` (static).
+
+    Returns:
+      :class:`Gaps`, float32 ``[class, bin]``, of which :func:`classwise_ece` is the mean over
+      classes of the mean absolute gap; NaN as in :func:`calibration_gaps`.
+
+    Raises:
+      ValueError: if there is not one label and one weight for each item.
+
+    References:
+      Kull et al., Beyond Temperature Scaling, 2019, https://arxiv.org/abs/1910.12656.
+
+    >>> sure = jnp.log(jnp.array([[0.75, 0.25], [0.75, 0.25]]))
+    >>> classwise_gaps(sure, jnp.array([0, 1]), bins=2).gap.tolist()
+    [[0.0, 0.25], [-0.25, 0.0]]
+    """
+    rows, of, w, undefined = classified(log_probs, labels, weights)
+    is_class = jax.nn.one_hot(of, rows.shape[1], dtype=rows.dtype)
+
+    def of_class(confidence: jax.Array, correct: jax.Array) -> Gaps:
+        return _gaps_of(confidence, correct, w, undefined, bins, equal_mass)
+
+    return jax.vmap(of_class, (1, 1))(jnp.minimum(jnp.exp(rows), 1), is_class)
 
 
 def _gaps_of(
@@ -122,15 +212,16 @@ def _gaps_of(
     undefined: jax.Array,
     bins: int,
     equal_mass: bool,
-) -> tuple[jax.Array, jax.Array]:
+) -> Gaps:
     unusable = jnp.any(undefined & (w != 0))
     over = nan_where(undefined, confidence - correct)
-    mass, (difference,) = _by_bin(confidence, (over,), w, bins, equal_mass)
+    variance = nan_where(undefined, w * confidence * (1 - confidence))
+    mass, (difference, variance) = _by_bin(confidence, (over, variance), w, bins, equal_mass)
     total = jnp.sum(mass)
     unusable |= ~(total > 0)
-    share = mass / jnp.where(total > 0, total, 1)
-    gap = jnp.abs(difference) / jnp.where(mass > 0, mass, 1)
-    return nan_where(unusable, share), nan_where(unusable, gap)
+    held = jnp.where(mass > 0, mass, 1)
+    found = mass / jnp.where(total > 0, total, 1), difference / held, jnp.sqrt(variance) / held
+    return Gaps(*(nan_where(unusable, of) for of in found))
 
 
 def ece(
@@ -163,8 +254,8 @@ def ece(
     >>> round(float(ece(jnp.log(jnp.array([[0.8, 0.2], [0.8, 0.2]])), jnp.array([0, 1]))), 4)
     0.3
     """
-    share, gap = _gaps(log_probs, labels, weights, bins, equal_mass)
-    return jnp.sum(share * gap)
+    of = calibration_gaps(log_probs, labels, weights, bins=bins, equal_mass=equal_mass)
+    return jnp.sum(of.share * jnp.abs(of.gap))
 
 
 def mce(
@@ -198,8 +289,8 @@ def mce(
     >>> round(float(mce(jnp.log(jnp.array([[0.8, 0.2], [0.4, 0.6]])), jnp.array([0, 0]))), 4)
     0.6
     """
-    share, gap = _gaps(log_probs, labels, weights, bins, equal_mass)
-    return jnp.max(gap + 0 * share)  # no share: no items
+    of = calibration_gaps(log_probs, labels, weights, bins=bins, equal_mass=equal_mass)
+    return jnp.max(jnp.abs(of.gap) + 0 * of.share)  # no share: no items
 
 
 def l2_ece(
@@ -232,8 +323,8 @@ def l2_ece(
     >>> round(float(l2_ece(jnp.log(jnp.array([[0.8, 0.2], [0.4, 0.6]])), jnp.array([0, 0]))), 4)
     0.4472
     """
-    share, gap = _gaps(log_probs, labels, weights, bins, equal_mass)
-    return jnp.sqrt(jnp.sum(share * gap**2))
+    of = calibration_gaps(log_probs, labels, weights, bins=bins, equal_mass=equal_mass)
+    return jnp.sqrt(jnp.sum(of.share * of.gap**2))
 
 
 def classwise_ece(
@@ -269,11 +360,5 @@ def classwise_ece(
     >>> round(float(classwise_ece(jnp.log(jnp.array([[0.8, 0.2]])), jnp.array([1]))), 4)
     0.8
     """
-    rows, of, w, undefined = classified(log_probs, labels, weights)
-    is_class = jax.nn.one_hot(of, rows.shape[1], dtype=rows.dtype)
-
-    def of_class(confidence: jax.Array, correct: jax.Array) -> jax.Array:
-        share, gap = _gaps_of(confidence, correct, w, undefined, bins, equal_mass)
-        return jnp.sum(share * gap)
-
-    return jnp.mean(jax.vmap(of_class, (1, 1))(jnp.minimum(jnp.exp(rows), 1), is_class))
+    of = classwise_gaps(log_probs, labels, weights, bins=bins, equal_mass=equal_mass)
+    return jnp.mean(jnp.sum(of.share * jnp.abs(of.gap), axis=-1))
