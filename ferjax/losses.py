@@ -12,6 +12,7 @@ from jax.scipy.special import digamma
 from jax.typing import ArrayLike
 
 from ferjax import dirichlet
+from ferjax.distributions import require_log_probs, require_shares
 
 __all__ = [
     "attention_consistency",
@@ -51,6 +52,7 @@ def cross_entropy(log_probs: ArrayLike, q: ArrayLike) -> jax.Array:
     >>> round(float(cross_entropy(log_probs, jnp.array([[0.25, 0.75, 0.0]]))[0]), 4)
     0.6931
     """
+    given, targets = log_probs, q
     log_probs = jnp.asarray(log_probs)
     log_probs = log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))
     q = jnp.asarray(q, log_probs.dtype)
@@ -58,6 +60,8 @@ def cross_entropy(log_probs: ArrayLike, q: ArrayLike) -> jax.Array:
         raise ValueError(
             f"log_probs and q must both be [item, class], got {log_probs.shape} and {q.shape}"
         )
+    require_log_probs(given)
+    require_shares(targets)
     # The inner where keeps the gradient finite where q is 0 and log p is -inf. `!=`, not `>`: a NaN
     # stays one.
     return -jnp.sum(q * jnp.where(q != 0, log_probs, 0.0), axis=-1)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ferjax.distributions import require_shares
+
 __all__ = [
     "Ambiguity",
     "ambiguity",
@@ -113,6 +115,7 @@ def disagreement(q: ArrayLike) -> np.ndarray:
     >>> disagreement([[0.75, 0.25]]).tolist()
     [0.25]
     """
+    require_shares(q)
     return 1.0 - np.asarray(q, np.float64).max(axis=-1)
 
 
@@ -128,6 +131,7 @@ def entropy(q: ArrayLike) -> np.ndarray:
     >>> entropy([[0.5, 0.5, 0, 0, 0, 0, 0, 0]]).round(4).tolist()
     [0.6931]
     """
+    require_shares(q)
     q = np.sort(np.asarray(q, np.float64), axis=-1)
     return -np.sum(q * np.log(np.where(q > 0, q, 1.0)), axis=-1) + 0.0
 

@@ -5,7 +5,7 @@ A command of :mod:`ferjax.commands` is flags and a call of one of these.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy as np
 from ferjax.config import DataConfig, EvaluateConfig
 from ferjax.evaluation import readers
 from ferjax.evaluation.class_priors import (
+    TrainingPrior,
     adjustment_for,
     known_training_prior,
     require_prior,
@@ -169,7 +170,7 @@ def evaluate_run(
             images=images if show_examples else None,
             about=about,
             prior=prior,
-            training=training,
+            training=TrainingPrior(training, "training"),
             of={"members": trained.digest, "densities": densities.digest(run)},
             on_event=on_event,
         )
@@ -197,8 +198,8 @@ def evaluate_predictions(
       resamples: bootstrap resamples.
       seed: of the bootstrap.
       prior: as for :func:`evaluate_run`; the training prior must then be known.
-      training: file of the prior that the predictions were trained under; by default the mean of
-        the votes of the clean valid items, where there are any.
+      training: file of the prior that the predictions were trained under; without one the mean of
+        the votes of the clean valid items, where there are any, is taken for it, and said.
       on_event: told how far it is.
 
     Raises:
@@ -223,8 +224,8 @@ def evaluate_predictions(
         )
     classes = class_names(test.log_probs.shape[2], loaded.classes or test.classes)
     require_prior(prior, classes)
-    shares = known_training_prior(loaded.predictions, training, classes)
-    if shares is None and prior is not None:
+    known = known_training_prior(loaded.predictions, training, classes)
+    if known is None and prior is not None:
         raise ValueError(
             f"--prior {prior} needs the prior that these predictions were trained under: give "
             "--training-prior FILE, or clean valid items with votes"
@@ -242,7 +243,7 @@ def evaluate_predictions(
             "data": {**_file_facts(loaded), "read as": "; ".join(notes)},
         },
         prior=prior,
-        training=shares,
+        training=known,
         on_event=on_event,
     )
 
@@ -261,7 +262,7 @@ def _evaluate(
     images: Mapping[str, np.ndarray] | None,
     about: Mapping[str, Any],
     prior: str | None,
-    training: Sequence[float] | None,
+    training: TrainingPrior | None,
     of: Mapping[str, str | None] | None = None,
     on_event: OnEvent,
 ) -> Evaluated:
@@ -277,19 +278,20 @@ def _evaluate(
             seed=settings.seed,
             on_event=on_event,
         )
-    on_event(Message(f"scoring {len(predictions)} conditions"))
     conditions = Conditions.of(
         predictions,
         resamples=settings.resamples,
         seed=settings.seed,
         classes=classes,
         adjustment=adjustment,
+        on_event=on_event,
     )
     on_event(Message(f"evaluating with {settings.resamples:,} bootstrap resamples"))
     found = evaluate(
         conditions,
         false_rejection=settings.false_rejection,
         defer_share=settings.defer_share,
+        on_event=on_event,
     )
     on_event(Message("drawing and writing the report"))
     files = write(found, conditions, out, images=images, about=about, of=of)

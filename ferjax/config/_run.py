@@ -261,7 +261,8 @@ class EvaluateConfig:
     """The reject threshold keeps the false rejection of clean faces below this (split-conformal, on
     valid)."""
     defer_share: float = 1 / 3
-    """The defer threshold defers this share of the valid faces."""
+    """The defer threshold is where this share of the valid faces lies above it: how many are
+    deferred is a choice, no finding."""
 
     def __post_init__(self) -> None:
         require_known_choices(self, "evaluate")

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from ferjax.arrays import as_floats, nan_where
 from ferjax.density._gaussians import as_features, eigh
+from ferjax.distributions import require_log_probs
 
 __all__ = ["Vim", "fit_kl_matching", "fit_vim", "gen", "kl_matching", "max_logit", "vim"]
 
@@ -67,6 +68,7 @@ def gen(log_probs: ArrayLike, *, gamma: float = 0.1, top: int | None = None) -> 
     >>> round(float(gen(jnp.log(jnp.array([0.5, 0.5])), gamma=0.5)), 4)
     1.0
     """
+    require_log_probs(log_probs)
     rows = _rows(log_probs, "log_probs")
     if top is not None:
         if top < 1:
@@ -99,6 +101,7 @@ def fit_kl_matching(log_probs: ArrayLike) -> jax.Array:
     >>> jnp.exp(known).tolist()
     [[0.75, 0.25], [0.0, 0.0]]
     """
+    require_log_probs(log_probs)
     rows = _rows(log_probs, "log_probs")
     if rows.ndim != 2:
         raise ValueError(f"log_probs must be [item, class], got {rows.shape}")
@@ -131,6 +134,7 @@ def kl_matching(known: ArrayLike, log_probs: ArrayLike) -> jax.Array:
     >>> kl_matching(known, known).tolist()
     [0.0, 0.0]
     """
+    require_log_probs(log_probs)
     known, rows = as_floats(known, _rows(log_probs, "log_probs"))
     if rows.ndim != 2 or known.ndim != 2 or known.shape[1] != rows.shape[1]:
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ferjax.arrays import as_floats
+from ferjax.distributions import require_log_probs
 
 __all__ = ["LARGEST", "Dirichlet", "checked", "floating", "from_alpha", "last_axis"]
 
@@ -55,7 +56,9 @@ def floating(values: ArrayLike, name: str) -> jax.Array:
 
 
 def checked(log_probs: ArrayLike, log_concentration: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """Both as one type of float32 or better; an error where there is not one S for each row."""
+    """Both as one type of float32 or better; an error where there is not one S for each row, or
+    (outside ``jit``) rows are no log-probabilities."""
+    require_log_probs(log_probs)
     log_probs = floating(log_probs, "log_probs")
     log_concentration = floating(log_concentration, "log_concentration")
     if log_concentration.shape != log_probs.shape[:-1]:

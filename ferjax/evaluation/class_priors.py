@@ -8,6 +8,7 @@ figures) follows.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ from ferjax.priors import Adjustment
 
 __all__ = [
     "CHOICES",
+    "TrainingPrior",
     "adjusted",
     "adjusted_all",
     "adjustment_for",
@@ -176,27 +178,35 @@ def adjusted_all(
     return {name: adjusted(p, adjustment) for name, p in predictions.items()}
 
 
+class TrainingPrior(NamedTuple):
+    """The class frequencies that predictions were trained under, and what says so."""
+
+    shares: tuple[float, ...]
+    known_from: str
+    """As in :class:`ferjax.priors.Adjustment`."""
+
+
 def known_training_prior(
     predictions: Mapping[str, Predictions], file: Path | None, classes: Sequence[str]
-) -> tuple[float, ...] | None:
+) -> TrainingPrior | None:
     """The prior that predictions were trained under: that of a file, else the mean of what people
-    said of the clean valid items; None where neither is there.
+    said of the clean valid items, which is taken for it; None where neither is there.
 
     Raises:
       FileNotFoundError: if there is no such file.
       ValueError: if it does not fit the classes.
     """
     if file is not None:
-        return read_prior(file, classes)
+        return TrainingPrior(read_prior(file, classes), str(file))
     valid = clean_split(predictions, "valid")
     shares = None if valid is None else vote_shares(valid)
-    return None if shares is None else priors.training_prior(shares)
+    return None if shares is None else TrainingPrior(priors.training_prior(shares), "valid")
 
 
 def adjustment_for(
     predictions: Mapping[str, Predictions],
     choice: str,
-    training: Sequence[float],
+    training: TrainingPrior,
     classes: Sequence[str],
     *,
     seed: int = 0,
@@ -209,12 +219,18 @@ def adjustment_for(
         on_event(Message(f"estimating the prior of {len(test.ids):,} test items, without labels"))
     found = choose(
         choice,
-        training,
+        training.shares,
         classes,
         unlabelled=None if test is None else test.log_probs,
         valid=clean_split(predictions, "valid"),
         seed=seed,
     )
     if found.changes:
-        on_event(Message(f"read under the class prior: {found.name}"))
-    return found
+        taken = ""
+        if training.known_from == "valid":
+            taken = (
+                "; the shares of valid's votes are taken for those of training, which are not "
+                "known (--training-prior FILE says them)"
+            )
+        on_event(Message(f"read under the class prior: {found.name}{taken}"))
+    return found._replace(known_from=training.known_from)

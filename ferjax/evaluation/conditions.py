@@ -19,6 +19,7 @@ from ferjax.evaluation.condition_checks import class_names, require_fitting
 from ferjax.evaluation.resampling import draw_weights
 from ferjax.evaluation.results import ConcentrationFit
 from ferjax.evaluation.routing_results import LearnedRouter
+from ferjax.events import Message, OnEvent, Progress, silent
 from ferjax.predictions import Predictions
 from ferjax.priors import Adjustment
 
@@ -91,6 +92,7 @@ class Conditions:
         seed: int = 0,
         classes: tuple[str, ...] | None = None,
         adjustment: Adjustment | None = None,
+        on_event: OnEvent = silent,
     ) -> "Conditions":
         """Scores every condition once.
 
@@ -103,25 +105,35 @@ class Conditions:
           seed: seed of the bootstrap and of everything else that is random in an evaluation.
           classes: names of the classes; by default those of the predictions, else numbers.
           adjustment: the class prior under which every condition is read.
+          on_event: told which part is worked on.
 
         Raises:
           ValueError: if the test split or its votes are missing, or conditions do not fit together.
         """
         test = require_fitting(predictions)
         names = class_names(test.log_probs.shape[2], classes or test.classes)
+        on_event(Message(f"scoring {len(predictions)} conditions"))
         predictions, concentration = with_concentrations(adjusted_all(predictions, adjustment))
         people = people_of(test)
         # Copies of the test items share what was said of these.
-        every = [scored(p, people if p.split == "test" else None) for p in predictions.values()]
+        every = []
+        for number, p in enumerate(predictions.values()):
+            on_event(Progress("  uncertainties of each", number / len(predictions), p.condition))
+            every.append(scored(p, people if p.split == "test" else None))
         valid = next((c for c in every if _clean(c, "valid")), None)
         fitting = [c for c in every if c.predictions.split == "valid" and c.corruption is not None]
         kept = [c for c in every if c.corruption is None or c.predictions.split == "test"]
         learned: Mapping[str, LearnedRouter] = {}
         errors = None
         if valid is not None:
+            on_event(Message("  ranks among the valid items"))
             kept = [_ranked(c, valid) for c in kept]
             valid = next(c for c in kept if _clean(c, "valid"))
+            if fitting:
+                on_event(Message(f"  routers learned from {len(fitting)} sets of valid items"))
             kept, learned = learned_router.add_scores(kept, valid, fitting)
+            if fitting:
+                on_event(Message("  errors learned from them"))
             errors = error_score.fit_on(valid, fitting)
             if errors is not None:
                 kept = [error_score.add_errors(c, errors) for c in kept]

@@ -1,4 +1,4 @@
-"""V1: does a score follow human disagreement? And how closely could any score follow votes?"""
+"""Does a score follow human disagreement? And how closely could any score follow votes?"""
 
 import functools
 
@@ -9,7 +9,7 @@ from ferjax import bootstrap, metrics, posterior
 from ferjax import votes as votes_of
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import Interval, difference, interval
-from ferjax.evaluation.resampling import spearman
+from ferjax.evaluation.resampling import score_by_score, spearman
 from ferjax.evaluation.results import (
     Decile,
     Disagreement,
@@ -17,6 +17,7 @@ from ferjax.evaluation.results import (
     Posterior,
     PosteriorExample,
 )
+from ferjax.events import OnEvent, silent
 
 __all__ = ["ceiling_samples", "disagreement", "votes_posterior"]
 
@@ -65,7 +66,7 @@ def ceiling_samples(conditions: Conditions) -> np.ndarray:
     return np.asarray(_ceiling(counts, key, conditions.weights, max_votes=most))
 
 
-def disagreement(conditions: Conditions) -> Disagreement:
+def disagreement(conditions: Conditions, on_event: OnEvent = silent) -> Disagreement:
     """Every score against human disagreement δ = 1 - max q on clean test items.
 
     Differences are paired: ``aleatoric_minus`` is how much better the aleatoric part follows
@@ -76,14 +77,14 @@ def disagreement(conditions: Conditions) -> Disagreement:
     weights = conditions.weights
     truth = test.predictions.truth
     scores = {name: np.asarray(of, np.float32) for name, of in test.scores.items()}
-    taus, areas = jax.device_get(
-        _resampled(
-            np.stack(list(scores.values())),
-            people.disagreement.astype(np.float32),
-            people.ambiguous,
-            people.ambiguous | people.clear,
-            weights,
-        )
+    delta = people.disagreement.astype(np.float32)
+    counted = people.ambiguous | people.clear
+    taus, areas = score_by_score(
+        "  human disagreement",
+        list(scores),
+        lambda score: _resampled(score, delta, people.ambiguous, counted, weights),
+        np.stack(list(scores.values())),
+        on_event=on_event,
     )
     ceiling = ceiling_samples(conditions)
     correlations = {n: spearman(of, people.disagreement, weights) for n, of in scores.items()}

@@ -69,4 +69,5 @@ def prior_comparison(conditions: Conditions) -> ClassPriors | None:
         dict(zip(conditions.classes, chosen.prior)),
         chosen.p_value,
         rows,
+        chosen.known_from,
     )

@@ -11,6 +11,7 @@ from ferjax.evaluation.calibration_errors import calibration_interval
 from ferjax.evaluation.class_recall import balanced, recall_by_class
 from ferjax.evaluation.conditions import Conditions
 from ferjax.evaluation.intervals import by_label, interval
+from ferjax.evaluation.resampling import score_by_score
 from ferjax.evaluation.results import (
     Misclassification,
     Quality,
@@ -18,6 +19,7 @@ from ferjax.evaluation.results import (
     Selective,
     SelectiveRow,
 )
+from ferjax.events import OnEvent, silent
 
 __all__ = ["COVERAGES", "quality", "selective"]
 
@@ -95,9 +97,11 @@ def quality(conditions: Conditions) -> Quality:
 
 
 @jax.jit
-def _selective(scores: jax.Array, losses: jax.Array, weights: jax.Array) -> Any:
-    """Samples of the areas by name, and of the accuracy at each coverage, ``[score, 1 + resample,
-    loss, ...]``; coverages, and curves ``[score, loss, point]`` over them."""
+def _selective(
+    scores: jax.Array, losses: jax.Array, coverage: jax.Array, weights: jax.Array
+) -> Any:
+    """Samples of the areas by name, and of the accuracy at each of :data:`COVERAGES`, ``[score, 1 +
+    resample, loss, ...]``; and curves ``[score, loss, point]`` over ``coverage [point]``."""
 
     def accuracy(score: jax.Array, loss: jax.Array, w: jax.Array, at: jax.Array) -> jax.Array:
         risk = jax.vmap(lambda c: metrics.risk_at_coverage(score, loss, w, coverage=c))
@@ -115,14 +119,13 @@ def _selective(scores: jax.Array, losses: jax.Array, weights: jax.Array) -> Any:
             lambda w: jax.vmap(lambda loss: statistics(w, loss))(losses), weights
         )
 
-    coverage = jnp.linspace(0, 1, _CURVE_POINTS + 1)[1:]
     everyone = jnp.ones(scores.shape[1])
 
     def curves_of(score: jax.Array) -> jax.Array:
         return jax.vmap(lambda loss: accuracy(score, loss, everyone, coverage))(losses)
 
     areas, kept = jax.lax.map(of_one, scores)
-    return areas, kept, coverage, jax.vmap(curves_of)(scores)
+    return areas, kept, jax.vmap(curves_of)(scores)
 
 
 @jax.jit
@@ -144,7 +147,7 @@ def _misclassified(
     return jax.lax.map(of_one, scores)
 
 
-def selective(conditions: Conditions) -> Selective:
+def selective(conditions: Conditions, on_event: OnEvent = silent) -> Selective:
     """What is gained by leaving out the most uncertain items, against labels and against people.
 
     The loss is the 0/1 error (``label``), or one minus the share of people who voted for the
@@ -154,9 +157,16 @@ def selective(conditions: Conditions) -> Selective:
     losses = np.stack([~test.correct, 1 - test.vote_share]).astype(np.float32)
     names = list(test.scores)
     stacked = np.stack([np.asarray(test.scores[name], np.float32) for name in names])
-    told = jax.device_get(_misclassified(stacked, ~test.correct, conditions.weights))
-    found = jax.device_get(_selective(stacked, losses, conditions.weights))
-    areas, kept, coverage, curves = found
+    coverage = np.linspace(0, 1, _CURVE_POINTS + 1, dtype=np.float32)[1:]
+    wrong = ~test.correct
+
+    def of_score(score: np.ndarray) -> Any:
+        told = _misclassified(score, wrong, conditions.weights)
+        return told, _selective(score, losses, coverage, conditions.weights)
+
+    told, (areas, kept, curves) = score_by_score(
+        "  selective prediction", names, of_score, stacked, on_event=on_event
+    )
     kinds = ("label", "votes")
     coverages = [str(c) for c in COVERAGES]
     areas = {n: by_label(np.moveaxis(of, 1, 0), names, kinds) for n, of in areas.items()}

@@ -42,7 +42,7 @@ import numpy as np
 
 from ferjax.evaluation.recognition import KINDS, split_alpha, to_log_probs
 from ferjax.evaluation.vote_files import Votes, read_votes, split_votes
-from ferjax.events import Message, OnEvent, silent
+from ferjax.events import Message, OnEvent, Progress, silent
 from ferjax.files import read_arrays
 from ferjax.predictions import SEVERITIES, Predictions
 
@@ -184,7 +184,8 @@ def load(paths: Iterable[Path], votes: Path | None = None, on_event: OnEvent = s
     if not files:
         raise ValueError("no predictions given")
     found: dict[str, _Read] = {}
-    for file in files:
+    for number, file in enumerate(files):
+        on_event(Progress(f"reading {len(files)} files", number / len(files), file.name))
         read = _read(file)
         p = read.predictions
         if len(files) == 1:

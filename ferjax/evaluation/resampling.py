@@ -1,12 +1,16 @@
 """Bootstrap programs that several tables share, each compiled once for one number of items."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import numpy as np
 from jax.typing import ArrayLike
 
 from ferjax import bootstrap, metrics
+from ferjax.events import OnEvent, Progress
 
-__all__ = ["draw_weights", "shift_auroc", "spearman"]
+__all__ = ["draw_weights", "score_by_score", "shift_auroc", "spearman"]
 
 _draw = jax.jit(bootstrap.resample_weights, static_argnums=(1, 2))
 
@@ -19,6 +23,37 @@ def draw_weights(
         return _draw(key, items, resamples)
     number = np.unique(groups, return_inverse=True)[1]
     return _draw(key, int(number.max()) + 1, resamples)[:, number]
+
+
+def score_by_score(
+    task: str,
+    names: Sequence[str],
+    function: Callable[..., Any],
+    *stacked: np.ndarray,
+    on_event: OnEvent,
+) -> Any:
+    """A table of many scores, made one score at a time, so that it can be told how far it is.
+
+    Args:
+      task: what is told.
+      names: of the scores.
+      function: of ``[1, ...]`` arrays, to a tree of arrays ``[1, ...]``.
+      *stacked: arrays ``[score, ...]``.
+      on_event: told each score before it is worked on.
+
+    Returns:
+      The function's trees on the host, leaves ``[score, ...]``.
+
+    >>> score_by_score("", "ab", lambda of: 2 * of, np.array([1, 2]), on_event=print).tolist()
+    Progress(task='', done=0.0, note='a')
+    Progress(task='', done=0.5, note='b')
+    [2, 4]
+    """
+    parts = []
+    for number, name in enumerate(names):
+        on_event(Progress(task, number / len(names), name))
+        parts.append(jax.device_get(function(*(of[number : number + 1] for of in stacked))))
+    return jax.tree.map(lambda *of: np.concatenate(of), *parts)
 
 
 def spearman(x: ArrayLike, y: ArrayLike, weights: jax.Array) -> np.ndarray:

@@ -49,13 +49,15 @@ class PriorRow:
 @dataclasses.dataclass(frozen=True)
 class ClassPriors:
     """Under which class prior predictions are read: its name, shares by class, those of training,
-    the p-value of the label-shift test where it was estimated; and figures under other priors."""
+    the p-value of the label-shift test where it was estimated, figures under other priors; and
+    where the shares of training come from, see :class:`ferjax.priors.Adjustment`."""
 
     name: str
     training: Mapping[str, float]
     used: Mapping[str, float]
     p_value: float
     rows: Mapping[str, PriorRow]
+    known_from: str = "training"
 
 
 @dataclasses.dataclass(frozen=True)

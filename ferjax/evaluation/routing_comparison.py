@@ -16,8 +16,10 @@ from ferjax import bootstrap, metrics, routing
 from ferjax.config import BASE_CORRUPTIONS
 from ferjax.evaluation.conditions import Condition, Conditions, shared_scores
 from ferjax.evaluation.intervals import Difference, Interval, by_label, difference, interval
+from ferjax.evaluation.resampling import score_by_score
 from ferjax.evaluation.routing_results import Rejection, RoutingRow
 from ferjax.evaluation.thresholds import mean_where, thresholds_under
+from ferjax.events import OnEvent, silent
 
 __all__ = ["CURVE", "MATCHED", "compare", "pools", "rejections", "routing_comparison", "samples"]
 
@@ -50,11 +52,16 @@ def pools(copies: Sequence[Condition], fitted: Sequence[str] = ()) -> dict[str, 
     return found
 
 
-def routing_comparison(conditions: Conditions) -> dict[str, dict[str, RoutingRow]]:
+def routing_comparison(
+    conditions: Conditions, on_event: OnEvent = silent
+) -> dict[str, dict[str, RoutingRow]]:
     """:func:`compare` of every pool, by name."""
     fitted = next((of.fitted for of in conditions.learned.values()), ())
     found = pools(conditions.corrupted, fitted)
-    return {name: compare(conditions, pool) for name, pool in found.items()}
+    return {
+        name: compare(conditions, pool, on_event, f"  reject scores, pool {name}")
+        for name, pool in found.items()
+    }
 
 
 @jax.jit
@@ -142,12 +149,19 @@ def samples(
     return area, kept[..., : len(MATCHED)]
 
 
-def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, RoutingRow]:
+def compare(
+    conditions: Conditions,
+    pool: Sequence[Condition],
+    on_event: OnEvent = silent,
+    task: str = "  reject scores",
+) -> dict[str, RoutingRow]:
     """Every score as a reject score against a pool of corrupted copies of the test items.
 
     Args:
       conditions: of the evaluation; intervals of one table are paired.
       pool: corrupted conditions.
+      on_event: told how far it is.
+      task: what is told.
 
     Returns:
       Score -> routing area, ambiguous items kept at each rejection in :data:`MATCHED`, their ratio
@@ -159,7 +173,14 @@ def compare(conditions: Conditions, pool: Sequence[Condition]) -> dict[str, Rout
     names = sorted(shared_scores([test, *pool]), key=lambda name: name != "epistemic")
     clean = np.stack([np.asarray(test.scores[name], np.float32) for name in names])
     inside, outside = _sides(conditions, pool, names)
-    area, kept = jax.device_get(_resampled(inside, rows, outside, conditions.weights))
+    area, kept = score_by_score(
+        task,
+        names,
+        lambda of, copies: _resampled(of, rows, copies, conditions.weights),
+        inside,
+        outside,
+        on_event=on_event,
+    )
     areas = np.asarray(_areas(inside, outside))
     clean_kept = np.asarray(_clean_kept(clean, outside))
     single = area[names.index(BASELINE)]

@@ -22,6 +22,7 @@ from ferjax.evaluation.results import (
     SeverityRow,
     Shift,
 )
+from ferjax.events import Message, OnEvent, Progress, silent
 
 __all__ = ["distance", "labelled_sets", "ood_sets", "shift", "stacked_scores"]
 
@@ -29,23 +30,28 @@ DISTANCE_ITEMS = 500
 """At most so many items of each side enter a feature-space distance."""
 PERMUTATIONS = 499
 SINGLE = "single_max_prob"
-"""The score of "single-uncertainty routing", ``1 - max p`` of one member."""
+"""What a single network gives: ``1 - max p`` of one member."""
 PARTS = ("total", "aleatoric", "epistemic")
 
 
-def shift(conditions: Conditions) -> Shift:
+def shift(conditions: Conditions, on_event: OnEvent = silent) -> Shift:
     """AUROC of every score for clean test items against the same items corrupted, and against
     other sets; a further score that some corrupted copy lacks is left out."""
-    corruptions, curve, minus, minus_single = _corruptions(conditions)
+    corruptions, curve, minus, minus_single = _corruptions(conditions, on_event)
+    severities = _severities(conditions, on_event)
+    on_event(Message("  other sets"))
+    others = ood_sets(conditions)
+    labelled = labelled_sets(conditions)
+    on_event(Message("  distances from the clean items"))
     return Shift(
         severity=conditions.severities[-1] if conditions.corrupted else None,
         corruptions=corruptions,
         curve=curve,
         epistemic_minus=minus,
         epistemic_minus_single=minus_single,
-        severities=_severities(conditions),
-        ood=ood_sets(conditions),
-        labelled=labelled_sets(conditions),
+        severities=severities,
+        ood=others,
+        labelled=labelled,
         distance=distance(conditions),
     )
 
@@ -67,7 +73,7 @@ def _once(clean: jax.Array, corrupted: jax.Array) -> tuple[jax.Array, jax.Array]
     return jax.vmap(of_one)(corrupted)
 
 
-def _corruptions(conditions: Conditions) -> tuple[dict, dict, dict, dict]:
+def _corruptions(conditions: Conditions, on_event: OnEvent) -> tuple[dict, dict, dict, dict]:
     """:attr:`Shift.corruptions`, ``curve``, ``epistemic_minus`` and ``epistemic_minus_single``."""
     names = shared_scores([conditions.test, *conditions.corrupted])
     cells: dict[str, dict[int, dict[str, Cell]]] = {}
@@ -79,13 +85,16 @@ def _corruptions(conditions: Conditions) -> tuple[dict, dict, dict, dict]:
     for corruption in dict.fromkeys(str(c.corruption) for c in conditions.corrupted):
         cells[corruption] = {}
         minus_single[corruption] = {}
-    for severity in conditions.severities:
+    parts = len(conditions.severities) * len(names)
+    for place, severity in enumerate(conditions.severities):
         copies = conditions.at(severity)
         for c in copies:
             cells[str(c.corruption)][severity] = {}
         means = {}
         by_copy = {}
-        for name in names:
+        for number, name in enumerate(names):
+            done = (place * len(names) + number) / parts
+            on_event(Progress("  shift", done, f"severity {severity}, {name}"))
             clean = stacked_scores([conditions.test], name)[0]
             corrupted = stacked_scores(copies, name)
             areas = shift_auroc(clean, corrupted, conditions.weights)
@@ -125,11 +134,13 @@ def _one_severity(
     return bootstrap.resampled(statistics, weights)
 
 
-def _severities(conditions: Conditions) -> dict[int, SeverityRow]:
+def _severities(conditions: Conditions, on_event: OnEvent) -> dict[int, SeverityRow]:
     """Accuracy, calibration and mean uncertainties, on clean items (0) and at each severity."""
     groups = {0: (conditions.test,), **{k: conditions.at(k) for k in conditions.severities}}
     table = {}
-    for severity, copies in groups.items():
+    for number, (severity, copies) in enumerate(groups.items()):
+        note = f"severity {severity}"
+        on_event(Progress("  accuracy under shift", number / len(groups), note))
         samples = _one_severity(
             np.stack([c.mean_log_probs for c in copies]),
             conditions.test.voted.labels,

@@ -17,6 +17,7 @@ from ferjax.arrays import (
     nan_where,
     not_classes,
 )
+from ferjax.distributions import require_log_probs, require_shares
 
 __all__ = [
     "Classified",
@@ -135,12 +136,23 @@ def _rows(log_probs: ArrayLike) -> jax.Array:
 
 
 def classified(
-    log_probs: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+    log_probs: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    only_order: bool = False,
 ) -> Classified:
     """Predictions beside class indices.
 
+    Args:
+      log_probs: ``[item, class]``.
+      labels: ``[item]``.
+      weights: ``[item]``, or None.
+      only_order: which class is most probable is all that counts; then scores do as well.
+
     Raises:
-      ValueError: if there is not one label and one weight for each item.
+      ValueError: if there is not one label and one weight for each item, or ``log_probs`` are none
+        (outside ``jit``).
     """
     rows = _rows(log_probs)
     (of,) = as_floats(labels)
@@ -149,18 +161,38 @@ def classified(
     wrong = not_classes(of, rows.shape[1])
     undefined = wrong | jnp.any(jnp.isnan(rows), -1)
     whole = jnp.where(wrong, 0, of).astype(jnp.int32)
-    return Classified(rows, whole, as_weights(weights, rows), undefined)
+    w = as_weights(weights, rows)
+    if not only_order:
+        require_log_probs(log_probs, weights=weights)
+    return Classified(rows, whole, w, undefined)
 
 
-def voted(log_probs: ArrayLike, q: ArrayLike, weights: ArrayLike | None = None) -> Voted:
+def voted(
+    log_probs: ArrayLike,
+    q: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    only_order: bool = False,
+) -> Voted:
     """Predictions beside vote distributions; a negative share is none.
 
+    Args:
+      log_probs: ``[item, class]``.
+      q: ``[item, class]``.
+      weights: ``[item]``, or None.
+      only_order: as for :func:`classified`.
+
     Raises:
-      ValueError: if they are not ``[item, class]`` alike, or there is not one weight for each item.
+      ValueError: if they are not ``[item, class]`` alike, there is not one weight for each item, or
+        (outside ``jit``) ``log_probs`` are none or ``q`` no shares.
     """
     rows, votes = as_floats(_rows(log_probs), q)
     if rows.shape != votes.shape:
         raise ValueError(
             f"log_probs and q must both be [item, class], got {rows.shape} and {votes.shape}"
         )
-    return Voted(rows, nan_where(votes < 0, votes), as_weights(weights, rows))
+    w = as_weights(weights, rows)
+    require_shares(q, weights=weights)
+    if not only_order:
+        require_log_probs(log_probs, weights=weights)
+    return Voted(rows, nan_where(votes < 0, votes), w)

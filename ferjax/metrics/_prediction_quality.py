@@ -48,7 +48,7 @@ def accuracy(
     >>> float(accuracy(jnp.log(jnp.array([[0.9, 0.1], [0.4, 0.6]])), jnp.array([0, 0])))
     0.5
     """
-    rows, of, w, undefined = classified(log_probs, labels, weights)
+    rows, of, w, undefined = classified(log_probs, labels, weights, only_order=True)
     right = (jnp.argmax(rows, -1) == of).astype(rows.dtype)
     return weighted_mean(nan_where(undefined, right), w)
 
@@ -109,7 +109,7 @@ def _recall(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Recall ``[class]``, 0 for a class without weight; which classes have some; and whether
     nothing is defined, because an item that is undefined may be of any class."""
-    rows, of, w, undefined = classified(log_probs, labels, weights)
+    rows, of, w, undefined = classified(log_probs, labels, weights, only_order=True)
     right = (jnp.argmax(rows, -1) == of).astype(rows.dtype)
     of_class = w[:, None] * jax.nn.one_hot(of, rows.shape[-1], dtype=rows.dtype)
     total = jnp.sum(of_class, axis=0)
@@ -139,7 +139,7 @@ def vote_accuracy(
     >>> float(vote_accuracy(jnp.log(jnp.array([[0.9, 0.1]])), jnp.array([[0.75, 0.25]])))
     0.75
     """
-    rows, votes, w = voted(log_probs, q, weights)
+    rows, votes, w = voted(log_probs, q, weights, only_order=True)
     chosen = jnp.take_along_axis(votes, jnp.argmax(rows, -1)[:, None], axis=-1)[:, 0]
     return weighted_mean(nan_where(_broken(rows), chosen), w)
 

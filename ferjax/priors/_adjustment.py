@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ferjax.distributions import require_no_probs, require_shares
+
 __all__ = ["Adjustment", "adjust", "check_prior", "mean_prior", "tempered", "training_prior"]
 
 
@@ -48,6 +50,7 @@ def mean_prior(q: ArrayLike) -> jax.Array:
     >>> mean_prior([[1.0, 0.0], [0.5, 0.5]]).tolist()
     [0.75, 0.25]
     """
+    require_shares(q)
     q = jnp.asarray(q, jnp.float32)
     if q.ndim != 2:
         raise ValueError(f"vote distributions must be [item, class], got {q.shape}")
@@ -108,6 +111,7 @@ def adjust(log_probs: ArrayLike, prior: ArrayLike, new_prior: ArrayLike) -> jax.
     >>> jnp.exp(adjust(jnp.log(jnp.array([0.8, 0.2])), [0.8, 0.2], [0.5, 0.5])).tolist()
     [0.5, 0.5]
     """
+    require_no_probs(log_probs)
     log_probs = jnp.asarray(log_probs)
     log_probs = log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))
     prior, new_prior = (jnp.asarray(p, log_probs.dtype) for p in (prior, new_prior))
@@ -136,6 +140,9 @@ class Adjustment(NamedTuple):
     """Log-probabilities are divided by it first, those of every member alike."""
     p_value: float = math.nan
     """Of the label-shift test, where the prior was estimated from unlabelled items."""
+    known_from: str = "training"
+    """Where the training shares come from: ``training``, the data that the ensemble learnt from;
+    ``valid``, the votes of valid items, taken for them; or a file."""
 
     @classmethod
     def of(
@@ -178,9 +185,12 @@ class Adjustment(NamedTuple):
         return adjust(log_probs / self.temperature, *shares)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values that :meth:`from_json` reads; an undefined p-value is null."""
-        p_value = None if math.isnan(self.p_value) else self.p_value
-        return {**self._asdict(), "p_value": p_value}
+        """JSON values that :meth:`from_json` reads; an undefined p-value is null, and where the
+        training shares come from is told where they are not the training data's."""
+        values = self._asdict()
+        if self.known_from == "training":
+            del values["known_from"]
+        return {**values, "p_value": None if math.isnan(self.p_value) else self.p_value}
 
     @classmethod
     def from_json(cls, values: Any) -> "Adjustment":
@@ -204,7 +214,8 @@ class Adjustment(NamedTuple):
             p_value = math.nan if p_value is None else float(p_value)
             # As they were written: normalised again, they could differ in their last digits.
             name = str(values["name"])
-            return cls(name, tuple(training), tuple(prior), temperature, p_value)
+            known_from = str(values.get("known_from", "training"))
+            return cls(name, tuple(training), tuple(prior), temperature, p_value, known_from)
         except (TypeError, KeyError) as error:
             raise ValueError(f"no class prior: {error}") from error
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ferjax.arrays import as_weights, nan_where
+from ferjax.distributions import require_log_probs, require_shares
 from ferjax.priors._adjustment import mean_prior
 
 __all__ = ["LabelShift", "estimate", "label_shift"]
@@ -45,6 +46,7 @@ def estimate(
     References:
       Saerens, Latinne & Decaestecker, 2002, https://doi.org/10.1162/089976602753284446.
     """
+    require_log_probs(log_probs, weights=weights)
     log_probs = jnp.asarray(log_probs, jnp.float32)
     prior = jnp.asarray(prior, jnp.float32)
     if log_probs.ndim != 2 or prior.shape != log_probs.shape[1:]:
@@ -106,6 +108,9 @@ def label_shift(
     Raises:
       ValueError: if the shapes do not fit.
     """
+    require_log_probs(log_probs)
+    require_log_probs(valid_log_probs, name="valid_log_probs")
+    require_shares(valid_q, name="valid_q")
     target = jnp.asarray(log_probs, jnp.float32)
     valid = jnp.asarray(valid_log_probs, jnp.float32)
     q = jnp.asarray(valid_q, jnp.float32)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ferjax.arrays import as_weights
+from ferjax.distributions import require_no_probs
 from ferjax.recalibration._newton import minimise
 
 __all__ = [
@@ -53,7 +54,9 @@ class Calibrator(Protocol):
 
 
 def bounded(log_probs: ArrayLike) -> jax.Array:
-    """Log-probabilities in float32, none below :data:`LOWEST`; NaN stays NaN."""
+    """Log-probabilities in float32, none below :data:`LOWEST`; NaN stays NaN. Probabilities are an
+    error (outside ``jit``)."""
+    require_no_probs(log_probs)
     return jnp.maximum(jnp.asarray(log_probs, jnp.float32), LOWEST)
 
 

@@ -6,10 +6,19 @@ from typing import NamedTuple
 from ferjax.evaluation.results import Evaluation
 from ferjax.evaluation.scores import label
 from ferjax.report.comparisons import winner
-from ferjax.report.words import percent
-from ferjax.routing import ACTIONS
+from ferjax.report.words import percent, portion
+from ferjax.routing import ACTIONS, MEANINGS
 
 __all__ = ["Answer", "answer"]
+
+
+_REJECTS_BY = {
+    "uar": "epistemic uncertainty",
+    "paper": "what the members disagree about alone, as in the paper (arXiv 2606.22725)",
+    "density": "how far an item lies from the training items",
+    "error": "how much likelier it is to be wrong than it admits",
+}
+"""Router -> what its reject score is."""
 
 
 class Answer(NamedTuple):
@@ -99,18 +108,22 @@ def _router(e: Evaluation) -> Iterator[Answer]:
     parts = []
     for action in ACTIONS:
         accuracy = clean.accuracy.get(action)
-        right = ""
+        beside = ""
         if action == "accept" and accuracy is not None and accuracy == accuracy:
-            right = f" (right on {percent(accuracy)})"
-        parts.append(f"{action}s {percent(clean.shares[action])}{right}")
+            beside = f" (right on {percent(accuracy)})"
+        if action == "defer":
+            beside = f" ({portion(e.thresholds.defer_share)} of valid by design)"
+        parts.append(f"{action}s {percent(clean.shares[action])}{beside}")
     promise = percent(e.thresholds.false_rejection)
+    meanings = ". ".join(f"{action.capitalize()}: {MEANINGS[action]}" for action in ACTIONS)
     yield Answer(
         "router",
         f"{', '.join(parts)} (by {e.thresholds.default}); promised to reject at most {promise} of "
         "clean items",
-        "Accept: the label stands. Defer: no label is likely enough, so the whole distribution is "
-        "reported in place of one. Reject: too unlike what the model has seen for any "
-        f"answer. Thresholds were chosen on {e.thresholds.valid_items:,} valid items alone.",
+        f"{meanings}. How many are deferred is a choice, no finding: the threshold is where "
+        f"{portion(e.thresholds.defer_share)} of the valid items lie above it "
+        "(evaluate.defer_share). All thresholds were chosen on "
+        f"{e.thresholds.valid_items:,} valid items alone.",
     )
     rejected = {
         router: _mean_rejected(e, of.rule.reject) for router, of in e.thresholds.routers.items()
@@ -120,9 +133,9 @@ def _router(e: Evaluation) -> Iterator[Answer]:
         yield Answer(
             "corrupted",
             f"of the corrupted copies the router {', '.join(named)}",
-            "Over all corruptions and severities alike. The router uar rejects by epistemic "
-            "uncertainty, density by how far an item lies from the training items; both keep the "
-            "same promise for clean ones.",
+            "Over all corruptions and severities alike. What they reject by: "
+            f"{'; '.join(f'{n}, {_REJECTS_BY[n]}' for n in rejected if n in _REJECTS_BY)}. Each "
+            "keeps the same promise for clean items.",
         )
 
 

@@ -10,6 +10,7 @@ from ferjax.evaluation.routing_results import Thresholds
 from ferjax.evaluation.scores import label
 from ferjax.report import html, plots
 from ferjax.report.words import percent
+from ferjax.routing import MEANINGS
 
 __all__ = ["Example", "ExampleGroup", "examples"]
 
@@ -57,13 +58,9 @@ def examples(
     unknown = reject > limits[1]
     ambiguous = (defer > limits[0]) & ~unknown
     regions = {
-        "Accepted: clear, and like what the model has seen": (
-            "accept",
-            ~ambiguous & ~unknown,
-            defer,
-        ),
-        "Deferred: no label is likely enough": ("defer", ambiguous, -defer),
-        "Rejected: too unlike what the model has seen": ("reject", unknown, -reject),
+        f"Accepted: {MEANINGS['accept']}": ("accept", ~ambiguous & ~unknown, defer),
+        f"Deferred: {MEANINGS['defer']}": ("defer", ambiguous, -defer),
+        f"Rejected: {MEANINGS['reject']}": ("reject", unknown, -reject),
     }
     for title, (action, inside, order) in regions.items():
         chosen = np.flatnonzero(inside)

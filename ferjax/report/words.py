@@ -2,7 +2,7 @@
 
 from ferjax.evaluation.intervals import Interval
 
-__all__ = ["against", "percent", "span"]
+__all__ = ["against", "percent", "portion", "span"]
 
 
 def percent(share: float, decimals: int = 0) -> str:
@@ -12,6 +12,16 @@ def percent(share: float, decimals: int = 0) -> str:
     ('26.2 %', '5 %')
     """
     return f"{100 * share:.{decimals}f} %"
+
+
+def portion(share: float) -> str:
+    """A share in words where there are some, else in per cent.
+
+    >>> portion(1 / 3), portion(0.25), portion(0.3)
+    ('a third', 'a quarter', '30 %')
+    """
+    words = {1 / 2: "half", 1 / 3: "a third", 1 / 4: "a quarter", 1 / 5: "a fifth"}
+    return next((w for of, w in words.items() if abs(share - of) < 1e-6), percent(share))
 
 
 def span(figure: Interval, decimals: int = 2) -> str:

@@ -1,9 +1,9 @@
 """Accept, defer or reject: the router's rule, threshold grids by counting, and routing curves.
 
 A router takes any two scores, larger meaning more uncertain. Uncertainty-aware routing (UAR) gives
-it aleatoric and epistemic uncertainty, in nats: reject if ``epistemic > τ_e`` (the item is outside
-what the model has seen); else defer if ``aleatoric > τ_a`` (people would disagree: report the
-whole distribution); else accept the label.
+it aleatoric and epistemic uncertainty, in nats: reject if ``epistemic > τ_e``, an item too unlike
+what the model has seen for any answer; else defer if ``aleatoric > τ_a``, where no label is likely
+enough, so the whole distribution is given in place of one; else accept: the label stands.
 
 Pure functions; jit them at your outermost call. Where thresholds come from:
 :mod:`ferjax.conformal`. Reference: https://arxiv.org/abs/2606.22725, 2026.
@@ -20,10 +20,11 @@ from ferjax.routing._curves import (
     routing_curve,
 )
 from ferjax.routing._grid import Cell, Grid, best_cell, grid, pareto_front
-from ferjax.routing._rule import ACTIONS, RouterRule, decide, preferred, read_rules
+from ferjax.routing._rule import ACTIONS, MEANINGS, RouterRule, decide, preferred, read_rules
 
 __all__ = [
     "ACTIONS",
+    "MEANINGS",
     "Cell",
     "Curve",
     "Grid",

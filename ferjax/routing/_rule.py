@@ -10,10 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-__all__ = ["ACTIONS", "RouterRule", "decide", "preferred", "read_rules"]
+__all__ = ["ACTIONS", "MEANINGS", "RouterRule", "decide", "preferred", "read_rules"]
 
 ACTIONS = ("accept", "defer", "reject")
 """What :func:`decide` returns indices into."""
+
+MEANINGS = {
+    "accept": "the label stands",
+    "defer": "no label is likely enough, so the whole distribution is given in place of one",
+    "reject": "too unlike what the model has seen for any answer",
+}
+"""What each action says of an item."""
 
 
 Threshold = float | jax.Array | np.ndarray | np.floating
@@ -196,8 +203,8 @@ def decide(defer: ArrayLike, reject: ArrayLike, rule: RouterRule) -> jax.Array:
     """One action per item.
 
     Args:
-      defer: ``[item...]`` defer score; the paper's router: aleatoric (people would disagree).
-      reject: ``[item...]`` reject score; the paper's router: epistemic (outside the model's data).
+      defer: ``[item...]`` defer score; the paper's router: aleatoric.
+      reject: ``[item...]`` reject score; the paper's router: epistemic.
       rule: its thresholds, in the scores' units; may be traced under jit.
 
     Returns:

@@ -207,7 +207,14 @@ def read(
         digest=about.get("digest") or digest_of(about, parts),
         colour=about["colour"],
         adjustment=adjustment,
+        members=_members(about["provenance"]),
     )
+
+
+def _members(provenance: Mapping[str, Any]) -> int:
+    """How many networks it says it is of; 0 where it does not say."""
+    said = provenance.get("members")
+    return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else 0
 
 
 class _Limited:

@@ -140,6 +140,7 @@ def from_trained(trained: Trained, rules: Rules, basis: Basis = AS_TRAINED) -> I
         colour=trained.spec.colour,
         digest=_program_digest(trained, basis),
         adjustment=basis.adjustment,
+        members=len(trained.config.train.seeds),
     )
 
 

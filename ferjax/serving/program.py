@@ -65,6 +65,7 @@ class InferenceProgram(NamedTuple):
       digest: of everything it consists of, hexadecimal; another program has another.
       colour: whether pictures have three channels.
       adjustment: the class prior that its probabilities are under; None: that of training.
+      members: how many networks decide; 0 where that is not known.
     """
 
     forward: Callable[[np.ndarray], RouterOutput]
@@ -76,6 +77,7 @@ class InferenceProgram(NamedTuple):
     digest: str = ""
     colour: bool = False
     adjustment: Adjustment | None = None
+    members: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -85,8 +85,9 @@ class Router:
       unlabelled: pictures, as those to decide on, that the prior is estimated from.
       batch_size: pictures per compiled call; fewer are padded, more are cut, so nothing recompiles
         after this.
-      on_event: told, of a run, of damaged checkpoints that were passed over and members left out;
-        and where the model is no better than always saying the most frequent class.
+      on_event: told, before each, of opening and of compiling, which take 2 to 20 seconds on a CPU
+        and are silent without it; of damaged checkpoints that were passed over and members left
+        out; and where the model is no better than always saying the most frequent class.
 
     Attributes:
       name: the router.
@@ -128,6 +129,8 @@ class Router:
             raise ValueError("the prior 'estimated' needs unlabelled pictures to estimate from")
         if thresholds is not None:
             require_no_prior(prior)
+        self._source = Path(source).name if isinstance(source, str | Path) else "an opened run"
+        on_event(Message(f"opening {self._source}"))
         self.program = _open(source, thresholds, prior, unlabelled, on_event)
         self.rules = self.program.rules
         rejects = rejects_of(self.rules)
@@ -150,6 +153,7 @@ class Router:
         self.adjustment = self.program.adjustment
         self.side = self.program.side
         self.colour = self.program.colour
+        on_event(Message(f"compiling for {batch_size} pictures at a time"))
         # Compiling here keeps the first caller from waiting, and threads from compiling the same
         # thing side by side.
         nothing = np.zeros((0, *self.program.shape), np.uint8)
@@ -158,6 +162,25 @@ class Router:
         read = [s for s in self.rule.scores if s not in ("aleatoric", "epistemic")]
         told = [s for s in TOLD if s in first.scores and s not in read]
         self._extra_scores = (*read, *told)
+
+    def __repr__(self) -> str:
+        """What decides, and what it promises, in a line."""
+        count = self.program.members
+        members = f"{count} member{'s' * (count > 1)}, " if count else ""
+        promise = ""
+        if self.rule.false_rejection:
+            promise = f", at most {100 * self.rule.false_rejection:.3g} % of clean pictures"
+        prior = ""
+        if self.adjustment is not None and self.adjustment.changes:
+            prior = f", under the prior {self.adjustment.name}"
+        colour = "colour" if self.colour else "gray"
+        return (
+            f"<Router {self.name} (of {', '.join(self.rules)}) of {self._source}: {members}"
+            f"{len(self.classes)} classes ({', '.join(self.classes)}){prior}; rejects above "
+            f"{self.rule.reject} {float(self.rule.reject_above):.4g}{promise}, else defers above "
+            f"{self.rule.defer} {float(self.rule.defer_above):.4g}; pictures {self.side} × "
+            f"{self.side}, {colour}>"
+        )
 
     @property
     def identity(self) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ferjax.arrays import nan_where
+from ferjax.distributions import require_log_probs
 from ferjax.uncertainty._entropy import as_log_probs
 
 __all__ = ["credal_width"]
@@ -47,6 +48,7 @@ def credal_width(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) 
     >>> round(float(credal_width(differ)[0]), 4)
     0.6931
     """
+    require_log_probs(log_probs, axis=axis)
     members = jnp.moveaxis(as_log_probs(log_probs), (member_axis, axis), (0, -1))
     classes = members.shape[-1]
     if classes > MOST_CLASSES:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ferjax import dirichlet
+from ferjax.distributions import require_log_probs
 from ferjax.uncertainty._entropy import (
     as_log_probs,
     compare_with_mean,
@@ -102,7 +103,8 @@ def decompose(
     >>> round(float(one.aleatoric), 4), round(float(one.within), 4), float(one.between)
     (0.5, 0.1931, 0.0)
     """
-    log_probs = as_log_probs(log_probs)
+    given = log_probs
+    log_probs = as_log_probs(given)
     if log_probs.ndim < 2:
         raise ValueError(
             "log_probs needs a member axis and a class axis, [member, item..., class]; "
@@ -115,6 +117,7 @@ def decompose(
     class_axis = axis % log_probs.ndim
     members_at = member_axis % log_probs.ndim
     members_at -= class_axis < members_at
+    require_log_probs(given, axis=axis)
     log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
     hesitation, between = _in_blocks(_of_entropies, log_probs)
     if log_concentration is None:
@@ -254,6 +257,7 @@ def epistemic_contributions(
     >>> [round(float(c), 4) for c in epistemic_contributions(differ)[0]]
     [0.3466, 0.3466]
     """
+    require_log_probs(log_probs)
     mean, log_ratio = compare_with_mean(log_probs, member_axis=member_axis)
     between = jnp.exp(mean) * mean_over_members(divergence_term, log_ratio)
     if log_concentration is None:
@@ -285,6 +289,7 @@ def aleatoric_contributions(
     >>> [round(float(c), 4) for c in aleatoric_contributions(sure)[0]]
     [0.3466, 0.3466, 0.0]
     """
+    require_log_probs(log_probs)
     log_probs = jnp.moveaxis(as_log_probs(log_probs), member_axis, 0)
     if log_concentration is None:
         return jnp.abs(mean_over_members(p_log_p, log_probs))
@@ -323,6 +328,7 @@ def expected_pairwise_kl(
     >>> round(float(expected_pairwise_kl(two)[0]), 4)
     0.5493
     """
+    require_log_probs(log_probs, axis=axis)
     log_probs = as_log_probs(log_probs)
     members = log_probs.shape[member_axis]
     log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
@@ -360,6 +366,7 @@ def decompose_variance(
     >>> [float(part[0]) for part in decompose_variance(differ)[:3]]
     [0.5, 0.0, 0.5]
     """
+    require_log_probs(log_probs, axis=axis)
     log_probs = jnp.moveaxis(as_log_probs(log_probs), (member_axis, axis), (0, -1))
     # The probability of the most probable class is close to 1 at times: that of all others together
     # says how close, and varies as it does.

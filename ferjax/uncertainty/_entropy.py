@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.distributions import require_log_probs
+
 __all__ = [
     "Comparison",
     "as_log_probs",
@@ -69,6 +71,7 @@ def entropy(log_probs: ArrayLike, *, axis: int = -1) -> jax.Array:
     >>> float(entropy(jnp.log(jnp.array([1.0, 0.0]))))
     0.0
     """
+    require_log_probs(log_probs, axis=axis)
     return jnp.abs(jnp.sum(p_log_p(as_log_probs(log_probs)), axis=axis))
 
 
@@ -90,6 +93,8 @@ def mean_log_probs(log_probs: ArrayLike, *, member_axis: int = 0) -> jax.Array:
     >>> [round(float(p), 3) for p in jnp.exp(mean_log_probs(two))[0]]
     [0.5, 0.5]
     """
+    if member_axis % max(jnp.ndim(log_probs), 1) != jnp.ndim(log_probs) - 1:
+        require_log_probs(log_probs)
     return compare_with_mean(log_probs, member_axis=member_axis).log_mean
 
 
@@ -171,6 +176,7 @@ def least_confidence(log_probs: ArrayLike, *, axis: int = -1) -> jax.Array:
     >>> float(sure[0]), float(least_confidence(sure))
     (0.0, 9.35...e-14)
     """
+    require_log_probs(log_probs, axis=axis)
     log_probs = jnp.moveaxis(as_log_probs(log_probs), axis, -1)
     return jnp.sum(probabilities_of_others(log_probs, jnp.argmax(log_probs, -1)), axis=-1)
 

@@ -38,6 +38,15 @@ def test_the_file_decides_as_the_run_does(live, opened, tiny_faces):
         assert near or ours.action == theirs.action
 
 
+def test_a_router_says_what_it_is(live, opened, run):
+    for router, source in ((live, run.name), (opened, opened._source)):
+        said = repr(router)
+        assert said.startswith(f"<Router uar (of {', '.join(router.rules)}) of {source}: 2 members")
+        for part in (*router.classes, f"epistemic {router.rule.reject_above:.4g}", "5 % of clean"):
+            assert part in said
+        assert "\n" not in said
+
+
 def test_a_decision_is_that_of_the_core_functions(run, live, rules, tiny_faces):
     """Of what the evaluation predicted, batch by batch of another size: the same probabilities,
     uncertainties and action."""
@@ -185,6 +194,10 @@ def test_a_model_no_better_than_the_most_frequent_class_is_announced(
     events = []
     router = Router(run, batch_size=4, on_event=events.append)
     assert router.program.caution == said
+    assert [getattr(event, "text", "") for event in events if "caution" not in str(event)] == [
+        "opening run",
+        "compiling for 4 pictures at a time",
+    ]
     assert any(getattr(event, "text", "") == f"caution: {said}" for event in events)
     assert ferjax("export", run, "--out", tmp_path / "file") == 0
     capsys.readouterr()

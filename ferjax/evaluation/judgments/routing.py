@@ -4,7 +4,8 @@ Thresholds are chosen on a few rated texts and certified on others of them; noth
 twice. A text is *asked* where the models disagree more than all but a promised share of rated texts
 do (conformal), *accepted* where one label is so likely that what was promised of accepted texts is
 certified (:mod:`ferjax.evaluation.judgments.promises`: the error of the label, the gap of the
-distribution, or both), and *deferred* otherwise: the distribution is reported, not a label.
+distribution, or both), and *deferred* otherwise: no label is likely enough, so the whole
+distribution is given in place of one.
 """
 
 import dataclasses

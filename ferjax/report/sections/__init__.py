@@ -47,7 +47,7 @@ def build(
         quality.selective(e, figures),
         recalibration.recalibration(e),
         members.members(e, figures),
-        about_section.paper(e),
+        *about_section.paper(e, about),
         about_section.how(about),
     ]
 

@@ -63,44 +63,59 @@ def _priors(e: Evaluation) -> list[str]:
     found = e.priors
     if found is None:
         return []
+    of_training = _TRAINING.get(found.known_from, "training (by file)")
     shares = [(name, found.training[name], found.used[name]) for name in found.training]
     told = [html.paragraph(prior_words(found))]
     heads = ("prior", "accuracy", "balanced accuracy", "share of people who agree", "NLL")
-    rows = [
-        (
-            f"{name} (in use)" if name == found.name else name,
-            *(of.accuracy, of.balanced_accuracy, of.vote_accuracy, of.nll),
-        )
-        for name, of in found.rows.items()
-    ]
+    rows = []
+    for name, of in found.rows.items():
+        shown = of_training if name == "training" else name
+        shown += " (in use)" if name == found.name else ""
+        rows.append((shown, of.accuracy, of.balanced_accuracy, of.vote_accuracy, of.nll))
     return [
         "<h3>Class priors</h3>",
         *told,
         "<div class=pair>",
         html.table(heads, rows, caption="the same predictions under other priors (--prior)"),
-        html.table(("class", "training", "in use"), shares),
+        html.table(("class", of_training, "in use"), shares),
         "</div>",
     ]
 
 
+_TRAINING = {"training": "training", "valid": "votes of valid"}
+"""Where the shares of training come from -> what they are called."""
+
+
 def prior_words(found: ClassPriors) -> str:
     """Which prior everything was read under, in a sentence."""
+    test = ""
+    if not math.isnan(found.p_value):
+        test = f" (label-shift test, p = {found.p_value:.2f})"
+    if found.known_from == "valid":
+        training = "how often the valid items' votes name each class"
+        taken = (
+            " How frequent each class was in training is not known; where that is needed, the "
+            "votes of the valid items are taken for it. --training-prior FILE says it."
+        )
+    else:
+        training = "the training prior"
+        taken = ""
     if found.name == "training":
+        if taken:
+            return f"Everything here is read as the predictions are.{taken}"
         return (
             "Everything here is read under the training prior: how frequent each class is where "
             "the ensemble learnt."
         )
-    test = ""
-    if not math.isnan(found.p_value):
-        test = f" (label-shift test, p = {found.p_value:.2f})"
     if found.used == found.training:
         return (
-            f"Everything here is read under the training prior: the one estimated on the test "
-            f"items, without their labels, does not demonstrably differ from it{test}."
+            f"Everything here is read as the predictions are: the prior estimated on the test "
+            "items, without their labels, does not demonstrably differ from "
+            f"{training}{test}.{taken}"
         )
     return (
         f"Everything here, thresholds and decisions too, is read under the prior {found.name}"
-        f"{test}: the members' probabilities, times its ratio to the training prior."
+        f"{test}: the members' probabilities, times its ratio to {training}.{taken}"
     )
 
 
