@@ -42,7 +42,7 @@ def require_log_probs(
     >>> require_log_probs([[0.25, 0.75]])
     Traceback (most recent call last):
     ValueError: log_probs must be log-probabilities, whose exponentials sum to 1 over the classes;
-    [0.25, 0.75] looks like probabilities: take their logarithm
+    got [0.25, 0.75], which looks like probabilities: take their logarithm
     """
     rows = _sample(log_probs, axis, weights)
     if rows is None:
@@ -57,7 +57,7 @@ def require_log_probs(
         looks = "looks like logits or scores: take jax.nn.log_softmax over the classes"
     raise ValueError(
         f"{name} must be log-probabilities, whose exponentials sum to 1 over the classes; "
-        f"{_shown(rows[np.argmax(off)])} {looks}"
+        f"got {_shown(rows[np.argmax(off)])}, which {looks}"
     )
 
 
@@ -75,14 +75,14 @@ def require_no_probs(log_probs: ArrayLike, *, name: str = "log_probs") -> None:
     >>> require_no_probs([[2.0, -1.0]])
     >>> require_no_probs([[0.25, 0.75]])
     Traceback (most recent call last):
-    ValueError: log_probs must be log-probabilities; [0.25, 0.75] looks like probabilities: take
-    their logarithm
+    ValueError: log_probs must be log-probabilities; got [0.25, 0.75], which looks like
+    probabilities: take their logarithm
     """
     rows = _sample(log_probs, -1, None)
     if rows is not None and _are_probs(rows):
         raise ValueError(
-            f"{name} must be log-probabilities; {_shown(rows[0])} looks like probabilities: take "
-            "their logarithm"
+            f"{name} must be log-probabilities; got {_shown(rows[0])}, which looks like "
+            "probabilities: take their logarithm"
         )
 
 
@@ -101,8 +101,8 @@ def require_shares(q: ArrayLike, *, weights: ArrayLike | None = None, name: str 
     >>> require_shares([[0.25, 0.75], [0.0, 0.0]])
     >>> require_shares([[3, 1]])
     Traceback (most recent call last):
-    ValueError: q must be shares of votes, which sum to 1 over the classes; [3.0, 1.0] sums to 4:
-    divide counts by their sum (ferjax.votes.distribution)
+    ValueError: q must be shares of votes, which sum to 1 over the classes; got [3.0, 1.0], which
+    sums to 4: divide counts by their sum (ferjax.votes.distribution)
     """
     rows = _sample(q, -1, weights)
     if rows is None:
@@ -112,8 +112,9 @@ def require_shares(q: ArrayLike, *, weights: ArrayLike | None = None, name: str 
     if off.any():
         row = int(np.argmax(off))
         raise ValueError(
-            f"{name} must be shares of votes, which sum to 1 over the classes; {_shown(rows[row])} "
-            f"sums to {total[row]:.4g}: divide counts by their sum (ferjax.votes.distribution)"
+            f"{name} must be shares of votes, which sum to 1 over the classes; got "
+            f"{_shown(rows[row])}, which sums to {total[row]:.4g}: divide counts by their sum "
+            "(ferjax.votes.distribution)"
         )
 
 

@@ -52,7 +52,8 @@ def cross_entropy(log_probs: ArrayLike, q: ArrayLike) -> jax.Array:
     >>> round(float(cross_entropy(log_probs, jnp.array([[0.25, 0.75, 0.0]]))[0]), 4)
     0.6931
     """
-    given, targets = log_probs, q
+    given = log_probs
+    targets = q
     log_probs = jnp.asarray(log_probs)
     log_probs = log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))
     q = jnp.asarray(q, log_probs.dtype)
@@ -145,11 +146,13 @@ def misleading_evidence(alpha: ArrayLike, q: ArrayLike) -> jax.Array:
 
 
 def _alpha_and_q(alpha: ArrayLike, q: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    targets = q
     alpha = jnp.asarray(alpha)
     alpha = alpha.astype(jnp.promote_types(alpha.dtype, jnp.float32))
     q = jnp.asarray(q, alpha.dtype)
     if alpha.shape != q.shape:
         raise ValueError(f"alpha and q must both be [item, class], got {alpha.shape} and {q.shape}")
+    require_shares(targets)
     return alpha, q
 
 

@@ -115,8 +115,9 @@ def disagreement(q: ArrayLike) -> np.ndarray:
     >>> disagreement([[0.75, 0.25]]).tolist()
     [0.25]
     """
-    require_shares(q)
-    return 1.0 - np.asarray(q, np.float64).max(axis=-1)
+    shares = np.asarray(q, np.float64)
+    require_shares(shares)
+    return 1.0 - shares.max(axis=-1)
 
 
 def entropy(q: ArrayLike) -> np.ndarray:
@@ -131,9 +132,10 @@ def entropy(q: ArrayLike) -> np.ndarray:
     >>> entropy([[0.5, 0.5, 0, 0, 0, 0, 0, 0]]).round(4).tolist()
     [0.6931]
     """
-    require_shares(q)
-    q = np.sort(np.asarray(q, np.float64), axis=-1)
-    return -np.sum(q * np.log(np.where(q > 0, q, 1.0)), axis=-1) + 0.0
+    shares = np.asarray(q, np.float64)
+    require_shares(shares)
+    shares = np.sort(shares, axis=-1)
+    return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=-1) + 0.0
 
 
 def ambiguity(q: ArrayLike) -> Ambiguity:

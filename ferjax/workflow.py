@@ -240,7 +240,7 @@ def evaluate_predictions(
         images=shown,
         about={
             "run": ", ".join(path.resolve().name for path in paths[:3]),
-            "data": {**_file_facts(loaded), "read as": "; ".join(notes)},
+            "files": {"What each file was taken for": [note.split(": ", 1) for note in notes]},
         },
         prior=prior,
         training=known,
@@ -336,21 +336,6 @@ def _read_images(path: Path, items: int) -> np.ndarray:
             f"{images.shape}"
         )
     return images
-
-
-def _file_facts(loaded: readers.Loaded) -> dict[str, str]:
-    """What was in the files; severities of one corruption on one line."""
-    together: dict[tuple[str, str, int], list[str]] = {}
-    for name, p in loaded.predictions.items():
-        stem = name.removesuffix(f"_{p.severity}") if p.corruption else name
-        key = (stem, loaded.kinds[name], p.log_probs.shape[1])
-        together.setdefault(key, []).append(str(p.severity) if p.corruption else "")
-    return {
-        f"{stem.replace('_', ' ')} {', '.join(sorted(severities))}".strip(): (
-            f"{kind.replace('_', ' ')}, {items:,} items"
-        )
-        for (stem, kind, items), severities in together.items()
-    }
 
 
 def _data_facts(config: DataConfig, dataset: "Dataset") -> dict[str, Any]:

@@ -32,7 +32,10 @@ BY_CLASS = (
     *("label_nll", "label_brier"),
 )
 BY_VOTES = ("vote_accuracy", "nll", "brier", "kl", "jensen_shannon")
-OTHERS = {"auroc_between", "class_recall", "ideal_aurc", "noise_ceiling", "reliability_bins"}
+OTHERS = {
+    *("auroc_between", "class_recall", "ideal_aurc", "noise_ceiling", "reliability_bins"),
+    *("calibration_gaps", "classwise_gaps"),
+}
 ALL = (*BINARY, *ORDERS, *LOSSES, *BY_CLASS, *BY_VOTES)
 
 

@@ -71,7 +71,15 @@ def test_sets_from_outside_are_in_the_tables(evaluated):
     assert found.evaluation.shift.ood["noise"].items == 5
     assert found.files[0].name == "report.html"
     assert found.files[0].parent.name == "report"
-    assert any("evaluating" in event.text for event in said if isinstance(event, Message))
+    told = [
+        event.text if isinstance(event, Message) else getattr(event, "task", "") for event in said
+    ]
+    for part in (
+        *("scoring", "uncertainties of each", "evaluating with", "accuracy and calibration"),
+        *("selective prediction", "human disagreement", "shift", "numbers of members"),
+        *("reject scores", "recalibration", "drawing and writing"),
+    ):
+        assert any(part in text for text in told), part
 
 
 def test_names_of_the_runs_own_sets_are_taken(run, tmp_path):

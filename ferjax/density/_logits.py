@@ -68,8 +68,8 @@ def gen(log_probs: ArrayLike, *, gamma: float = 0.1, top: int | None = None) -> 
     >>> round(float(gen(jnp.log(jnp.array([0.5, 0.5])), gamma=0.5)), 4)
     1.0
     """
-    require_log_probs(log_probs)
     rows = _rows(log_probs, "log_probs")
+    require_log_probs(log_probs)
     if top is not None:
         if top < 1:
             raise ValueError(f"top must be at least 1, got {top}")
@@ -101,10 +101,10 @@ def fit_kl_matching(log_probs: ArrayLike) -> jax.Array:
     >>> jnp.exp(known).tolist()
     [[0.75, 0.25], [0.0, 0.0]]
     """
-    require_log_probs(log_probs)
     rows = _rows(log_probs, "log_probs")
     if rows.ndim != 2:
         raise ValueError(f"log_probs must be [item, class], got {rows.shape}")
+    require_log_probs(log_probs)
     classes = rows.shape[-1]
     predicted = jax.nn.one_hot(jnp.argmax(rows, -1), classes, dtype=rows.dtype)
     count = jnp.sum(predicted, axis=0)[:, None]
@@ -134,13 +134,13 @@ def kl_matching(known: ArrayLike, log_probs: ArrayLike) -> jax.Array:
     >>> kl_matching(known, known).tolist()
     [0.0, 0.0]
     """
-    require_log_probs(log_probs)
     known, rows = as_floats(known, _rows(log_probs, "log_probs"))
     if rows.ndim != 2 or known.ndim != 2 or known.shape[1] != rows.shape[1]:
         raise ValueError(
             f"expected known [class, class] and log_probs [item, class], got {known.shape} and "
             f"{rows.shape}"
         )
+    require_log_probs(log_probs)
     possible = rows != -jnp.inf
     safe = jnp.where(possible, rows, 0)
     p = jnp.where(possible, jnp.exp(safe), 0)

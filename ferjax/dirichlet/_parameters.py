@@ -58,7 +58,7 @@ def floating(values: ArrayLike, name: str) -> jax.Array:
 def checked(log_probs: ArrayLike, log_concentration: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Both as one type of float32 or better; an error where there is not one S for each row, or
     (outside ``jit``) rows are no log-probabilities."""
-    require_log_probs(log_probs)
+    given = log_probs
     log_probs = floating(log_probs, "log_probs")
     log_concentration = floating(log_concentration, "log_concentration")
     if log_concentration.shape != log_probs.shape[:-1]:
@@ -66,5 +66,6 @@ def checked(log_probs: ArrayLike, log_concentration: ArrayLike) -> tuple[jax.Arr
             f"log_concentration must be [item...] {log_probs.shape[:-1]}, one for each row of "
             f"log_probs {log_probs.shape}; got {log_concentration.shape}"
         )
+    require_log_probs(given)
     dtype = jnp.promote_types(log_probs.dtype, log_concentration.dtype)
     return log_probs.astype(dtype), log_concentration.astype(dtype)

@@ -4,7 +4,9 @@ All of them are pure, exact under ties and take optional ``weights [item]`` (who
 weight 2 means "this item twice", weight 0 "left out". That is what makes the bootstrap cheap:
 ``jax.vmap(lambda w: auroc(s, y, w))(weights)`` sorts once, because the sort does not depend on the
 weights. What is undefined gives NaN, never a silent 0 or 1, and shapes that do not fit are an
-error: :mod:`ferjax.arrays` states the rule, and each docstring what it means there.
+error: :mod:`ferjax.arrays` states the rule, and each docstring what it means there. Probabilities
+or logits in place of log-probabilities, and counts in place of shares, are an error outside
+``jit``, where values are known (:mod:`ferjax.distributions`).
 """
 
 from ferjax.metrics._calibration import (

@@ -50,11 +50,11 @@ def mean_prior(q: ArrayLike) -> jax.Array:
     >>> mean_prior([[1.0, 0.0], [0.5, 0.5]]).tolist()
     [0.75, 0.25]
     """
+    shares = jnp.asarray(q, jnp.float32)
+    if shares.ndim != 2:
+        raise ValueError(f"vote distributions must be [item, class], got {shares.shape}")
     require_shares(q)
-    q = jnp.asarray(q, jnp.float32)
-    if q.ndim != 2:
-        raise ValueError(f"vote distributions must be [item, class], got {q.shape}")
-    mean = jnp.mean(q, axis=0)
+    mean = jnp.mean(shares, axis=0)
     return mean / jnp.sum(mean)
 
 
@@ -111,7 +111,7 @@ def adjust(log_probs: ArrayLike, prior: ArrayLike, new_prior: ArrayLike) -> jax.
     >>> jnp.exp(adjust(jnp.log(jnp.array([0.8, 0.2])), [0.8, 0.2], [0.5, 0.5])).tolist()
     [0.5, 0.5]
     """
-    require_no_probs(log_probs)
+    given = log_probs
     log_probs = jnp.asarray(log_probs)
     log_probs = log_probs.astype(jnp.promote_types(log_probs.dtype, jnp.float32))
     prior, new_prior = (jnp.asarray(p, log_probs.dtype) for p in (prior, new_prior))
@@ -120,6 +120,7 @@ def adjust(log_probs: ArrayLike, prior: ArrayLike, new_prior: ArrayLike) -> jax.
             f"priors must have a share for each of {log_probs.shape[-1]} classes, got "
             f"{prior.shape} and {new_prior.shape}"
         )
+    require_no_probs(given)
     ratio = jnp.log(new_prior) - jnp.log(prior)
     return jax.nn.log_softmax(log_probs + ratio.reshape(*[1] * (log_probs.ndim - 1), -1), axis=-1)
 

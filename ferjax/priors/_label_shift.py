@@ -46,7 +46,7 @@ def estimate(
     References:
       Saerens, Latinne & Decaestecker, 2002, https://doi.org/10.1162/089976602753284446.
     """
-    require_log_probs(log_probs, weights=weights)
+    given = log_probs
     log_probs = jnp.asarray(log_probs, jnp.float32)
     prior = jnp.asarray(prior, jnp.float32)
     if log_probs.ndim != 2 or prior.shape != log_probs.shape[1:]:
@@ -54,6 +54,7 @@ def estimate(
             f"expected log_probs [item, class] and prior [class], got {log_probs.shape} and "
             f"{prior.shape}"
         )
+    require_log_probs(given, weights=weights)
     weights = as_weights(weights, log_probs)
     log_probs = jnp.where(weights[:, None] != 0, log_probs, 0.0)
     likelihood = log_probs - jnp.log(prior)[None]
@@ -108,9 +109,6 @@ def label_shift(
     Raises:
       ValueError: if the shapes do not fit.
     """
-    require_log_probs(log_probs)
-    require_log_probs(valid_log_probs, name="valid_log_probs")
-    require_shares(valid_q, name="valid_q")
     target = jnp.asarray(log_probs, jnp.float32)
     valid = jnp.asarray(valid_log_probs, jnp.float32)
     q = jnp.asarray(valid_q, jnp.float32)
@@ -120,6 +118,9 @@ def label_shift(
             "expected log_probs [item, class], valid_log_probs and valid_q [valid, class], got "
             f"{target.shape}, {valid.shape} and {q.shape}"
         )
+    require_log_probs(log_probs)
+    require_log_probs(valid_log_probs, name="valid_log_probs")
+    require_shares(valid_q, name="valid_q")
     if not (len(target) and len(valid)):
         nothing = jnp.full(prior.shape, jnp.nan)
         return LabelShift(nothing, nothing[0])

@@ -89,6 +89,7 @@ def table(
     main: Sequence[str] = (),
     digits: int = 3,
     most_columns: int = 8,
+    texts: bool = False,
 ) -> str:
     """A table that fits on paper, and scrolls sideways where the screen is narrow.
 
@@ -99,6 +100,7 @@ def table(
       main: first cells of the rows that are set bold.
       digits: decimals.
       most_columns: a table with more is cut into several, which repeat the first column.
+      texts: its cells are words, which stand on the left and are folded.
     """
     rows = [tuple(row) for row in rows]
     if len(head) > most_columns:
@@ -112,6 +114,7 @@ def table(
                 caption=caption if not number else f"{caption} (continued)" if caption else "",
                 main=main,
                 digits=digits,
+                texts=texts,
             )
             for number, cut in enumerate(cuts)
         )
@@ -123,7 +126,8 @@ def table(
     top = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     body = "".join(line(row) for row in rows)
-    inner = f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    kind = " class=texts" if texts else ""
+    inner = f"<table{kind}>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class=wide tabindex=0>{inner}</div>"
 
 

@@ -176,7 +176,7 @@ def write(
       folder: gets ``report.html``, ``evaluation.json``, ``evaluation.csv`` and pictures; with
         thresholds also ``grid.npz`` and ``thresholds.json``.
       images: condition -> uint8 pictures ``[item, H, W]`` or ``[item, H, W, 3]``, to show examples.
-      about: where this comes from: ``run``, ``data``, ``config``, ``command``.
+      about: where this comes from: ``run``, ``data``, ``files``, ``config``, ``command``.
       of: digests of the members and densities that were evaluated, for the thresholds.
 
     Returns:
@@ -192,10 +192,10 @@ def write(
     page = html.page(
         _title(about),
         _lead(evaluation, conditions, about),
-        sections.top(evaluation, found, groups),
+        sections.top(evaluation, found, groups, uris),
         sections.build(evaluation, uris, about),
         "Made by ferjax. Entropies in nats; intervals are 95 % percentile bootstrap over test "
-        "items.",
+        "items, those of calibration errors basic bootstrap.",
     )
     files = [folder / name for name in ("report.html", "evaluation.json", "evaluation.csv")]
     write_atomically(files[0], page.encode())

@@ -10,6 +10,8 @@ Axis legend, everywhere in ferjax:
 
 All functions are pure, un-jitted and differentiable; ``0 log 0`` is exactly 0 in value and
 gradient. A NaN of one member makes its item NaN and no other. Without items, results are empty.
+Probabilities or logits in place of log-probabilities are an error outside ``jit``, where values are
+known (:mod:`ferjax.distributions`).
 """
 
 from ferjax.uncertainty._credal import credal_width

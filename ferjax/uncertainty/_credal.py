@@ -48,7 +48,6 @@ def credal_width(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) 
     >>> round(float(credal_width(differ)[0]), 4)
     0.6931
     """
-    require_log_probs(log_probs, axis=axis)
     members = jnp.moveaxis(as_log_probs(log_probs), (member_axis, axis), (0, -1))
     classes = members.shape[-1]
     if classes > MOST_CLASSES:
@@ -56,6 +55,7 @@ def credal_width(log_probs: ArrayLike, *, member_axis: int = 0, axis: int = -1) 
             f"credal_width tries every corner of the set, for at most {MOST_CLASSES} classes; got "
             f"{classes}"
         )
+    require_log_probs(log_probs, axis=axis)
     probs = jnp.exp(members)
     low = jnp.min(probs, axis=0, initial=1)
     high = jnp.max(probs, axis=0, initial=0)

@@ -16,7 +16,7 @@ from ferjax.evaluation.thresholds import choose_thresholds
 from ferjax.evaluation.valid_thresholds import thresholds_on
 from ferjax.predictions import Predictions
 from ferjax.report.answer import answer
-from ferjax.report.sections.quality import prior_words
+from ferjax.report.sections.quality import prior_words, quality
 from ferjax.serving.program import read_thresholds
 
 CLASSES = ("neutral", "happy", "sad", "fear")
@@ -178,6 +178,24 @@ def test_rows_under_other_priors_are_what_evaluations_under_them_find(
     assert "is read under the prior uniform" in prior_words(after)
     assert "read under the training prior" in prior_words(before)
     assert evaluation.priors is None
+
+
+def test_what_is_taken_for_the_training_prior_is_called_what_it_is(predicted, uniform, evaluation):
+    """Of scores from elsewhere nothing is known of training; the votes of valid are not it."""
+    taken = class_priors.known_training_prior(predicted, None, uniform.classes)
+    assert taken.known_from == "valid"
+    for choice in ("training", "uniform"):
+        found = class_priors.adjustment_for(predicted, choice, taken, uniform.classes)
+        assert found.known_from == "valid"
+        assert priors.Adjustment.from_json(found.to_json()) == found
+        compared = prior_comparison(dataclasses.replace(uniform, adjustment=found))
+        words = prior_words(compared)
+        assert "is not known" in words and "the votes of the valid items are taken" in words
+        assert "training prior" not in words
+        told = dataclasses.replace(evaluation, priors=compared)
+        page = quality(told, {}).inner
+        assert "training prior" not in page and "votes of valid" in page
+    assert "known_from" not in uniform.adjustment.to_json()  # a run's own
 
 
 def test_a_prior_is_read_from_a_file_or_refused(tmp_path):

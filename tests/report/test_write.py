@@ -17,9 +17,12 @@ from rich.console import Console
 import ferjax
 from ferjax.evaluation.conditions import Conditions, People
 from ferjax.evaluation.evaluate import evaluate
+from ferjax.evaluation.scores import label
 from ferjax.report import conclusions, console, examples, write
 from ferjax.report import html as pages
-from ferjax.routing import read_rules
+from ferjax.report.answer import answer
+from ferjax.report.sections import routing
+from ferjax.routing import MEANINGS, read_rules
 
 
 def strict(path):
@@ -89,7 +92,7 @@ def _check_page(text, evaluation):
     for conclusion in conclusions.conclude(evaluation):
         assert html.escape(conclusion.text).replace(" %", "\u00a0%") in text
     rho = evaluation.disagreement.scores["aleatoric"].spearman.value
-    for words in ("arXiv 2606.22725", "random router", f"{rho:.3f}", "gnoise"):
+    for words in ("random router", f"{rho:.3f}", "gnoise"):
         assert words in text
     assert sum(source.startswith("data:image/png") for source in page.sources) > 6
 
@@ -168,10 +171,36 @@ def test_a_report_says_its_words_where_they_first_stand(conditions, evaluation, 
         "AUROC": "0.5 is a coin",
         "ρ": "rank correlation",
         "Accept:": "the label stands",
-        "Defer:": "the whole distribution is",
-        "Reject:": "unlike what the model has seen",
+        **{f"{action.capitalize()}:": said for action, said in MEANINGS.items()},
+        "How many are deferred": "a third of the valid items lie above it",
     }.items():
         assert 0 < body.index(meaning) - body.index(word) < 900, word
+    assert "(a third of valid by design)" in body
+    for jargon in ("V1", "V2", "L-UAR", "single-uncertainty", "× single"):
+        assert jargon not in body, jargon
+
+
+def test_the_papers_figures_stand_beside_its_own_data_alone(conditions, evaluation, tmp_path):
+    for name, policy, there in (
+        ("ferplus", "paper", True),
+        ("ferplus", "majority", False),
+        ("synthetic", "paper", False),
+        (None, None, False),
+    ):
+        about = {"config": {"data": {"name": name, "policy": policy}}} if name else {}
+        write.write(evaluation, conditions, tmp_path, about=about)
+        text = (tmp_path / "report.html").read_text()
+        assert ('id="paper"' in text) is there
+
+
+def test_a_certificate_names_its_score(evaluation):
+    """And what the answer and the examples say of each action is one sentence."""
+    page = routing.routing(evaluation, {}).inner
+    for of in evaluation.thresholds.routers.values():
+        if of.certificate is not None and not of.certificate.refused:
+            assert f"{label(of.rule.defer)} up to {of.certificate.above:.4f}: error at most" in page
+    (told,) = [of for of in answer(evaluation) if of.topic == "router"]
+    assert MEANINGS["defer"] in told.meaning and "evaluate.defer_share" in told.meaning
 
 
 def test_a_wide_table_is_cut_where_paper_ends():

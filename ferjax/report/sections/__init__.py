@@ -34,10 +34,9 @@ def build(
     Args:
       e: what was found.
       figures: name -> ``data:`` address, of those that could be drawn.
-      about: ``data``, ``config``, ``versions``, ``seed``, ``command``, whatever is known.
+      about: ``data``, ``files``, ``config``, ``versions``, ``seed``, ``command``, what is known.
     """
     return [
-        about_section.data(e, about),
         disagreement.disagreement(e, figures),
         shift.shift(e, figures),
         shift.both_questions(e, figures),
@@ -48,12 +47,19 @@ def build(
         recalibration.recalibration(e),
         members.members(e, figures),
         *about_section.paper(e, about),
+        about_section.data(e, about),
         about_section.how(about),
     ]
 
 
-def top(e: Evaluation, conclusions: Sequence[Conclusion], examples: Sequence[ExampleGroup]) -> str:
-    """The answer in plain words, the faces, the findings, and the headline numbers."""
+def top(
+    e: Evaluation,
+    conclusions: Sequence[Conclusion],
+    examples: Sequence[ExampleGroup],
+    figures: Mapping[str, str],
+) -> str:
+    """The answer in plain words, the faces, the plane of decisions, the findings, and the headline
+    numbers."""
     lines = "".join(
         f"<div><dt>{html.escape(of.topic)}</dt><dd><b>{html.escape(of.text)}</b>"
         f"<span>{html.escape(of.meaning)}</span></dd></div>"
@@ -65,7 +71,7 @@ def top(e: Evaluation, conclusions: Sequence[Conclusion], examples: Sequence[Exa
     )
     return (
         f"<dl class=answer>{lines}</dl>{about_section.faces(examples)}"
-        f"<h2>Findings</h2><ul class=findings>{items}</ul>"
+        f"{routing.plane(e, figures)}<h2>Findings</h2><ul class=findings>{items}</ul>"
         f"<div class=cards>{_cards(e)}</div>"
     )
 

@@ -34,7 +34,10 @@ def data(e: Evaluation, about: Mapping[str, Any]) -> Section:
     rows += [(f"other set: {n.replace('_', ' ')}", of.items) for n, of in e.shift.ood.items()]
     rows += [("bootstrap resamples", e.resamples), ("resampled by", by)]
     rows += [(str(name), value) for name, value in about.get("data", {}).items()]
-    return html.section("data", "What was evaluated", html.table(("what", "count"), rows))
+    parts = [html.table(("what", "count"), rows)]
+    for title, inner in about.get("files", {}).items():
+        parts.append(html.details(title, html.table(("", ""), inner, texts=True)))
+    return html.section("data", "What was evaluated", *parts)
 
 
 def faces(groups: Sequence[ExampleGroup]) -> str:

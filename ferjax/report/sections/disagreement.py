@@ -1,4 +1,4 @@
-"""V1 in the report: does it follow human disagreement?"""
+"""Does it follow human disagreement? A section of the report."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.results import Evaluation, Posterior
 from ferjax.evaluation.scores import label
 from ferjax.report import html
+from ferjax.report.glossary import scores_in_words
 from ferjax.report.html import Section
 
 __all__ = ["disagreement"]
@@ -26,10 +27,15 @@ def disagreement(e: Evaluation, figures: Mapping[str, str]) -> Section:
         "disagreement",
         "Does it follow human disagreement?",
         html.paragraph(
-            "V1: each score against human disagreement δ = 1 − the largest share of votes, on "
-            "clean test items. Ranks are averaged over ties; small print is the 95 % percentile "
-            "interval. The differences are paired: both scores on the same resampled items."
+            "Each score against human disagreement δ = 1 − the largest share of votes, on clean "
+            "test items. Ranks are averaged over ties; small print is the 95 % interval. The "
+            "differences are paired: both scores on the same resampled items. Share of ceiling: ρ "
+            "over the highest that any score can be expected to reach. Kendall τ: another rank "
+            "correlation, how many more pairs of items are in the same order than in the opposite. "
+            "AUROC ambiguous / clear: the chance that an item of the most ambiguous third scores "
+            "higher than one of the clearest third."
         ),
+        scores_in_words(d.scores),
         html.table(head, rows, main=(label("aleatoric"),)),
         "<div class=pair>",
         html.figure(

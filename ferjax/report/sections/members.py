@@ -17,7 +17,7 @@ _FIGURES = {
     "routing_auc": "routing area of epistemic at the highest severity",
     "rank_correlation": "ρ(aleatoric, epistemic)",
     "mean_epistemic": "mean epistemic (nats)",
-    "mean_epistemic_corrected": "the same × K/(K − 1)",
+    "mean_epistemic_corrected": "the same, as of endlessly many members",
 }
 _FORMS = {
     "variance_epistemic": "variance form, epistemic",
@@ -32,7 +32,8 @@ def members(e: Evaluation, figures: Mapping[str, str]) -> Section:
     parts = [
         html.paragraph(
             "Every sub-ensemble of each size (a random sample where there are too many), not just "
-            "the first members: mean, and range."
+            "the first members: mean, and range. A smaller ensemble sees less contradiction than "
+            "there is: times K / (K − 1), of K members, undoes that on average."
         ),
         html.figure(figures.get("sensitivity"), "Headline figures against the number of members"),
         html.details("In numbers", _sizes(size)),
@@ -75,7 +76,8 @@ def _jackknife(size: EnsembleSize) -> list[str]:
         html.table(
             ("figure", "value", "± over members"),
             rows,
-            caption="jackknife: leaving one member out",
+            caption="how much it depends on which members were trained (jackknife: each left out "
+            "once)",
         ),
         html.table(("mean item", "nats, bias-corrected", "± over members"), items),
         "</div>",

@@ -37,6 +37,13 @@ def quality(e: Evaluation, figures: Mapping[str, str]) -> Section:
     return html.section(
         "quality",
         "Quality and calibration",
+        html.paragraph(
+            "NLL, Brier score, KL and Jensen–Shannon divergence: how far the predicted "
+            "distribution is from people's votes, smaller is better. ECE: how far confidence is "
+            "from being right, on average over bins of confidence. Noise adds to such errors, so "
+            "that they come out too large, the more so the fewer items a bin holds; their "
+            "intervals take that back, and therefore reach further down than up."
+        ),
         "<div class=pair>",
         html.table(
             ("ensemble", "value"), [(title, getattr(q, n)) for n, title in _FIGURES.items()]

@@ -13,34 +13,38 @@ from ferjax.evaluation.routing_results import (
 from ferjax.evaluation.scores import label
 from ferjax.report import html
 from ferjax.report.html import Section
-from ferjax.report.words import percent
+from ferjax.report.words import percent, portion
 from ferjax.routing import ACTIONS
 
-__all__ = ["routing"]
+__all__ = ["plane", "routing"]
+
+_POOLS = {
+    "base": "the paper's five corruptions",
+    "all": "all corruptions",
+    "broad": "the corruptions beyond the paper's five",
+    "never fitted": "the corruptions that no learned score was fitted on",
+}
+"""Pool of corrupted copies -> what is in it."""
 
 
 def routing(e: Evaluation, figures: Mapping[str, str]) -> Section:
     """Everything about accepting, deferring and rejecting."""
-    parts = [
-        *_thresholds(e),
-        html.figure(
-            figures.get("plane"),
-            "Items in the plane of the two scores that the router reads",
-            "Every dot is an item. Right: no label is likely enough. Up: unlike what was seen.",
-        ),
-    ]
+    parts = _thresholds(e)
     for number, (name, rows) in enumerate(e.pools.items()):
         made = "".join(_matched(rows))
         if number:
-            parts.append(html.details(f"The same against the pool “{name}”", made))
+            title = f"The same against {_POOLS.get(name, f'the corruptions {name}')}"
+            parts.append(html.details(title, made))
             continue
         parts += [
             "<h3>Reject scores at matched rejection</h3>",
             html.paragraph(
-                "Each score, at the threshold that removes 70, 80 or 90 % of the corrupted items: "
-                "the share of ambiguous clean items that survives. The area under that curve is "
-                "0.5 for a random router, which is always in the table. Lowest: the corruption it "
-                "serves worst."
+                "Each score, at the threshold that removes 70, 80 or 90 % of the corrupted items "
+                f"(here of {_POOLS.get(name, name)}): the share of ambiguous clean items that "
+                "survives. The area under that curve is 0.5 for a random router, which is always "
+                "in the table. Against one network: how many times the share that is kept where a "
+                "single network's 1 − max p rejects instead. Lowest: the area for the corruption "
+                "that the score serves worst."
             ),
             made,
         ]
@@ -49,10 +53,19 @@ def routing(e: Evaluation, figures: Mapping[str, str]) -> Section:
     )
     parts += _rejections(e.rejections)
     parts += [
-        html.details(f"Learned router: {label(name)}", _learned(of))
+        html.details(f"How the {label(name)} was learned", _learned(of))
         for name, of in e.learned.items()
     ]
     return html.section("routing", "Routing: accept, defer, reject", *parts)
+
+
+def plane(e: Evaluation, figures: Mapping[str, str]) -> str:
+    """Every item by what the router reads of it, for the top of the page."""
+    words = "Every dot is an item: to the right more ambiguous, upwards more unlike what was seen."
+    if e.thresholds is not None:
+        words += " Lines are the thresholds: right of the one, deferred; above the other, rejected."
+    title = "Items in the plane of the two scores that the router reads"
+    return html.figure(figures.get("plane"), title, words)
 
 
 def _thresholds(e: Evaluation) -> list[str]:
@@ -85,7 +98,7 @@ def _thresholds(e: Evaluation) -> list[str]:
             f"{t.default}, which decides where none is named: reject above {label(rule.reject)} "
             f"{reject} (bounds the false rejection of clean items at "
             f"{percent(t.false_rejection)}), else defer above {label(rule.defer)} {defer} nats "
-            f"({percent(t.defer_share)} of the valid items), else accept."
+            f"({portion(t.defer_share)} of the valid items, by design), else accept."
         ),
         html.details("Every router's thresholds and certificate", _routers(t.routers, e.classes)),
         made,
@@ -99,8 +112,9 @@ def _routers(routers: Mapping[str, RouterThresholds], classes: tuple[str, ...]) 
         promise = "–"
         if c is not None:
             promise = c.refused or (
-                f"error ≤ {percent(c.accept_error)} with {percent(c.confidence)} confidence below "
-                f"{c.above:.4f}: {percent(c.accepted, 1)} accepted, error {percent(c.error, 1)}"
+                f"{label(of.rule.defer)} up to {c.above:.4f}: error at most "
+                f"{percent(c.accept_error)} with {percent(c.confidence)} confidence; of valid "
+                f"{percent(c.accepted, 1)} accepted, error {percent(c.error, 1)}"
             )
         reject = f"{label(of.rule.reject)} above {float(of.rule.reject_above):.4g}"
         defer = f"{label(of.rule.defer)} above {float(of.rule.defer_above):.4g}"
@@ -117,7 +131,12 @@ def _routers(routers: Mapping[str, RouterThresholds], classes: tuple[str, ...]) 
         (label(of.rule.reject), *(float(above) for above in of.by_class)) for of in routers.values()
     ]
     return (
-        html.table(("router", "reject", "else defer", "certificate"), rows)
+        html.paragraph(
+            "Certificate: the largest threshold of the defer score at which the error among "
+            "accepted items is proven on valid, should a bound on errors be wanted in place of a "
+            "share of deferred items. No router here uses it; ferjax adapt does."
+        )
+        + html.table(("router", "reject", "else defer", "certificate"), rows, texts=True)
         + html.table(
             ("reject score", *classes),
             by_class,
@@ -135,7 +154,7 @@ def _routers(routers: Mapping[str, RouterThresholds], classes: tuple[str, ...]) 
 def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
     rejections = list(rows["random"].retention)
     head = ["reject score", "area", *(f"kept at {percent(float(r))}" for r in rejections)]
-    head += ["× single at 80 %", "lowest"]
+    head += ["at 80 %, against one network", "lowest"]
     cells = [
         (label(n), r.auc, *(r.retention[k] for k in rejections), r.ratio["0.8"], r.lowest)
         for n, r in rows.items()
@@ -146,11 +165,11 @@ def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
         (label(n), r.minus_single, *(r.clean_retention[k] for k in rejections))
         for n, r in rows.items()
     ]
-    beside = ("reject score", "area above single's", *head[2 : 2 + len(rejections)])
+    beside = ("reject score", "area above one network's", *head[2 : 2 + len(rejections)])
     return [
         html.table(head, cells, main=(label("epistemic"),)),
         html.details(
-            "Against single-uncertainty routing, and all clean items instead of the ambiguous ones",
+            "Against a single network's 1 − max p, and all clean items in place of the ambiguous",
             html.table(
                 beside,
                 others,
@@ -164,7 +183,7 @@ def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
 def _rejections(table: Mapping[str, Mapping[str, Rejection]]) -> list[str]:
     """What each score does at its own conformal threshold, a table per set of items."""
     head = ["reject score", "rejected", "accuracy kept", "accuracy rejected"]
-    head += ["vote error kept", "vote error rejected"]
+    head += ["people disagree, kept", "people disagree, rejected"]
     parts = []
     for group in dict.fromkeys(group for of in table.values() for group in of):
         found = [(name, of[group]) for name, of in table.items() if group in of]

@@ -1,4 +1,4 @@
-"""V2 in the report: does it follow shift? And both questions side by side."""
+"""Does it follow shift? And both questions side by side: sections of the report."""
 
 from collections.abc import Mapping
 
@@ -39,9 +39,8 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
     ]
     return [
         html.paragraph(
-            "V2: the same test items, clean (0) against corrupted (1). AUROC 0.5 means the score "
-            "sees no difference; below 0.5 it takes the corrupted items for the more ordinary "
-            "ones."
+            "The same test items, clean against corrupted. AUROC 0.5 means the score sees no "
+            "difference; below 0.5 it takes the corrupted items for the more ordinary ones."
         ),
         "<div class=pair>",
         html.figure(
@@ -71,7 +70,7 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
             caption="predictions and mean uncertainties (nats), means over corruptions",
         ),
         html.details(
-            "What epistemic adds to 1 − max p of one member, by corruption",
+            "How much better epistemic sees it than a single network's 1 − max p, by corruption",
             html.table(
                 ("corruption", *(f"severity {k}" for k in curve)),
                 [
@@ -82,8 +81,14 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
             ),
         ),
         html.details(
-            "All scores, with AUPR and FPR at 95 % TPR",
-            html.table(("score", "corruption", "severity", "AUROC", "AUPR", "FPR@95"), full),
+            "All scores",
+            html.paragraph(
+                "AUPR: area under precision and recall of the corrupted items. False alarms: the "
+                "share of clean items above the threshold that finds 95 % of the corrupted ones."
+            )
+            + html.table(
+                ("score", "corruption", "severity", "AUROC", "AUPR", "false alarms at 95 %"), full
+            ),
         ),
     ]
 
