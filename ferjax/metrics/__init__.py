@@ -9,15 +9,12 @@ or logits in place of log-probabilities, and counts in place of shares, are an e
 ``jit``, where values are known (:mod:`ferjax.distributions`).
 """
 
-from ferjax.metrics._calibration import (
+from ferjax.metrics._calibration import classwise_ece, ece, l2_ece, mce
+from ferjax.metrics._confidence_bins import (
     Bins,
     Gaps,
     calibration_gaps,
-    classwise_ece,
     classwise_gaps,
-    ece,
-    l2_ece,
-    mce,
     reliability_bins,
 )
 from ferjax.metrics._kendall import kendall

@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+SHORT = 15
+"""Rows of a table that stays on one page of paper, its caption with it."""
+
+
 class Section(NamedTuple):
     """A section of the page: its anchor, its title, its HTML, and what the menu calls it."""
 
@@ -128,15 +132,20 @@ def table(
     body = "".join(line(row) for row in rows)
     kind = " class=texts" if texts else ""
     inner = f"<table{kind}>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<div class=wide tabindex=0>{inner}</div>"
+    short = " short" if len(rows) <= SHORT else ""
+    return f'<div class="wide{short}" tabindex=0>{inner}</div>'
 
 
-def figure(uri: str | None, alt: str, caption: str = "") -> str:
-    """A picture with its words; nothing where there is no picture."""
+def figure(uri: str | None, alt: str, caption: str = "", *, broad: bool = False) -> str:
+    """A picture with its words; nothing where there is no picture. A broad one has panels side by
+    side: on a phone it keeps its size, and scrolls."""
     if uri is None:
         return ""
     words = f"<figcaption>{escape(caption)}</figcaption>"
-    return f'<figure><img src="{uri}" alt="{escape(alt, quote=True)}">{words}</figure>'
+    picture = f'<img src="{uri}" alt="{escape(alt, quote=True)}">'
+    if broad:
+        picture = f"<div class=broad tabindex=0>{picture}</div>"
+    return f"<figure>{picture}{words}</figure>"
 
 
 def details(summary: str, inner: str) -> str:

@@ -35,8 +35,6 @@ def disagreement(e: Evaluation, figures: Mapping[str, str]) -> Section:
             "AUROC ambiguous / clear: the chance that an item of the most ambiguous third scores "
             "higher than one of the clearest third."
         ),
-        scores_in_words(d.scores),
-        html.table(head, rows, main=(label("aleatoric"),)),
         "<div class=pair>",
         html.figure(
             figures.get("deciles"),
@@ -47,6 +45,8 @@ def disagreement(e: Evaluation, figures: Mapping[str, str]) -> Section:
         "<div><h3>How well could any score do?</h3>",
         *_limits(d.ceiling, d.posterior),
         "</div></div>",
+        scores_in_words(d.scores),
+        html.table(head, rows, main=(label("aleatoric"),)),
     )
 
 

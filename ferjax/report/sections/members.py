@@ -35,7 +35,11 @@ def members(e: Evaluation, figures: Mapping[str, str]) -> Section:
             "the first members: mean, and range. A smaller ensemble sees less contradiction than "
             "there is: times K / (K − 1), of K members, undoes that on average."
         ),
-        html.figure(figures.get("sensitivity"), "Headline figures against the number of members"),
+        html.figure(
+            figures.get("sensitivity"),
+            "Headline figures against the number of members",
+            broad=True,
+        ),
         html.details("In numbers", _sizes(size)),
     ]
     if size.jackknife:
@@ -46,7 +50,9 @@ def members(e: Evaluation, figures: Mapping[str, str]) -> Section:
         html.table(("form", "ρ with δ", "shift AUROC"), forms),
         "<h3>Which classes it comes from</h3>",
         html.figure(
-            figures.get("contributions"), "Contribution of each class to both uncertainties"
+            figures.get("contributions"),
+            "Contribution of each class to both uncertainties",
+            broad=True,
         ),
         html.details("In numbers", _contributions(size)),
     ]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from ferjax.evaluation.results import Evaluation
 from ferjax.evaluation.routing_results import (
     LearnedRouter,
-    Rejection,
     RouterThresholds,
     RoutingRow,
 )
@@ -51,7 +50,7 @@ def routing(e: Evaluation, figures: Mapping[str, str]) -> Section:
     parts.append(
         html.figure(figures.get("routing"), "Ambiguous items kept against corrupted items rejected")
     )
-    parts += _rejections(e.rejections)
+    parts += _rejections(e)
     parts += [
         html.details(f"How the {label(name)} was learned", _learned(of))
         for name, of in e.learned.items()
@@ -65,7 +64,7 @@ def plane(e: Evaluation, figures: Mapping[str, str]) -> str:
     if e.thresholds is not None:
         words += " Lines are the thresholds: right of the one, deferred; above the other, rejected."
     title = "Items in the plane of the two scores that the router reads"
-    return html.figure(figures.get("plane"), title, words)
+    return html.figure(figures.get("plane"), title, words, broad=True)
 
 
 def _thresholds(e: Evaluation) -> list[str]:
@@ -180,29 +179,36 @@ def _matched(rows: Mapping[str, RoutingRow]) -> list[str]:
     ]
 
 
-def _rejections(table: Mapping[str, Mapping[str, Rejection]]) -> list[str]:
-    """What each score does at its own conformal threshold, a table per set of items."""
-    head = ["reject score", "rejected", "accuracy kept", "accuracy rejected"]
-    head += ["people disagree, kept", "people disagree, rejected"]
-    parts = []
-    for group in dict.fromkeys(group for of in table.values() for group in of):
-        found = [(name, of[group]) for name, of in table.items() if group in of]
+def _rejections(e: Evaluation) -> list[str]:
+    """What each score does at its own conformal threshold: how much of every set it rejects, and of
+    sets of other items, how good either side is."""
+    scores = e.rejections
+    sets = list(dict.fromkeys(group for of in scores.values() for group in of))
+    if not sets:
+        return []
+    shares = [
+        (label(n), *(percent(of[s].rejected) if s in of else None for s in sets))
+        for n, of in scores.items()
+    ]
+    head = ("reject score", *(s.removeprefix("tolerance_").replace("_", " ") for s in sets))
+    parts = [html.table(head, shares, caption="rejected")]
+    head = ("reject score", "accuracy kept", "accuracy rejected")
+    head += ("people disagree, kept", "people disagree, rejected")
+    copies = {*e.shift.corruptions, *(s for s in sets if s.startswith("tolerance_"))}
+    for name in (s for s in sets if s not in copies):
         rows = [
             (
-                label(name),
-                percent(r.rejected, 1),
-                r.accuracy_kept,
-                r.accuracy_rejected,
-                r.vote_error_kept,
-                r.vote_error_rejected,
+                label(n),
+                *(of[name].accuracy_kept, of[name].accuracy_rejected),
+                *(of[name].vote_error_kept, of[name].vote_error_rejected),
             )
-            for name, r in found
+            for n, of in scores.items()
+            if name in of
         ]
-        parts.append(html.table(head, rows, caption=group.replace("_", " ")))
-    if not parts:
-        return []
-    title = f"Each score at its own conformal threshold, on each of {len(parts)} sets"
-    return [html.details(title, "".join(parts))]
+        parts.append(html.table(head, rows, caption=name.replace("_", " ")))
+    title = f"Each score at its own conformal threshold, on each of {len(sets)} sets"
+    words = html.paragraph("How good either side of copies is stands in evaluation.csv.")
+    return [html.details(title, words + "".join(parts))]
 
 
 def _learned(of: LearnedRouter) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ferjax.evaluation.results import Evaluation, LabelledSet, Quality
+from ferjax.evaluation.results import Cell, Evaluation, LabelledSet, Quality
 from ferjax.evaluation.scores import label
 from ferjax.report import html
 from ferjax.report.html import Section
@@ -31,25 +31,17 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
         for name, of in s.corruptions.items()
     ]
     rows.append(("mean", *curve.values()))
-    full = [
-        (label(score), name, k, cell.auroc, cell.aupr, cell.fpr_at_95)
-        for score in s.curve
-        for name, of in s.corruptions.items()
-        for k, cell in ((k, of[k][score]) for k in sorted(of))
-    ]
     return [
         html.paragraph(
             "The same test items, clean against corrupted. AUROC 0.5 means the score sees no "
             "difference; below 0.5 it takes the corrupted items for the more ordinary ones."
         ),
-        "<div class=pair>",
         html.figure(
             figures.get("severity"),
             "Mean shift AUROC of every score against severity",
             "Unweighted mean over corruptions, with 95 % bands (items resampled, pairs kept "
             "together).",
         ),
-        "</div>",
         html.table(
             ("corruption", *(f"severity {k}" for k in curve)),
             rows,
@@ -60,6 +52,7 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
             figures.get("corruptions"),
             "Shift AUROC of both uncertainties for each corruption",
             "Each corruption on its own, 95 % bands.",
+            broad=True,
         ),
         html.table(
             ("severity", "accuracy", "ECE", "total", "aleatoric", "epistemic"),
@@ -83,14 +76,31 @@ def _corruptions(e: Evaluation, figures: Mapping[str, str]) -> list[str]:
         html.details(
             "All scores",
             html.paragraph(
-                "AUPR: area under precision and recall of the corrupted items. False alarms: the "
-                "share of clean items above the threshold that finds 95 % of the corrupted ones."
+                "AUROC by severity; at the highest also AUPR, the area under precision and recall "
+                "of the corrupted items, and false alarms, the share of clean items above the "
+                "threshold that finds 95 % of the corrupted ones. Their intervals, and all "
+                "severities, are in evaluation.csv."
             )
-            + html.table(
-                ("score", "corruption", "severity", "AUROC", "AUPR", "false alarms at 95 %"), full
-            ),
+            + "".join(_every_score(name, of) for name, of in s.corruptions.items()),
         ),
     ]
+
+
+def _every_score(corruption: str, of: Mapping[int, Mapping[str, Cell]]) -> str:
+    """Every score under one corruption, a row each, without intervals."""
+    severities = sorted(of)
+    last = severities[-1]
+    head = ("score", *map(str, severities), f"AUPR at {last}", f"false alarms at {last}")
+    rows = [
+        (
+            label(score),
+            *(of[k][score].auroc.value if score in of[k] else None for k in severities),
+            cell.aupr.value,
+            cell.fpr_at_95.value,
+        )
+        for score, cell in of[last].items()
+    ]
+    return html.table(head, rows, caption=corruption.replace("_", " "))
 
 
 def _ood(e: Evaluation) -> list[str]:
