@@ -28,6 +28,7 @@ from ferjax.files import read_arrays, read_json, shortened
 from ferjax.judgments import Judgments
 from ferjax.predictions import Predictions
 from ferjax.recalibration import CALIBRATORS
+from ferjax.routing import MEANINGS
 from ferjax.texts.embeddings import read_words as read_embedded
 from ferjax.texts.readers import Panel, is_answers, read_answers, read_panel
 
@@ -307,8 +308,7 @@ def routed_lines(done: Routed, classes: tuple[str, ...]) -> list[dict[str, Any]]
         why = {
             "accept": f"the models give all other labels {ambiguity:.2f}, below "
             f"{done.router.accept_below:.2f}",
-            "defer": f"the models give all other labels {ambiguity:.2f}; the distribution is "
-            "reported",
+            "defer": f"the models give all other labels {ambiguity:.2f}: {MEANINGS['defer']}",
             "ask": f"the models disagree ({division:.3f}, above {done.router.ask_above:.3f})",
         }[action]
         lines.append(

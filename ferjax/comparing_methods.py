@@ -81,6 +81,7 @@ def compare_methods(
         costs=costs,
         resamples=settings.resamples,
         seed=settings.seed,
+        on_event=on_event,
     )
     return found, comparison.write(found, Path(out))
 

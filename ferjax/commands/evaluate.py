@@ -112,8 +112,8 @@ class Evaluate:
     given; uniform, sqrt (the square root of training's), estimated (on the test items, without
     labels), or a .json or .csv file of shares by class."""
     training_prior: File = None
-    """File of the class frequencies that predictions were trained under; those of the valid items'
-    votes unless given (with --predictions)."""
+    """File of the class frequencies that predictions were trained under; without it those of the
+    valid items' votes are taken for them, and the report says so (with --predictions)."""
     show_faces: bool = True
     """Put example faces into the report."""
 

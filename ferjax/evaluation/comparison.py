@@ -21,6 +21,7 @@ from ferjax.evaluation.recalibrated import apply_variant
 from ferjax.evaluation.resampling import shift_auroc, spearman
 from ferjax.evaluation.vote_quality import FIGURES as QUALITY
 from ferjax.evaluation.vote_quality import quality_samples
+from ferjax.events import Message, OnEvent, silent
 from ferjax.predictions import Predictions
 
 __all__ = ["FIGURES", "Comparison", "Cost", "MethodRow", "compare"]
@@ -83,6 +84,7 @@ def compare(
     costs: Mapping[str, Cost] | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    on_event: OnEvent = silent,
 ) -> Comparison:
     """Compares methods.
 
@@ -94,6 +96,7 @@ def compare(
       costs: by name, where they are known.
       resamples: bootstrap resamples.
       seed: of the bootstrap.
+      on_event: told which method is worked on.
 
     Raises:
       ValueError: if there are fewer than two methods, no such baseline, or the methods' test items
@@ -111,16 +114,21 @@ def compare(
     first = None
     for name, given in aligned.items():
         kept = {c: p for c, p in given.items() if p.corruption is None or c in shared}
+        on_event(Message(f"  scoring {name}"))
         found = Conditions.of(kept, resamples=resamples if first is None else 1, seed=seed)
         if first is None:
             first = found
         scored[name] = dataclasses.replace(found, weights=first.weights)
     assert first is not None
     ceiling = ceiling_samples(first)
-    samples = {name: _samples(of, ceiling) for name, of in scored.items()}
+    samples = {}
+    for name, of in scored.items():
+        on_event(Message(f"  resampling {name}"))
+        samples[name] = _samples(of, ceiling)
     known = {name: (costs or {}).get(name) for name in names}
     members = {name: _members(of) for name, of in scored.items()}
     sources = {name: of.concentration.source for name, of in scored.items()}
+    on_event(Message(f"  one member of {baseline}, and {baseline} under one temperature"))
     for name, conditions in _derived(scored[baseline], baseline).items():
         samples[name] = _samples(conditions, ceiling)
         members[name] = _members(conditions)
