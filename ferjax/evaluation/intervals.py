@@ -73,8 +73,9 @@ def by_label(samples: ArrayLike, *axes: Sequence) -> Any:
     low, high = _quantiles(values[1:], (tail, 1 - tail))
     # Where every resample says the same, float32 may round the figure past them.
     near = ROUNDING * np.maximum(np.abs(values[0]), 1)
-    low = np.where(np.abs(low - values[0]) <= near, np.minimum(low, values[0]), low)
-    high = np.where(np.abs(high - values[0]) <= near, np.maximum(high, values[0]), high)
+    with np.errstate(invalid="ignore"):  # infinite figures
+        low = np.where(np.abs(low - values[0]) <= near, np.minimum(low, values[0]), low)
+        high = np.where(np.abs(high - values[0]) <= near, np.maximum(high, values[0]), high)
 
     def table(parts: tuple[np.ndarray, ...], rest: tuple[Sequence, ...]) -> Any:
         if not rest:

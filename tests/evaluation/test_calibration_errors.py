@@ -100,5 +100,6 @@ def test_paired_differences_take_back_what_resampling_adds():
 def test_rounding_puts_no_figure_beside_its_interval():
     ends = by_label(np.float32([0.9999999, 0.9999998, 0.9999998]))
     assert ends.low <= ends.value <= ends.high
+    assert by_label(np.float32([np.inf, np.inf, 2.0])).value == np.inf
     apart = by_label(np.float32([0.5, 0.6, 0.7]))  # what is biased is not hidden
     assert apart.value < apart.low
