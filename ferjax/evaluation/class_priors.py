@@ -197,7 +197,7 @@ def known_training_prior(
       ValueError: if it does not fit the classes.
     """
     if file is not None:
-        return TrainingPrior(read_prior(file, classes), str(file))
+        return TrainingPrior(read_prior(file, classes), f"file {file}")
     valid = clean_split(predictions, "valid")
     shares = None if valid is None else vote_shares(valid)
     return None if shares is None else TrainingPrior(priors.training_prior(shares), "valid")

@@ -143,7 +143,7 @@ class Adjustment(NamedTuple):
     """Of the label-shift test, where the prior was estimated from unlabelled items."""
     known_from: str = "training"
     """Where the training shares come from: ``training``, the data that the ensemble learnt from;
-    ``valid``, the votes of valid items, taken for them; or a file."""
+    ``valid``, the votes of valid items, taken for them; or ``file`` and its path."""
 
     @classmethod
     def of(
