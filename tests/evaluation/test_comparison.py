@@ -167,8 +167,8 @@ def test_worth_in_people_is_found_where_it_is_known():
         assert np.isnan(gap).mean() == pytest.approx((votes.sum(1) < 2).mean())
         assert np.nanmean(person) / np.nanmean(gap) == pytest.approx(k, rel=0.12)
     found = vote_quality.quality_samples(np.log(truth), people, weights)
-    assert found["people"][0] > 100
-    assert found["nll"][0] == pytest.approx(
+    assert found["people"].samples[0] > 100
+    assert found["nll"].samples[0] == pytest.approx(
         -(votes / votes.sum(1, keepdims=True) * np.log(truth)).sum(1).mean(), rel=1e-4
     )
 
@@ -178,7 +178,7 @@ def test_single_votes_are_worth_nothing_known():
     found = vote_quality.quality_samples(
         np.log(np.full((4, 4), 0.25)), People.of(votes), np.ones((2, 4), np.float32)
     )
-    assert np.isnan(found["people"]).all()
+    assert np.isnan(found["people"].samples).all()
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
