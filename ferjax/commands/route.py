@@ -108,7 +108,6 @@ class Route:
         unlabelled = self._sample(model, paths, find) if self.prior == "estimated" else None
         if model == MODEL:
             err.print(f"no RUN given: the model that comes with ferjax decides; its limits: {CARD}")
-        err.print(f"opening {model}, and compiling")
         router = Router(
             model,
             name,
