@@ -38,10 +38,10 @@ def test_the_file_decides_as_the_run_does(live, opened, tiny_faces):
         assert near or ours.action == theirs.action
 
 
-def test_a_router_says_what_it_is(live, opened, run):
-    for router, source in ((live, run.name), (opened, opened._source)):
+def test_a_router_says_what_it_is(live, opened, evaluated, exported):
+    for router, source in ((live, evaluated.name), (opened, exported.name)):
         said = repr(router)
-        assert said.startswith(f"<Router uar (of {', '.join(router.rules)}) of {source}: 2 members")
+        assert said.startswith(f"<Router uar (of {', '.join(router.rules)}) of {source}: 3 members")
         for part in (*router.classes, f"epistemic {router.rule.reject_above:.4g}", "5 % of clean"):
             assert part in said
         assert "\n" not in said
@@ -194,11 +194,9 @@ def test_a_model_no_better_than_the_most_frequent_class_is_announced(
     events = []
     router = Router(run, batch_size=4, on_event=events.append)
     assert router.program.caution == said
-    assert [getattr(event, "text", "") for event in events if "caution" not in str(event)] == [
-        "opening run",
-        "compiling for 4 pictures at a time",
-    ]
-    assert any(getattr(event, "text", "") == f"caution: {said}" for event in events)
+    told = [getattr(event, "text", "") for event in events]
+    assert told[0] == "opening run" and told[-1] == "compiling for 4 pictures at a time"
+    assert f"caution: {said}" in told
     assert ferjax("export", run, "--out", tmp_path / "file") == 0
     capsys.readouterr()
     assert ferjax("route", tmp_path / "file", pictures / "1.png") == 0
