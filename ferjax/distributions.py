@@ -5,12 +5,11 @@ Values are known outside ``jit`` only: there they are looked at, a sample of row
 many, and refused. Under ``jit`` nothing is looked at and nothing is computed.
 """
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.typing import ArrayLike
+import sys
+from typing import Any
 
-from ferjax.arrays import is_traced
+import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["require_log_probs", "require_no_probs", "require_shares"]
 
@@ -121,18 +120,15 @@ def require_shares(q: ArrayLike, *, weights: ArrayLike | None = None, name: str 
 def _sample(values: ArrayLike, axis: int, weights: ArrayLike | None) -> np.ndarray | None:
     """Up to :data:`ROWS` rows ``[row, class]`` in float64, those that are defined; None where
     nothing can be known, or there are none."""
-    if is_traced(values) or is_traced(weights):
-        return None
-    if isinstance(values, jax.Array):
-        if not values.is_fully_addressable:
+    # Votes are arithmetic on numpy arrays, for which JAX is not to be loaded.
+    if "jax" in sys.modules:
+        values = _known(values)
+        if values is None or (_known(weights) is None and weights is not None):
             return None
-        on_host = all(device.platform == "cpu" for device in values.devices())
-        whole = np.asarray(values) if on_host else values
-    else:
-        whole = np.asarray(values)
+    whole: Any = values if hasattr(values, "devices") else np.asarray(values)
     if not -whole.ndim <= axis < whole.ndim or 0 in whole.shape:
         return None
-    classes_last = (jnp if isinstance(whole, jax.Array) else np).moveaxis(whole, axis, -1)
+    classes_last = whole.swapaxes(axis, -1)
     *items, classes = classes_last.shape
     count = int(np.prod(items, dtype=int))
     which = np.arange(count)
@@ -144,6 +140,22 @@ def _sample(values: ArrayLike, axis: int, weights: ArrayLike | None) -> np.ndarr
     rows = np.asarray(classes_last[places], np.float64).reshape(-1, classes)
     rows = rows[~np.isnan(rows).any(-1)]
     return rows if len(rows) else None
+
+
+def _known(values: Any) -> Any:
+    """The values, on the host where they lie in its memory; None where they are not known here."""
+    import jax
+
+    from ferjax.arrays import is_traced
+
+    if is_traced(values):
+        return None
+    if not isinstance(values, jax.Array):
+        return values
+    if not values.is_fully_addressable:
+        return None
+    on_host = all(device.platform == "cpu" for device in values.devices())
+    return np.asarray(values) if on_host else values
 
 
 def _are_probs(rows: np.ndarray) -> bool:

@@ -74,6 +74,7 @@ def test_no_command_replaces_what_it_reads_or_did_not_write(capsys, tmp_path, wo
     from ferjax.config import Config
 
     (tmp_path / "config.json").write_text(Config().to_json())
+    (tmp_path / "thresholds.json").write_text("{}")
     (tmp_path / "t.csv").write_text("id,text\n1,hello\n")
     np.savez(tmp_path / "stack.npz", images=np.zeros((2, 48, 48), np.uint8))
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "a.png")

@@ -1,5 +1,6 @@
 """Concentrations of a network that has none, fitted afterwards on vote counts."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ class Concentration(NamedTuple):
         items = jnp.sum(weights)
         shares = weights / jnp.maximum(items, 1e-30)
         counts = jnp.where(told[:, None], counts, 0.0)
-        log_probs = jnp.where(told[:, None], log_probs, 0.0)
+        log_probs = jnp.where(told[:, None], log_probs, -math.log(log_probs.shape[-1]))
         features = _features(log_probs)
         mean = shares @ features
         scale = jnp.sqrt(shares @ (features - mean[None]) ** 2) + 1e-6

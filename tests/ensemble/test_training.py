@@ -73,7 +73,7 @@ def counted(tiny, tiny_faces, tmp_path_factory):
         return model._replace(apply=apply)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.vit, "members_model", members_model)
+        patch.setattr(vit, "members_model", members_model)
         folder = tmp_path_factory.mktemp("counted") / "run"
         run = training.train(config, tiny_faces, folder, on_event=events.append)
     return config, run, traces, events

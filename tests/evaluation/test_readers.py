@@ -213,7 +213,8 @@ def test_score_only_evaluation_imports_no_model_and_no_training_code(logits, cou
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tables = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert tables["about"]["data"]["gnoise 5"] == "logits, 30 items"
+    taken_for = dict(tables["about"]["files"]["What each file was taken for"])
+    assert taken_for["gnoise_5"].startswith("logits") and "30 items" in taken_for["gnoise_5"]
     assert tables["shift"]["corruptions"]["gnoise"]["5"]["epistemic"]["auroc"]["value"] > 0
     assert (tmp_path / "out" / "report.html").is_file()
     assert not (tmp_path / "out" / "thresholds.json").exists()

@@ -5,6 +5,7 @@ import pytest
 
 from ferjax.evaluation import readers
 from ferjax.evaluation.vote_files import read_votes
+from ferjax.events import Message
 
 CLASSES = ("calm", "glad", "sad")
 COUNTS = np.array([[3, 0, 2], [0, 5, 1], [4, 4, 0]])
@@ -87,7 +88,7 @@ def test_text_ids_pair_files(tmp_path, rng):
     heard = []
     got = readers.load([tmp_path / "test.npz"], tmp_path / "votes.csv", heard.append)
     np.testing.assert_array_equal(got.predictions["test"].votes, COUNTS[[2, 0, 1]])
-    said = " ".join(event.text for event in heard)
+    said = " ".join(event.text for event in heard if isinstance(event, Message))
     assert "paired by column image name" in said and "paired with the predictions by id" in said
     got.predictions["test"].save(tmp_path / "again.npz")
     assert readers.read_condition(tmp_path / "again.npz")[0].ids.tolist() == names.tolist()
@@ -151,7 +152,7 @@ def test_what_every_file_was_taken_for_is_told(tmp_path, rng):
         np.savez(tmp_path / f"{name}.npz", probs=probs)
     heard = []
     got = readers.load([tmp_path], on_event=heard.append)
-    said = "\n".join(event.text for event in heard)
+    said = "\n".join(event.text for event in heard if isinstance(event, Message))
     assert "the test items under blur, severities 2, 4 (by its name)" in said
     assert "the clean valid items (by its name)" in said
     assert "cats: probs (as it says) of 2 members, 3 items, 3 classes; an out-of-" in said
