@@ -5,9 +5,9 @@
 Eight views of each face under harmless changes, and a concentration per face fitted to the vote
 counts: 38 minutes on 2 cores with AMX, JAX 0.12 and --model.dtype bfloat16. With weights
 fine-tuned further from DINOv2 (not the stock checkpoint): accuracy 0.727 on the stand-in test split
-(ferplus_dinov2_s14_cpu: 0.712), rho(aleatoric, disagreement) 0.568. What it forgets of its weights
+(ferplus_s14_votes: 0.715), rho(aleatoric, disagreement) 0.568. What it forgets of its weights
 costs strangers: half of photographs without a face are rejected, where a frozen trunk's densities
-see nine in ten; take ferplus_dinov2_s14_cpu where such pictures may come.
+see nine in ten; take ferplus_dinov2_s14_cpu where such pictures may come, and for accuracy.
 """
 
 from ferjax.config import (
