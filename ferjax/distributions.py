@@ -121,12 +121,8 @@ def _sample(values: ArrayLike, axis: int, weights: ArrayLike | None) -> np.ndarr
     """Up to :data:`ROWS` rows ``[row, class]`` in float64, those that are defined; None where
     nothing can be known, or there are none."""
     # Votes are arithmetic on numpy arrays, for which JAX is not to be loaded.
-    if "jax" in sys.modules:
-        values = _known(values)
-        if values is None or (_known(weights) is None and weights is not None):
-            return None
-    whole: Any = values if hasattr(values, "devices") else np.asarray(values)
-    if not -whole.ndim <= axis < whole.ndim or 0 in whole.shape:
+    whole: Any = _known(values, weights) if "jax" in sys.modules else np.asarray(values)
+    if whole is None or not -whole.ndim <= axis < whole.ndim or 0 in whole.shape:
         return None
     classes_last = whole.swapaxes(axis, -1)
     *items, classes = classes_last.shape
@@ -142,20 +138,21 @@ def _sample(values: ArrayLike, axis: int, weights: ArrayLike | None) -> np.ndarr
     return rows if len(rows) else None
 
 
-def _known(values: Any) -> Any:
-    """The values, on the host where they lie in its memory; None where they are not known here."""
+def _known(values: Any, weights: Any) -> Any:
+    """The values as an array, of numpy where they lie in the host's memory; None where they, or
+    the weights, are not known here."""
     import jax
 
     from ferjax.arrays import is_traced
 
-    if is_traced(values):
+    if is_traced(values) or is_traced(weights):
         return None
-    if not isinstance(values, jax.Array):
-        return values
-    if not values.is_fully_addressable:
-        return None
-    on_host = all(device.platform == "cpu" for device in values.devices())
-    return np.asarray(values) if on_host else values
+    if isinstance(values, jax.Array):
+        if not values.is_fully_addressable:
+            return None
+        if any(device.platform != "cpu" for device in values.devices()):
+            return values
+    return np.asarray(values)
 
 
 def _are_probs(rows: np.ndarray) -> bool:

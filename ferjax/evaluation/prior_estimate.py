@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from ferjax import priors, recalibration, uncertainty
 from ferjax.predictions import Predictions
 from ferjax.priors import Adjustment
+from ferjax.votes import hard_labels
 
 __all__ = ["LEAST_ITEMS", "MOST_ITEMS", "estimated", "vote_shares"]
 
@@ -38,8 +39,8 @@ def vote_shares(p: Predictions) -> np.ndarray | None:
 
 def _labels(shares: np.ndarray) -> np.ndarray:
     """The label that most people gave, as ``[item, class]``; 0 where nobody was asked."""
-    first = np.arange(shares.shape[1]) == shares.argmax(1)[:, None]
-    return (first & (shares > 0)).astype(np.float32)
+    given = np.arange(shares.shape[1]) == hard_labels(shares)[:, None]
+    return (given & (shares > 0)).astype(np.float32)
 
 
 @jax.jit
