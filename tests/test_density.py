@@ -188,3 +188,28 @@ def test_refusals(call):
         call()
     with pytest.raises(ValueError, match="a bank of 3 items has no 4-th neighbour"):
         density.nearest_neighbour(jnp.ones((3, 2)), jnp.ones((1, 2)), k=4)
+
+
+def test_a_tail_is_fitted_as_scipy_fits_it_and_tells_how_rare_a_score_is():
+    rng = np.random.default_rng(5)
+    known = rng.pareto(3.0, 4000) + 1
+    logs = np.log(known)
+    tail = jax.jit(density.fit_tail, static_argnames="share")(logs, share=0.2)
+    start = np.quantile(logs, 0.8)
+    _, mean_excess = stats.expon.fit(logs[logs > start], floc=start)
+    np.testing.assert_allclose([tail.start, tail.mean_excess], [start, mean_excess], rtol=1e-3)
+    # Of Pareto's distances far beyond all but a few of the known ones the true share is known.
+    far = np.log(np.array([5.0, 10.0]))
+    np.testing.assert_allclose(density.tail_surprise(tail, far), 3 * far, rtol=0.1)
+
+
+def test_scores_that_are_all_alike_have_a_tail_all_the_same():
+    tail = density.fit_tail(np.ones(20))
+    surprise = density.tail_surprise(tail, np.array([0.9, 1.0, 1.1]))
+    assert np.isfinite(surprise).all()
+    assert np.diff(surprise).min() > 0
+
+
+def test_a_share_of_no_tail_is_refused():
+    with pytest.raises(ValueError, match=r"share must lie between 0 and 1, got 1\.0"):
+        density.fit_tail(np.ones(20), share=1.0)

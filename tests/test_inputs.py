@@ -193,11 +193,19 @@ def test_undefined_scores_are_never_the_most_familiar():
     given = np.zeros(ITEMS, np.float32)
     rank = density.conditional_rank(broken(SCORES), given, known, known)
     unusual = density.typicality(broken(SCORES), known)
-    for of in (rank, unusual, density.conditional_rank(SCORES, broken(given), known, known)):
+    surprise = density.tail_surprise(density.fit_tail(known), broken(SCORES))
+    for of in (
+        rank,
+        unusual,
+        surprise,
+        density.conditional_rank(SCORES, broken(given), known, known),
+    ):
         assert np.isnan(np.asarray(of)).tolist() == [i == 3 for i in range(ITEMS)]
     for of in (
         density.typicality(SCORES, broken(known)),
         density.typicality(SCORES, known[:0]),
+        density.tail_surprise(density.fit_tail(broken(known)), SCORES),
+        density.tail_surprise(density.fit_tail(known[:0]), SCORES),
         density.conditional_rank(SCORES, given, broken(known), known),
         density.conditional_rank(SCORES, given, known, broken(known)),
         density.conditional_rank(SCORES, given, known[:0], known[:0]),

@@ -163,6 +163,7 @@ CALLS = {
     "density.fit_gaussian": ((FEATURES, X), {}),
     "density.fit_shared_gaussians": ((FEATURES, Q), {}),
     "density.fit_kl_matching": ((LOG_PROBS[0],), {}),
+    "density.fit_tail": ((X,), {"share": 0.4}),
     "density.fit_vim": (
         (floats(ITEMS, 4), floats(ITEMS, 3), floats(4, 3), floats(3)),
         {"dimensions": 2},
@@ -175,6 +176,7 @@ CALLS = {
     "density.mahalanobis": ((UNIT, FEATURES), {}),
     "density.nearest_neighbour": ((FEATURES, floats(4, 2)), {"k": 2}),
     "density.relative_mahalanobis": ((SHARED, FEATURES), {}),
+    "density.tail_surprise": ((density.Tail(*np.float32([0.5, 0.2, 0.1])), X), {}),
     "density.typicality": ((X, Y), {}),
     "metrics.accuracy": ((LOG_PROBS[0], LABELS, WEIGHTS[0]), {}),
     "metrics.augrc": ((X, LABELS, WEIGHTS[0]), {}),

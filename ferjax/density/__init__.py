@@ -39,12 +39,14 @@ from ferjax.density._logits import (
 )
 from ferjax.density._ranks import conditional_rank, nearest_neighbour, typicality
 from ferjax.density._spectrum import Spectrum, band_energies, fit_spectrum
+from ferjax.density._tails import Tail, fit_tail, tail_surprise
 
 __all__ = [
     "ClassGaussians",
     "Gaussian",
     "SharedGaussians",
     "Spectrum",
+    "Tail",
     "Vim",
     "band_energies",
     "class_density",
@@ -55,6 +57,7 @@ __all__ = [
     "fit_kl_matching",
     "fit_shared_gaussians",
     "fit_spectrum",
+    "fit_tail",
     "fit_vim",
     "gen",
     "kl_matching",
@@ -62,6 +65,7 @@ __all__ = [
     "max_logit",
     "nearest_neighbour",
     "relative_mahalanobis",
+    "tail_surprise",
     "typicality",
     "vim",
 ]

@@ -4,7 +4,9 @@ Fitted after training to clean training faces alone, and kept beside the members
 ``densities.safetensors``. Three things are modelled: the *texture* of the picture at its stored
 size (log energies of bands of patches, so that too smooth scores as high as too rough), the tokens
 after a few *blocks* (early ones, before the network has learnt to ignore what changed), and, for
-comparison, the *head*'s features. ``ood_density`` is the distance by texture and blocks together.
+comparison, the *head*'s features. ``ood_density`` is the largest of several surprises: by texture
+and blocks together, and by each *frozen* block alone. The late ones of those know what is no face,
+which the others would outvote; blocks that were trained forget it.
 """
 
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ from ferjax.models.pretrained import load_tree, save_tree, tree_digest, tree_fac
 
 __all__ = [
     "FILE",
+    "REVISION",
     "Densities",
     "Head",
     "digest",
@@ -37,9 +40,12 @@ __all__ = [
 FILE = "densities.safetensors"
 OLD_FILE = "familiarity.safetensors"
 """What version 0.1.0 called it."""
+REVISION = 2
+"""Of what the scores mean: predictions of another revision are made anew."""
 PATCH = 8
 STRIDE = 4
 NEIGHBOURS = 10
+_JOINT = "joint"
 
 
 class Densities(NamedTuple):
@@ -50,6 +56,10 @@ class Densities(NamedTuple):
     trunk: dict[str, density.Gaussian]
     own: dict[str, density.Gaussian]
     joint: density.Gaussian
+    tails: dict[str, density.Tail]
+    """Of what ``ood_density`` is the largest surprise of: the joint density's and each frozen
+    block's, log distances of clean faces. Empty as version 0.2.0 fitted them: ``ood_density`` is
+    then the joint distance."""
 
 
 class Head(NamedTuple):
@@ -71,6 +81,10 @@ def _distances(
         name: jnp.log(density.mahalanobis(gaussians[name], features[name]) + 1e-6)
         for name in gaussians
     }
+
+
+def _log_joint(joint: density.Gaussian, summary: jax.Array) -> jax.Array:
+    return jnp.log(density.mahalanobis(joint, summary) + 1e-6)
 
 
 def _summary(bands: jax.Array, distances: Mapping[str, jax.Array]) -> jax.Array:
@@ -114,13 +128,11 @@ def _fit(features: Features, pictures: jax.Array) -> Densities:
             own, {name: seen[:, other] for name, seen in features.own.items()}
         )
         distances |= {name: jnp.mean(d, axis=0) for name, d in of_members.items()}
-    return Densities(
-        spectrum,
-        density.fit_gaussian(bands),
-        trunk,
-        own,
-        density.fit_gaussian(_summary(bands, distances)),
-    )
+    summary = _summary(bands, distances)
+    joint = density.fit_gaussian(summary)
+    alone = {_JOINT: _log_joint(joint, summary)} | {name: distances[name] for name in trunk}
+    tails = {name: density.fit_tail(known) for name, known in alone.items()}
+    return Densities(spectrum, density.fit_gaussian(bands), trunk, own, joint, tails)
 
 
 @jax.jit
@@ -189,10 +201,21 @@ def finish(parts: Mapping[str, jax.Array], densities: Densities | None) -> dict[
     bands = mean.pop("bands")
     distances = {name: part for name, part in mean.items() if name.startswith("block_")}
     return {
-        "ood_density": density.mahalanobis(densities.joint, _summary(bands, distances)),
+        "ood_density": _ood_density(densities, bands, distances),
         "texture": density.mahalanobis(densities.texture, bands),
         **mean,
     }
+
+
+def _ood_density(
+    densities: Densities, bands: jax.Array, distances: Mapping[str, jax.Array]
+) -> jax.Array:
+    summary = _summary(bands, distances)
+    if not densities.tails:
+        return density.mahalanobis(densities.joint, summary)
+    alone = {_JOINT: _log_joint(densities.joint, summary), **distances}
+    surprises = [density.tail_surprise(tail, alone[n]) for n, tail in densities.tails.items()]
+    return jnp.max(jnp.stack(surprises), axis=0)
 
 
 def save(densities: Densities, folder: Path, of: str = "") -> None:
@@ -243,6 +266,7 @@ def load(folder: Path, of: str = "") -> Densities | None:
             gaussians("trunk"),
             gaussians("own"),
             density.Gaussian(**tree["joint"]),
+            {name: density.Tail(**leaves) for name, leaves in tree.get("tails", {}).items()},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file}: holds no densities ({error})") from error

@@ -347,6 +347,7 @@ def _forget_others(trained: Trained, folder: Path) -> None:
         "seeds": config.train.seeds,
         "noise_seed": config.evaluate.seed,
         "corruptions": REVISION,
+        "densities": densities.REVISION,
         "density_faces": config.evaluate.density_faces,
         "tolerances": config.evaluate.tolerances,
         "tolerance_faces": config.evaluate.tolerance_faces,

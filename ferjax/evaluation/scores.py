@@ -41,7 +41,7 @@ LABELS = {
     "head_density": "class density, head (DDU)",
     "head_neighbour": "nearest neighbour, head",
     "texture": "texture",
-    "ood_density": "OOD density (texture + early blocks)",
+    "ood_density": "OOD density (texture, early blocks)",
     "predicted_disagreement": "predicted disagreement δ̂",
     "scn": "doubted by its weight (SCN)",
     "l_uar": "learned router",

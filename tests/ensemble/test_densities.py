@@ -87,6 +87,32 @@ def test_scores_are_means_over_the_members(faces, features):
     np.testing.assert_allclose(got["block_2"], jnp.mean(jnp.stack(each), axis=0), atol=1e-4)
 
 
+def test_a_frozen_block_that_stands_out_alone_is_enough(faces, features):
+    """The joint density outvotes one strange block among bands and the others; it must not win."""
+    fitted = densities.fit(features, faces)
+    assert set(fitted.tails) == {"joint", "block_1"}
+    plain = scores(fitted, features, faces, SIDE)
+    joint_tail = fitted.tails["joint"]
+    alone = fitted._replace(tails={"joint": joint_tail})
+    of_joint = scores(alone, features, faces, SIDE)["ood_density"]
+    of_block = density.tail_surprise(fitted.tails["block_1"], plain["block_1"])
+    np.testing.assert_allclose(plain["ood_density"], jnp.maximum(of_joint, of_block), atol=1e-4)
+    assert 0.2 < float(jnp.mean(of_block > of_joint)) < 1.0
+    # Of the faces that tails were fitted to, a tenth lie beyond the start of either.
+    start = -np.log(0.1)
+    for surprise in (of_joint, of_block):
+        assert abs(float(jnp.mean(surprise[1::2] > start)) - 0.1) < 0.02
+
+
+def test_the_order_of_the_joint_density_is_kept_where_all_blocks_are_trained(faces, features):
+    bare = features._replace(trunk={})
+    fitted = densities.fit(bare, faces)
+    assert set(fitted.tails) == {"joint"}
+    before = scores(fitted._replace(tails={}), bare, faces, SIDE)["ood_density"]
+    now = scores(fitted, bare, faces, SIDE)["ood_density"]
+    np.testing.assert_array_equal(jnp.argsort(now), jnp.argsort(before))
+
+
 def test_texture_sees_blur_and_noise_and_not_the_enlargement(faces):
     """The enlargement leaves directions without any energy; a score must not live on those."""
     ids = jnp.arange(len(faces))
@@ -117,7 +143,10 @@ def test_densities_come_back_from_disk_as_they_were(run, tiny_faces, tmp_path):
     (tmp_path / densities.FILE).rename(tmp_path / "familiarity.safetensors")
     chex.assert_trees_all_equal(densities.load(tmp_path), again)
     assert densities.load(tmp_path / "nowhere") is None
-    assert set(load_tree(run / densities.FILE)) == {"spectrum", "texture", "own", "joint"}
+    assert set(load_tree(run / densities.FILE)) == {"spectrum", "texture", "own", "joint", "tails"}
+    without = trained.densities._replace(tails={})  # as version 0.2.0 wrote them
+    densities.save(without, tmp_path)
+    chex.assert_trees_all_equal(densities.load(tmp_path), without)
     images = tiny_faces["test"].images[:4]
     ids = tiny_faces["test"].ids[:4]
     bare = prediction.predict(
