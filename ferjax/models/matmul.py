@@ -65,13 +65,44 @@ def _affine_gradients(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, kernel = factors
     if x.dtype == jnp.float32:  # fast on CPUs too, where there are few products and large ones
-        return g @ kernel.T, x.T @ g, g.sum(0)
-    # A sum over many rows in bfloat16 is slow on CPUs, a product with ones is not.
-    ones = jnp.ones((1, len(g)), g.dtype)
-    of_kernel, of_bias = (
-        jnp.matmul(left, g, preferred_element_type=jnp.float32) for left in (_transposed(x), ones)
+        return _together(g @ kernel.T, x.T @ g, g.sum(0))
+    of_kernel = jnp.matmul(_transposed(x), g, preferred_element_type=jnp.float32)
+    of_x = g @ _transposed(kernel.astype(x.dtype))
+    return _together(of_x, of_kernel, _sum_of_rows(g))
+
+
+def _together(
+    of_x: jax.Array, of_kernel: jax.Array, of_bias: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The gradients as they are; beside collectives on GPUs, none of them much after the others.
+
+    Where devices share a batch, XLA's scheduler for GPUs puts off what nothing waits for but a
+    collective, the gradients of weights, and keeps what they are products of: the activations of
+    all blocks, recomputed or not.
+    """
+    gradients = (of_x, of_kernel, of_bias)
+    mesh = jax.sharding.get_abstract_mesh()
+    if all(mesh.shape[axis] == 1 for axis in mesh.auto_axes):
+        return gradients
+    barrier = jax.lax.optimization_barrier
+    return jax.lax.platform_dependent(
+        gradients, cuda=barrier, rocm=barrier, default=lambda gradients: gradients
     )
-    return g @ _transposed(kernel.astype(x.dtype)), of_kernel, of_bias[0]
+
+
+def _sum_of_rows(g: jax.Array) -> jax.Array:
+    """``[n, m] -> [m]``, float32."""
+
+    def product(g: jax.Array) -> jax.Array:
+        ones = jnp.ones((1, len(g)), g.dtype)
+        return jnp.matmul(ones, g, preferred_element_type=jnp.float32)[0]
+
+    def reduction(g: jax.Array) -> jax.Array:
+        return jnp.sum(g, axis=0, dtype=jnp.float32)
+
+    # A sum over many rows in bfloat16 is slow on CPUs, a product with ones is not. On GPUs XLA
+    # splits such a product and keeps padded float32 copies of the gradients of all layers for it.
+    return jax.lax.platform_dependent(g, cpu=product, default=reduction)
 
 
 _affine.defvjp(lambda x, kernel, bias: (_affine(x, kernel, bias), (x, kernel)), _affine_gradients)
