@@ -54,7 +54,11 @@ def trained(folder, processes):
         )
         for k in range(processes)
     ]
-    said = [process.communicate()[0] for process in started]
+    try:  # where one dies, the others wait for it
+        said = [process.communicate(timeout=300)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
     assert [process.returncode for process in started] == [0] * processes, said
     return checkpoint.read(folder / "checkpoints", 4, parts=("params",))[1], said
 

@@ -1,6 +1,7 @@
 """``ferjax judge describe``: what a panel, or models' answers, say alone."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -76,10 +77,12 @@ class Describe:
         out.print(panel.summary, highlight=False, soft_wrap=True)
         for note in panel.notes:
             out.print(f"  {note}", highlight=False, soft_wrap=True)
-        rows = [
-            [name, a.mean, a.pair, a.reliability, a.ceiling]
-            for name, a in comparing.agreement(panel.ratings).items()
-        ]
+        agreement = comparing.agreement(panel.ratings)
+        if all(math.isnan(a.pair) for a in agreement.values()):
+            out.print(
+                "  how far people agree is not known: it takes two items with two ratings each"
+            )
+        rows = [[n, a.mean, a.pair, a.reliability, a.ceiling] for n, a in agreement.items()]
         _table(["", "mean", "agreement of two", "reliability", "ceiling of r"], rows)
         err.print(
             f"next: ferjax judge compare {self.path} JUDGES... --out OUT",
@@ -90,7 +93,9 @@ class Describe:
 
 def _table(head: list[str], rows: list[list[Any]]) -> None:
     def cell(value: Any) -> str:
-        return f"{value:.3f}" if isinstance(value, float) else str(value)
+        if not isinstance(value, float):
+            return str(value)
+        return "–" if math.isnan(value) else f"{value:.3f}"
 
     lines = [head, *([cell(value) for value in row] for row in rows)]
     width = [max(len(line[k]) for line in lines) for k in range(len(head))]

@@ -1,6 +1,7 @@
 """What one side says alone: how far people agree, and how far models differ."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import jax
@@ -30,22 +31,28 @@ class Agreement:
 
 
 def agreement(ratings: Ratings) -> dict[str, Agreement]:
-    """Agreement on every class or dimension, from items with two ratings at least."""
+    """Agreement on every class or dimension, from items with two ratings at least: NaN unless there
+    are two of those. The mean is of all items."""
     table = ratings.by_item[0].astype(np.float32)
     found = {}
     for place, name in enumerate(ratings.classes):
         answers = panels.of_answers(table[:, :, place : place + 1])
+        means = np.asarray(answers.mean)[:, 0]
+        mean_of_all = float(means[np.asarray(answers.answers) > 0].mean())
         rated = np.asarray(answers.answers) > 1
-        mean = np.asarray(answers.mean)[rated, 0]
+        if rated.sum() < 2:
+            found[name] = Agreement(mean_of_all, math.nan, math.nan, math.nan)
+            continue
+        mean = means[rated]
         within = float(np.asarray(panels.spread(answers))[rated].mean())
         reliability = float(panels.reliability(answers))
         noise = np.asarray(panels.spread(answers) / answers.answers)[rated].mean()
         between = float(mean.var(ddof=1) - noise)
         found[name] = Agreement(
-            mean=float(mean.mean()),
-            pair=between / (between + within) if between + within > 0 else float("nan"),
+            mean=mean_of_all,
+            pair=between / (between + within) if between + within > 0 else math.nan,
             reliability=reliability,
-            ceiling=float(np.sqrt(reliability)) if reliability > 0 else float("nan"),
+            ceiling=float(np.sqrt(reliability)) if reliability > 0 else math.nan,
         )
     return found
 
