@@ -182,10 +182,12 @@ def _copies(layout: parallel.Layout, accumulate: int) -> float:
     at_once = layout.at_once
     parts = 1 + 3 / layout.replicas  # parameters whole; two moments and the best ones in parts
     copies = layout.per_device * parts + at_once  # and gradients
+    if layout.replicas > 1 and layout.platform == "gpu":
+        copies += at_once / layout.replicas  # gradients in parts, and parameters gathered from them
+    elif layout.replicas > 1:
+        copies += 2 * at_once  # gradients summed, and parameters gathered again from their parts
     if at_once < layout.per_device:
         copies += 2 * at_once * parts  # a chunk's state, before and after its step
-    if layout.replicas > 1:
-        copies += 2 * at_once  # gradients summed, and parameters gathered again from their parts
     if accumulate > 1:
         copies += at_once  # gradients so far beside those of the part at hand
     return copies
