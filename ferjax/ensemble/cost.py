@@ -181,11 +181,14 @@ def _copies(layout: parallel.Layout, accumulate: int) -> float:
     """How many times a member's parameters a device holds, counted over all its members."""
     at_once = layout.at_once
     parts = 1 + 3 / layout.replicas  # parameters whole; two moments and the best ones in parts
-    copies = layout.per_device * parts + at_once  # and gradients
-    if layout.replicas > 1 and layout.platform == "gpu":
-        copies += at_once / layout.replicas  # gradients in parts, and parameters gathered from them
-    elif layout.replicas > 1:
-        copies += 2 * at_once  # gradients summed, and parameters gathered again from their parts
+    copies = layout.per_device * parts
+    if layout.replicas == 1:
+        copies += at_once  # gradients
+    elif layout.platform == "gpu":
+        # Gradients in parts; new parameters are gathered from theirs beside about half of the old.
+        copies += at_once * (1 / layout.replicas + 0.5)
+    else:
+        copies += 3 * at_once  # gradients, their sums, and parameters gathered from their parts
     if at_once < layout.per_device:
         copies += 2 * at_once * parts  # a chunk's state, before and after its step
     if accumulate > 1:
