@@ -119,12 +119,22 @@ _USED = re.compile(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) (?:hbm|memory)", re
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
+def _compiled(lowered: Any, platform: str) -> Any:
+    options = targets.COMPILER_OPTIONS.get(platform, {})
+    try:
+        return lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as error:
+        if platform != "gpu" or "output tile sizes" not in str(error):
+            raise
+    # Untuned, XLA finds no tiling of some products for Triton; cuBLAS takes them all.
+    return lowered.compile(compiler_options={**options, "xla_gpu_enable_triton_gemm": False})
+
+
 def _compile(name: str, function: Any, args: tuple, layout: parallel.Layout) -> CompiledProgram:
     began = time.perf_counter()
     lowered = function.lower(*args)
-    options = targets.COMPILER_OPTIONS.get(layout.platform)
     try:
-        compiled = lowered.compile(compiler_options=options)
+        compiled = _compiled(lowered, layout.platform)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

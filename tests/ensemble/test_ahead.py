@@ -79,6 +79,24 @@ def test_advice_says_what_fits_in_the_command_lines_words():
     assert "no single change is enough" in hopeless
 
 
+def test_a_product_that_triton_cannot_tile_is_compiled_without_it():
+    """As of g/14 on eight cards; any other refusal is told."""
+
+    class Lowered:
+        refusal = "INTERNAL: Couldn't find output tile sizes that satisfy hlo: %dot"
+
+        def compile(self, compiler_options):
+            if compiler_options.get("xla_gpu_enable_triton_gemm", True):
+                raise jax.errors.JaxRuntimeError(self.refusal)
+            return compiler_options
+
+    options = ahead._compiled(Lowered(), "gpu")
+    assert options == {**targets.COMPILER_OPTIONS["gpu"], "xla_gpu_enable_triton_gemm": False}
+    Lowered.refusal = "INTERNAL: ptxas"
+    with pytest.raises(jax.errors.JaxRuntimeError, match="ptxas"):
+        ahead._compiled(Lowered(), "gpu")
+
+
 needs_tpu = pytest.mark.skipif(find_spec("libtpu") is None, reason="extra tpu")
 needs_cuda = pytest.mark.skipif(find_spec("jax_cuda12_plugin") is None, reason="cuda12-compiler")
 
