@@ -226,6 +226,7 @@ def main(argv: Sequence[str] = ()) -> None:
     parser.add_argument("--chosen", action="store_true")
     given = parser.parse_args(argv)
     if given.chosen:
+        jax.config.update("jax_num_cpu_devices", max(given.devices))
         members = [1, 3, 5, 8, 20] if given.members == [1, 3, 5, 8] else given.members
         chosen(members, given.devices)
         return
