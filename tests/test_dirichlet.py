@@ -240,6 +240,36 @@ def test_kl_is_that_of_draws_and_zero_to_itself(given):
     np.testing.assert_allclose(kl(log_probs, log_s, log_probs, log_s), 0, atol=1e-6)
 
 
+def test_kl_keeps_its_digits_at_any_concentration():
+    """Against scipy's gammas in float64, where these have digits left: Σ α <= 1e6."""
+    pairs = [
+        ((1e5, 1e5, 1.0), (1e5, 1e5, 2.0)),
+        ((1e6, 1e6, 1.0), (1.0, 1.0, 1.0)),
+        ((1.0, 1.0, 1.0), (1e6, 1e6, 1.0)),
+        ((1e-3, 1e-3, 1e-3), (1.0, 1.0, 1.0)),
+        ((0.3, 0.2, 5.0), (2.0, 0.1, 0.4)),
+    ]
+    alpha, beta = (np.array(of) for of in zip(*pairs))
+    gammaln = scipy.special.gammaln
+    psi = scipy.special.digamma
+    total, other = alpha.sum(-1), beta.sum(-1)
+    expected = gammaln(total) - gammaln(other) - (gammaln(alpha) - gammaln(beta)).sum(-1)
+    expected += ((alpha - beta) * (psi(alpha) - psi(total)[:, None])).sum(-1)
+    one, two = (dirichlet.from_alpha(of.astype(np.float32)) for of in (alpha, beta))
+    np.testing.assert_allclose(kl(*one, *two), expected, rtol=2e-5, atol=1e-4)
+    # Beyond that, by mpmath: one mean, twice the concentration.
+    far = dirichlet.from_alpha(np.array([[1e8, 1e8], [2e8, 2e8]], np.float32))
+    found = kl(far.log_probs[:1], far.log_concentration[:1], *(of[1:] for of in far))
+    np.testing.assert_allclose(found, 0.15342641, atol=1e-4)
+
+
+@pytest.mark.parametrize("wanted, expected", [(0.0, 12.0), (np.nan, np.nan)])
+def test_a_mean_that_is_certain_has_the_largest_concentration(wanted, expected):
+    mean = np.log(np.array([1.0, 1e-45, 1e-45], np.float32))
+    found = dirichlet.concentration_of_entropy(mean, np.float32(wanted))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_alpha_becomes_mean_and_concentration():
     found = dirichlet.from_alpha(np.array([[0.0, 0.5, 1.5], [1e-30, 1e-30, 2e-30]], np.float32))
     np.testing.assert_allclose(

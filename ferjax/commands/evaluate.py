@@ -237,13 +237,15 @@ class Evaluate:
                 )
             for name in (
                 *("ood", "accept", "corruptions", "fit_corruptions", "images", "resample_groups"),
-                *("prior", "training_prior"),
+                *("prior", "training_prior", "folder_classes"),
             ):
                 if getattr(self, name):
                     raise ValueError(
                         f"--{name.replace('_', '-')} is no option of a comparison; evaluate each "
                         "run by itself first"
                     )
+            if self.votes is not None and not methods:
+                raise ValueError("--votes goes with --predictions; runs bring their own")
             return
         if self.baseline is not None:
             raise ValueError("--baseline needs several methods: RUN1 RUN2, or NAME=FOLDER")

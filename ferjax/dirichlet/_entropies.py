@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ferjax.dirichlet._gamma import digamma_excess, digamma_step
+from ferjax.dirichlet._gamma import digamma_excess, digamma_step, log_gamma_excess
 from ferjax.dirichlet._parameters import LARGEST, checked
 
 __all__ = [
@@ -100,6 +100,9 @@ def kl(
 ) -> jax.Array:
     """Divergence ``KL(Dir || other Dir)``.
 
+    That of the means, ``S' KL(p' || p)``, and what is left of the Bregman divergences of log Γ of
+    the parameters: log-gammas of large concentrations would leave no digits to their differences.
+
     Args:
       log_probs: ``[item..., class]``.
       log_concentration: ``[item...]``.
@@ -125,11 +128,13 @@ def kl(
         raise ValueError(
             f"both must have one shape, got {log_probs.shape} and {other_log_probs.shape}"
         )
+    concentration, other_concentration = jnp.exp(log_s), jnp.exp(other_log_s)
     alpha = jnp.exp(log_probs + log_s[..., None])
     other = jnp.exp(other_log_probs + other_log_s[..., None])
-    normaliser = jax.lax.lgamma(jnp.exp(log_s)) - jnp.sum(jax.lax.lgamma(alpha), axis=-1)
-    other_normaliser = jax.lax.lgamma(jnp.exp(other_log_s))
-    other_normaliser -= jnp.sum(jax.lax.lgamma(other), axis=-1)
-    expected_log = jax.lax.digamma(alpha) - jax.lax.digamma(jnp.exp(log_s))[..., None]
-    found = normaliser - other_normaliser + jnp.sum((alpha - other) * expected_log, axis=-1)
-    return jnp.maximum(found, 0.0)
+    possible = other_log_probs != -jnp.inf
+    log_ratio = jnp.where(possible, other_log_probs, log_probs) - log_probs
+    # p' log p'/p - p' + p of each class, which are >= 0 and add up to the divergence.
+    terms = jnp.exp(log_ratio) * log_ratio - jnp.expm1(log_ratio)
+    means = jnp.sum(jnp.exp(log_probs) * jnp.where(possible, terms, 1.0), axis=-1)
+    found = other_concentration * means + jnp.sum(log_gamma_excess(alpha, other), axis=-1)
+    return jnp.maximum(found - log_gamma_excess(concentration, other_concentration), 0.0)

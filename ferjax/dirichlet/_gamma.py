@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-__all__ = ["digamma_excess", "digamma_step", "log_gamma_of_next"]
+__all__ = ["digamma_excess", "digamma_step", "log_gamma_excess", "log_gamma_of_next"]
 
 SHIFT = 8
 """Arguments are moved up by so many steps before an asymptotic series is used."""
@@ -40,3 +40,33 @@ def log_gamma_of_next(alpha: jax.Array) -> jax.Array:
     found = alpha * (math.log(end) + step - 1) + (end - 0.5) * step
     found += (1 / (end + alpha) - 1 / end) / 12 - (1 / (end + alpha) ** 3 - 1 / end**3) / 360
     return found - sum(jnp.log1p(alpha / k) for k in range(1, end))
+
+
+def log_gamma_excess(x: jax.Array, y: jax.Array) -> jax.Array:
+    """``log Γ(y) - log Γ(x) - (y - x) ψ(x)`` less ``y log(y/x) - y + x``, for x > 0 and y >= 0.
+
+    The first is the Bregman divergence of log Γ, the second that of ``x log x - x``, which is
+    nearly all of it where both are large.
+    """
+
+    def gap(at: float) -> tuple[jax.Array, jax.Array]:
+        """``r - 1 - log r`` and ``log r`` of the ratio of both, moved up by so much."""
+        less_one = (y - x) / (x + at)
+        near = jnp.abs(less_one) < 0.5
+        ratio = jnp.where(near, 1.0, (y + at) / (x + at))
+        log_ratio = jnp.where(near, jnp.log1p(jnp.where(near, less_one, 0.0)), jnp.log(ratio))
+        return less_one - log_ratio, log_ratio
+
+    end, log_ratio = gap(SHIFT)
+    found = sum(gap(k)[0] for k in range(SHIFT)) + end / 2 + SHIFT * log_ratio
+    safe = jnp.where(y > 0, y, 1.0)
+    # log (1 + SHIFT/y) - log (1 + SHIFT/x), as one logarithm where x and y are close.
+    less_one = SHIFT * (x - y) / (safe * (x + SHIFT))
+    near = jnp.abs(less_one) < 0.5
+    moved = jnp.log1p(SHIFT / safe) - jnp.log1p(SHIFT / x)
+    moved = jnp.where(near, jnp.log1p(jnp.where(near, less_one, 0.0)), moved)
+    found += jnp.where(y > 0, y * moved, 0.0)
+    u = 1 / (x + SHIFT)
+    v = 1 / (y + SHIFT)
+    found += (v - u) / 12 - (v**3 - u**3) / 360
+    return found + (y - x) * (u**2 / 12 - u**4 / 120)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ferjax.arrays import nan_where
 from ferjax.dirichlet._entropies import expected_entropy
 from ferjax.dirichlet._parameters import floating
 
@@ -48,9 +49,11 @@ def concentration_of_entropy(log_probs: ArrayLike, entropy: ArrayLike) -> jax.Ar
     def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = ends
         middle = (low + high) / 2
-        more = expected_entropy(log_probs, middle) < entropy
+        # Where both are 0, or as large as that of the mean, the largest concentration is meant.
+        more = expected_entropy(log_probs, middle) <= entropy
         return jnp.where(more, middle, low), jnp.where(more, high, middle)
 
     ends = (jnp.full_like(entropy, _RANGE[0]), jnp.full_like(entropy, _RANGE[1]))
     low, high = jax.lax.fori_loop(0, 40, halve, ends)
-    return (low + high) / 2
+    undefined = jnp.isnan(entropy) | jnp.any(jnp.isnan(log_probs), axis=-1)
+    return nan_where(undefined, (low + high) / 2)

@@ -3,7 +3,8 @@
 An ensemble's mean and spread are one Dirichlet distribution per face: with the mean prediction, and
 the concentration at which its expected entropy is the members' mean. It has the total, aleatoric
 and epistemic uncertainty of the ensemble; the student learns it, and needs one forward pass.
-Members that predict no concentrations get theirs from the votes on valid faces.
+Members that predict no concentrations get theirs from the votes on valid faces, where enough of
+these have two votes.
 
 References:
   Malinin et al., Ensemble Distribution Distillation, 2020, https://arxiv.org/abs/1905.00076.
@@ -23,7 +24,7 @@ from ferjax.ensemble.folder import RunFolder
 from ferjax.ensemble.methods import Teacher
 from ferjax.ensemble.prediction import MemberOutputs
 from ferjax.ensemble.trained import Trained, load_run
-from ferjax.events import OnEvent, Progress, silent
+from ferjax.events import Message, OnEvent, Progress, silent
 from ferjax.faces import dataset
 from ferjax.faces.dataset import Faces
 
@@ -77,7 +78,7 @@ def teach(trained: Trained, faces: Faces, valid: Faces, on_event: OnEvent = sile
     Args:
       trained: an opened run.
       faces: that a student will be trained on.
-      valid: whose votes give concentrations to members that predict none.
+      valid: whose votes give concentrations to members that predict none; single ones give none.
       on_event: told how far it is.
 
     Returns:
@@ -99,11 +100,19 @@ def teach(trained: Trained, faces: Faces, valid: Faces, on_event: OnEvent = sile
         said.append(prediction.predict(run, images, of.ids, size, on_batch=tell))
     *views, of_valid = said
     log_probs = np.concatenate([view.log_probs for view in views])
-    if of_valid.log_concentration is None:
+    if of_valid.log_concentration is not None:
+        own = [view.log_concentration for view in views]
+    elif recalibration.telling(valid.votes) < recalibration.LEAST_ITEMS:
+        on_event(
+            Message(
+                f"fewer than {recalibration.LEAST_ITEMS} valid faces have two votes: the members "
+                "are taken without concentrations of their own"
+            )
+        )
+        own = [np.full(view.log_probs.shape[:2], np.inf, np.float32) for view in views]
+    else:
         fitted = recalibration.fit_members(valid.votes, of_valid.log_probs)
         own = [recalibration.apply_members(fitted, view.log_probs) for view in views]
-    else:
-        own = [view.log_concentration for view in views]
     return jax.device_get(as_teacher(log_probs, np.concatenate(own)))
 
 

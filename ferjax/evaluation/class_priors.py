@@ -8,7 +8,7 @@ figures) follows.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -57,26 +57,47 @@ def read_prior(path: str | Path, classes: Sequence[str]) -> tuple[float, ...]:
     found = read_json(path, "prior") if path.suffix.lower() == ".json" else _rows(path)
     try:
         if isinstance(found, list):
-            found = dict(zip(classes, found, strict=True))
+            if len(found) != len(classes):
+                raise ValueError(
+                    f"{len(found)} shares; expected one for each of the {len(classes)} classes, "
+                    f"{', '.join(classes)}"
+                )
+            found = dict(zip(classes, found))
         if not isinstance(found, dict):
             raise ValueError(f"expected shares by class, got {found!r}")
-        by_name = {str(name).strip().casefold(): share for name, share in found.items()}
+        by_name: dict[str, Any] = {}
+        for name, share in found.items():
+            key = str(name).strip().casefold()
+            if key in by_name:
+                raise ValueError(f"{str(name)!r} is there twice, apart from case and spaces")
+            by_name[key] = share
         known = {name.strip().casefold(): name for name in classes}
         unknown = [name for name in by_name if name not in known]
         missing = [name for key, name in known.items() if key not in by_name]
         if unknown or missing:
             said = f"{unknown[0]!r} is no class" if unknown else f"no share of {missing[0]!r}"
             raise ValueError(f"{said}; the classes are {', '.join(classes)}")
-        shares = [float(by_name[name.strip().casefold()]) for name in classes]
+        shares = [_number(name, by_name[name.strip().casefold()]) for name in classes]
         for name, share in zip(classes, shares):
             if not 0 < share < np.inf:
                 raise ValueError(
                     f"the share of {name!r} is {share:g}; it must be above 0, because a class that "
                     "cannot occur can never be answered"
                 )
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: no prior: {error}") from error
-    return tuple(float(share) for share in priors.check_prior(np.array(shares), len(classes)))
+    # In float32, as they are kept, counts as large as float64 holds would be infinite.
+    whole = np.array(shares) / max(shares)
+    return tuple(float(share) for share in priors.check_prior(whole, len(classes)))
+
+
+def _number(name: str, share: Any) -> float:
+    try:
+        if isinstance(share, bool):
+            raise TypeError
+        return float(share)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"the share of {name!r} is no number: {share!r}") from None
 
 
 def _rows(path: Path) -> dict[str, str]:

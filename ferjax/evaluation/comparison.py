@@ -99,8 +99,8 @@ def compare(
       on_event: told which method is worked on.
 
     Raises:
-      ValueError: if there are fewer than two methods, no such baseline, or the methods' test items
-        or votes differ.
+      ValueError: if there are fewer than two methods, no such baseline, or the methods' test items,
+        votes or classes differ.
     """
     names = list(methods)
     if len(names) < 2:
@@ -158,7 +158,8 @@ def compare(
 
 
 def _members(conditions: Conditions) -> int:
-    return len(conditions.test.predictions.log_probs)
+    test = conditions.test.predictions
+    return len(test.log_probs) // test.passes
 
 
 def _needed(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
@@ -187,20 +188,45 @@ def _aligned(
     first_name = next(iter(methods))
     first = _clean_test(methods[first_name], first_name)
     assert first.votes is not None
+    # Whole numbers, and texts that show them, are the same ids.
+    wanted = first.ids.astype(str)
     found = {}
     for name, given in methods.items():
+        given = _with_classes_of(first, given, (first_name, name))
         test = _clean_test(given, name)
-        absent = np.setxor1d(test.ids, first.ids)
-        if len(absent) or len(test.ids) != len(first.ids):
+        ids = test.ids.astype(str)
+        absent = np.setxor1d(ids, wanted)
+        if len(absent) or len(ids) != len(wanted):
             raise ValueError(
                 f"methods {first_name} and {name} were not read on the same test items: "
-                f"{len(first.ids)} and {len(test.ids)}, {len(absent)} of them in one only"
+                f"{len(wanted)} and {len(ids)}, {len(absent)} of them in one only"
             )
-        rows = np.argsort(test.ids)[np.argsort(np.argsort(first.ids))]
+        rows = np.argsort(ids)[np.argsort(np.argsort(wanted))]
         assert test.votes is not None
         if not np.array_equal(test.votes[rows], first.votes):
             raise ValueError(f"methods {first_name} and {name} bring different votes of the items")
         found[name] = {c: _reordered(p, rows) if p.split == "test" else p for c, p in given.items()}
+    return found
+
+
+def _with_classes_of(
+    first: Predictions, given: Mapping[str, Predictions], names: tuple[str, str]
+) -> dict[str, Predictions]:
+    """A method's predictions with the classes in the order of the first method's, where both name
+    them."""
+    found = {}
+    for condition, p in given.items():
+        if p.log_probs.shape[2] != first.log_probs.shape[2]:
+            raise ValueError(
+                f"methods {names[0]} and {names[1]} tell {first.log_probs.shape[2]} and "
+                f"{p.log_probs.shape[2]} classes apart"
+            )
+        if first.classes is not None and p.classes not in (None, first.classes):
+            try:
+                p = p.with_classes(first.classes)
+            except ValueError as error:
+                raise ValueError(f"method {names[1]}, condition {condition}: {error}") from error
+        found[condition] = p
     return found
 
 
@@ -216,6 +242,7 @@ def _reordered(p: Predictions, rows: np.ndarray) -> Predictions:
         log_probs=p.log_probs[:, rows],
         ids=p.ids[rows],
         votes=of(p.votes),
+        vote_shares=of(p.vote_shares),
         truth=of(p.truth),
         groups=of(p.groups),
         abstentions=of(p.abstentions),
@@ -240,7 +267,7 @@ def _derived(of: Conditions, name: str) -> dict[str, Conditions]:
         for n, p in given.items()
     }
     if _members(of) > 1:
-        one = {n: _take_members(p, slice(0, 1)) for n, p in bare.items()}
+        one = {n: _take_members(p, slice(0, p.passes)) for n, p in bare.items()}
         found[f"{name}, one member"] = Conditions.of(one, resamples=1, seed=of.seed)
     scaled, _ = apply_variant(of, "T (votes)")
     # Copies and scores keep the members as they are: the row shows what T does to predictions.

@@ -18,11 +18,9 @@ from ferjax import recalibration
 from ferjax.evaluation.results import ConcentrationFit
 from ferjax.predictions import Predictions
 
-__all__ = ["LEAST_ITEMS", "Concentrated", "plain", "with_concentrations"]
+__all__ = ["Concentrated", "plain", "with_concentrations"]
 
 FOLDS = 5
-LEAST_ITEMS = 50
-"""Items with two votes or more that a fit needs."""
 
 
 class Concentrated(NamedTuple):
@@ -55,8 +53,8 @@ def with_concentrations(predictions: Mapping[str, Predictions]) -> Concentrated:
         return Concentrated(given, ConcentrationFit("none"))
     assert source.votes is not None
     groups = source.ids if source.groups is None else source.groups
-    told = int((source.votes.sum(-1) >= 2).sum())
-    if told < LEAST_ITEMS or len(np.unique(groups)) < LEAST_ITEMS:
+    told = recalibration.telling(source.votes)
+    if min(told, len(np.unique(groups))) < recalibration.LEAST_ITEMS:
         return Concentrated(given, ConcentrationFit("none", told))
     folds = recalibration.make_folds(groups, FOLDS)
     fitted = _fit(

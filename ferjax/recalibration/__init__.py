@@ -20,11 +20,13 @@ from ferjax.recalibration._calibrators import (
     VectorScaling,
 )
 from ferjax.recalibration._concentration import (
+    LEAST_ITEMS,
     Concentration,
     apply_folds,
     apply_members,
     fit_folds,
     fit_members,
+    telling,
 )
 from ferjax.recalibration._folds import cross_fit, make_folds
 from ferjax.recalibration._isotonic import Isotonic
@@ -32,6 +34,7 @@ from ferjax.recalibration._newton import minimise
 
 __all__ = [
     "CALIBRATORS",
+    "LEAST_ITEMS",
     "Bias",
     "Calibrator",
     "Concentration",
@@ -48,6 +51,7 @@ __all__ = [
     "fit_members",
     "make_folds",
     "minimise",
+    "telling",
 ]
 
 CALIBRATORS: dict[str, type[Calibrator]] = {

@@ -14,7 +14,15 @@ from ferjax.arrays import as_weights, nan_where
 from ferjax.recalibration._calibrators import bounded
 from ferjax.recalibration._folds import FOLDS
 
-__all__ = ["Concentration", "apply_folds", "apply_members", "fit_folds", "fit_members"]
+__all__ = [
+    "LEAST_ITEMS",
+    "Concentration",
+    "apply_folds",
+    "apply_members",
+    "fit_folds",
+    "fit_members",
+    "telling",
+]
 
 PENALTY = 1e-3
 """On squared weights of standardised features, beside nats per item; 3 items' worth at least."""
@@ -22,6 +30,18 @@ _EXACT = jax.lax.Precision.HIGHEST
 REACH = 5.0
 """Features further than so many standard deviations from their mean are taken for that far: items
 unlike all that it was fitted on should not get a concentration unlike all of theirs."""
+LEAST_ITEMS = 50
+"""Items with two votes or more that a fit is worth: with fewer, members are better left without."""
+
+
+def telling(counts: ArrayLike) -> int:
+    """How many items ``[item, class]`` have two votes or more; others say nothing of how people
+    divide (not traced).
+
+    >>> telling([[1, 0], [1, 1], [0, 3]])
+    2
+    """
+    return int((np.asarray(counts).sum(-1) >= 2).sum())
 
 
 class Concentration(NamedTuple):

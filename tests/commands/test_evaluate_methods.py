@@ -36,6 +36,14 @@ def test_a_file_whose_name_has_an_equals_sign_is_a_file(tmp_path):
     [
         ({"runs": (RUN, OTHER)}, "needs --out"),
         ({"runs": (RUN, OTHER), "out": RUN, "ood": ("a=b",)}, "--ood is no option of a comparison"),
+        (
+            {"runs": (RUN, OTHER), "out": RUN, "folder_classes": ("a=b",)},
+            "--folder-classes is no option of a comparison",
+        ),
+        (
+            {"runs": (RUN, OTHER), "out": RUN, "votes": RUN},
+            "--votes goes with --predictions; runs bring their own",
+        ),
         ({"runs": (RUN,), "baseline": "run"}, "--baseline needs several methods"),
         ({"predictions": (NAMED, RUN), "out": RUN}, "got both: theirs=folder, run"),
         ({}, "either a run folder or --predictions"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +44,28 @@ def test_members_that_agree_leave_nothing_but_their_mean():
     own = dirichlet.expected_entropy(jnp.log(teacher.probs), teacher.log_concentration)
     np.testing.assert_allclose(own, total, atol=1e-4)
     assert (teacher.log_concentration > 7).all()
+
+
+@pytest.mark.parametrize("votes, alone", [(1, True), (10, False)])
+def test_single_votes_give_members_no_concentration(monkeypatch, votes, alone):
+    """Nobody can say from one vote per face how people divide: none is fitted to such."""
+    log_probs = np.asarray(drawn(members=2, faces=60)[0])
+    said = prediction.MemberOutputs(log_probs, {})
+    monkeypatch.setattr(prediction, "predictor", lambda trained: None)
+    monkeypatch.setattr(prediction, "predict", lambda *args, **rest: said)
+    evaluate = SimpleNamespace(batch_size=64)
+    trained = SimpleNamespace(
+        config=SimpleNamespace(evaluate=evaluate), _replace=lambda **fields: trained
+    )
+    counts = np.random.default_rng(0).multinomial(votes, np.full(6, 1 / 6), 60)
+    faces = SimpleNamespace(images=np.zeros((60, 2, 2), np.uint8), ids=np.arange(60), votes=counts)
+    told = []
+    teacher = distillation.teach(trained, faces, faces, told.append)
+    twice = np.concatenate([log_probs, log_probs])
+    bare = distillation.as_teacher(twice, np.full((4, 60), np.inf, np.float32))
+    same = np.allclose(teacher.log_concentration, bare.log_concentration, atol=1e-4)
+    assert same == alone
+    assert any("without concentrations" in getattr(of, "text", "") for of in told) == alone
 
 
 @pytest.fixture(scope="module")

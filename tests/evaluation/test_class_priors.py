@@ -205,6 +205,7 @@ def test_a_prior_is_read_from_a_file_or_refused(tmp_path):
         "a.json": json.dumps(shares),
         "b.json": json.dumps([4, 3, 1, 2]),
         "c.csv": "class,share\nsad,0.1\nneutral,.4\nfear,.2\nhappy,.3\n",
+        "d.json": json.dumps([4e300, 3e300, 1e300, 2e300]),
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -213,7 +214,11 @@ def test_a_prior_is_read_from_a_file_or_refused(tmp_path):
     for text, message in (
         ('{"joy": 1}', "'joy' is no class; the classes are neutral, happy"),
         ('{"sad": 1, "neutral": 4, "happy": 3}', "no share of 'fear'"),
-        ("[1, 2]", "no prior: zip"),
+        ("[1, 2]", "no prior: 2 shares; expected one for each of the 4 classes, neutral, happy"),
+        ('{"sad": 1, "neutral": 4, "happy": 3, "fear": 1, " Sad": 2}', "' Sad' is there twice"),
+        ('[1, 2, 3, "many"]', "share of 'fear' is no number: 'many'"),
+        ("[1, 2, 3, null]", "share of 'fear' is no number: None"),
+        (f"[1, 2, 3, {10**400}]", "share of 'fear' is no number: 1000"),
         ("[1, 2, 3, 0]", "share of 'fear' is 0; it must be above 0"),
         ("[1, 2, 3, NaN]", "share of 'fear' is nan"),
         ('"uniform"', "expected shares by class"),

@@ -16,26 +16,35 @@ from ferjax.evaluation.conditions import People
 from ferjax.report import comparison as report
 
 RESAMPLES = 50
+CLASSES = tuple("abcdefgh")
 
 
 @pytest.fixture(scope="module")
 def methods(predicted):
-    """The ensemble, and one that is sharper than it should be, in another order of the items."""
+    """The ensemble, and one that is sharper than it should be, with its items and classes in
+    another order and its ids, of two digits and three, as texts."""
     order = np.random.default_rng(1).permutation(150)
+    given = {
+        name: dataclasses.replace(
+            p, classes=CLASSES, ids=p.ids - 100 if p.split == "test" else p.ids
+        )
+        for name, p in predicted.items()
+    }
 
     def sharper(p):
         log_probs = scipy.special.log_softmax(3 * p.log_probs, -1).astype(np.float32)
+        p = dataclasses.replace(p, log_probs=log_probs).with_classes(CLASSES[::-1])
         if p.split != "test":
-            return dataclasses.replace(p, log_probs=log_probs)
+            return p
         return dataclasses.replace(
             p,
-            log_probs=log_probs[:, order],
-            ids=p.ids[order],
+            log_probs=p.log_probs[:, order],
+            ids=p.ids[order].astype(str),
             votes=p.votes[order],
             truth=p.truth[order],
         )
 
-    return {"votes": predicted, "sharp": {name: sharper(p) for name, p in predicted.items()}}
+    return {"votes": given, "sharp": {name: sharper(p) for name, p in given.items()}}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +128,14 @@ def test_another_baseline_turns_the_signs(methods, comparison):
             "votes and sharp bring different votes",
         ),
         (lambda m: {**m, "sharp": {"valid": m["sharp"]["valid"]}}, "sharp has no clean test items"),
+        (
+            lambda m: {**m, "sharp": {"test": _named(m["sharp"]["test"], (*CLASSES[1:], "z"))}},
+            "method sharp, condition test: its classes are b, c, .*, z, expected a, b",
+        ),
+        (
+            lambda m: {**m, "sharp": {"test": _of_two_classes(m["sharp"]["test"])}},
+            "methods votes and sharp tell 8 and 2 classes apart",
+        ),
     ],
 )
 def test_methods_that_do_not_fit_are_refused(methods, change, message):
@@ -130,6 +147,32 @@ def _rows(p, rows):
     return dataclasses.replace(
         p, log_probs=p.log_probs[:, rows], ids=p.ids[rows], votes=p.votes[rows], truth=None
     )
+
+
+def _named(p, classes):
+    return dataclasses.replace(p, classes=classes)
+
+
+def _of_two_classes(p):
+    half = np.full((*p.log_probs.shape[:2], 2), np.log(0.5))
+    return dataclasses.replace(p, log_probs=half, classes=None, votes=p.votes[:, :2], truth=None)
+
+
+def test_passes_of_a_member_are_one_member(predicted):
+    """Every member asked twice, as by dropout, is an ensemble of as many members."""
+    test = _rows(predicted["test"], slice(40))  # too few for concentrations to be fitted
+    twice = dataclasses.replace(test, log_probs=test.log_probs.repeat(2, axis=0), passes=2)
+    found = compare({"twice": {"test": twice}, "once": {"test": test}}, resamples=2)
+    assert {name: row.members for name, row in found.rows.items()} == {
+        "twice": 3,
+        "once": 3,
+        "twice, one member": 1,
+        "twice, T (votes)": 3,
+    }
+    p = np.exp(test.log_probs[0].astype(np.float64))
+    right = p.argmax(-1) == test.votes.argmax(-1)
+    one = found.rows["twice, one member"].figures["accuracy"]
+    assert one.value == pytest.approx(right.mean(), abs=1e-6)
 
 
 def test_an_unknown_baseline_is_refused(methods):

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ferjax.evaluation.concentration import LEAST_ITEMS, with_concentrations
-from ferjax.recalibration import Concentration
+from ferjax.evaluation.concentration import with_concentrations
+from ferjax.recalibration import LEAST_ITEMS, Concentration
 
 
 def test_fitted_on_valid_and_cross_fitted_there(predicted):
