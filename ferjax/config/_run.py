@@ -347,11 +347,6 @@ class Config:
             "--model.dropout 0.1",
         )
         require(
-            method != "mc-dropout" or self.evaluate.passes > 1,
-            "train.method mc-dropout compares passes with other values dropped, but "
-            "evaluate.passes is 1: set it to 2 or more, e.g. 20",
-        )
-        require(
             method != "scn" or self.train.accumulate == 1,
             "train.method scn ranks the faces of a whole batch, which train.accumulate "
             f"{self.train.accumulate} would split: set it to 1",

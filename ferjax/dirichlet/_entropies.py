@@ -128,7 +128,8 @@ def kl(
         raise ValueError(
             f"both must have one shape, got {log_probs.shape} and {other_log_probs.shape}"
         )
-    concentration, other_concentration = jnp.exp(log_s), jnp.exp(other_log_s)
+    concentration = jnp.exp(log_s)
+    other_concentration = jnp.exp(other_log_s)
     alpha = jnp.exp(log_probs + log_s[..., None])
     other = jnp.exp(other_log_probs + other_log_s[..., None])
     possible = other_log_probs != -jnp.inf

@@ -3,8 +3,8 @@
 An ensemble's mean and spread are one Dirichlet distribution per face: with the mean prediction, and
 the concentration at which its expected entropy is the members' mean. It has the total, aleatoric
 and epistemic uncertainty of the ensemble; the student learns it, and needs one forward pass.
-Members that predict no concentrations get theirs from the votes on valid faces, where enough of
-these have two votes.
+Members that predict no concentrations get theirs from the votes on valid faces, where one of
+these has two.
 
 References:
   Malinin et al., Ensemble Distribution Distillation, 2020, https://arxiv.org/abs/1905.00076.
@@ -102,13 +102,11 @@ def teach(trained: Trained, faces: Faces, valid: Faces, on_event: OnEvent = sile
     log_probs = np.concatenate([view.log_probs for view in views])
     if of_valid.log_concentration is not None:
         own = [view.log_concentration for view in views]
-    elif recalibration.telling(valid.votes) < recalibration.LEAST_ITEMS:
-        on_event(
-            Message(
-                f"fewer than {recalibration.LEAST_ITEMS} valid faces have two votes: the members "
-                "are taken without concentrations of their own"
-            )
+    elif not recalibration.telling(valid.votes):
+        said_so = (
+            "no valid face has two votes: members are taken without concentrations of their own"
         )
+        on_event(Message(said_so))
         own = [np.full(view.log_probs.shape[:2], np.inf, np.float32) for view in views]
     else:
         fitted = recalibration.fit_members(valid.votes, of_valid.log_probs)

@@ -186,12 +186,6 @@ def test_what_a_method_cannot_work_with_is_refused_by_name():
         Config(model=ModelConfig(head="cls"), train=train["eac"])
     with pytest.raises(ValueError, match="mc-dropout drops nothing with model.dropout 0"):
         Config(train=train["mc-dropout"])
-    with pytest.raises(ValueError, match="mc-dropout compares passes .* evaluate.passes is 1"):
-        Config(
-            model=ModelConfig(dropout=0.1),
-            train=train["mc-dropout"],
-            evaluate=EvaluateConfig(passes=1),
-        )
     texts = ModelConfig(network="ngrams")
     with pytest.raises(ValueError, match="eac compares the places .* ngrams reads texts"):
         Config(model=texts, train=train["eac"])

@@ -14,6 +14,7 @@ from ferjax.evaluation import error_score
 from ferjax.evaluation.conditions import scored
 from ferjax.evaluation.thresholds import choose_thresholds
 from ferjax.predictions import Predictions
+from ferjax.recalibration import make_folds
 
 ITEMS = 600
 CLASSES = 4
@@ -60,6 +61,20 @@ def fitted(valid, fitting):
     return error_score.fit_on(valid, fitting)
 
 
+def test_ids_of_any_kind_leave_every_fold_items(valid, fitting):
+    """Every other face of a set has even ids alone."""
+
+    def renumbered(c):
+        p = c.predictions
+        return scored(dataclasses.replace(p, ids=2 * p.ids))
+
+    even = renumbered(valid)
+    fitted = error_score.fit_on(even, [renumbered(c) for c in fitting])
+    found = error_score.add_errors(even, fitted).scores
+    assert np.isfinite(found["error"]).all() and np.isfinite(found["excess_error"]).all()
+    assert sklearn.metrics.roc_auc_score(~even.correct, found["error"]) > 0.6
+
+
 def test_every_corruption_has_one_family():
     named = [name for of in FAMILIES.values() for name in of]
     assert sorted(named) == sorted(CORRUPTIONS)
@@ -99,7 +114,7 @@ def test_no_item_and_no_family_is_scored_by_what_saw_it(valid, fitting, fitted):
     own = error_score.add_errors(valid, fitted).scores["error"]
     everything = fitted.everything(valid.scores)["error"]
     for fold, model in enumerate(fitted.without_fold):
-        mine = valid.predictions.ids % error_score.FOLDS == fold
+        mine = make_folds(valid.predictions.ids, error_score.FOLDS) == fold
         again = error_score.fit_on(_part(valid, ~mine), [_part(c, ~mine) for c in fitting])
         np.testing.assert_allclose(model.weights, again.everything.model.weights, atol=2e-3)
         x = error_score.features({n: valid.scores[n] for n in valid.scores}, ("ood_density",))
