@@ -74,20 +74,18 @@ def _affine_gradients(
 def _together(
     of_x: jax.Array, of_kernel: jax.Array, of_bias: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The gradients as they are; beside collectives on GPUs, none of them much after the others.
+    """The gradients as they are; where devices share a batch, none much after the others.
 
-    Where devices share a batch, XLA's scheduler for GPUs puts off what nothing waits for but a
-    collective, the gradients of weights, and keeps what they are products of: the activations of
-    all blocks, recomputed or not.
+    Beside collectives XLA's schedulers for GPUs and TPUs put off what nothing else waits for, the
+    gradients of weights, and keep what they are products of: the activations of all blocks,
+    recomputed or not.
     """
     gradients = (of_x, of_kernel, of_bias)
     mesh = jax.sharding.get_abstract_mesh()
     if all(mesh.shape[axis] == 1 for axis in mesh.auto_axes):
         return gradients
     barrier = jax.lax.optimization_barrier
-    return jax.lax.platform_dependent(
-        gradients, cuda=barrier, rocm=barrier, default=lambda gradients: gradients
-    )
+    return jax.lax.platform_dependent(gradients, cpu=lambda gradients: gradients, default=barrier)
 
 
 def _sum_of_rows(g: jax.Array) -> jax.Array:
