@@ -108,7 +108,9 @@ def _densities() -> bytes:
 
     unit = density.Gaussian(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), np.float32(0))
     spectrum = density.Spectrum(unit.mean, unit.mean[:, None], unit.mean[:, None])
-    state = densities.Densities(spectrum, unit, {"block_0": unit}, {}, unit)
+    tail = density.Tail(np.float32(0), np.float32(1), np.float32(0.1))
+    tails = {"joint": tail, "block_0": tail}
+    state = densities.Densities(spectrum, unit, {"block_0": unit}, {}, unit, tails)
     return _written("densities.safetensors", lambda folder: densities.save(state, folder))
 
 

@@ -243,6 +243,7 @@ CALLS = {
 NOT_JITTED = {
     *("conformal.conformal_rank", "routing.preferred", "routing.read_rules"),
     *("priors.check_prior", "priors.training_prior", "recalibration.make_folds"),
+    "recalibration.telling",
 }
 """Plain Python: numbers and JSON in, numbers and rules out."""
 FIRST = {
