@@ -33,6 +33,8 @@ def target_devices(target: str) -> tuple[jax.Device, ...]:
       ValueError: if the target is unknown, or its compiler is not installed.
     """
     kind, counts = named_target(target)
+    # What is compiled for a device that is not here cannot be read back from JAX's cache.
+    jax.config.update("jax_enable_compilation_cache", False)
     return _tpu(target) if kind.cuda is None else _cuda(target, kind, counts)
 
 
