@@ -2,7 +2,8 @@
 
     ferjax train configs/ferplus_s14_multinomial.py --out runs/s14_multinomial \
         --data.path data/ferplus --model.pretrained weights/dinov2_vits14.safetensors
-Time and score: not measured here.
+Stand-in test split, one network (--train.seeds 42), bfloat16: accuracy 0.694, NLL 1.137, rho 0.474
+(one network of votes: 0.704, 1.132, 0.479); 22 minutes on 2 busy CPU cores.
 """
 
 import dataclasses
