@@ -83,10 +83,6 @@ def _distances(
     }
 
 
-def _log_joint(joint: density.Gaussian, summary: jax.Array) -> jax.Array:
-    return jnp.log(density.mahalanobis(joint, summary) + 1e-6)
-
-
 def _summary(bands: jax.Array, distances: Mapping[str, jax.Array]) -> jax.Array:
     return jnp.concatenate(
         [bands, *(distances[name][:, None] for name in sorted(distances))], axis=-1
@@ -130,7 +126,8 @@ def _fit(features: Features, pictures: jax.Array) -> Densities:
         distances |= {name: jnp.mean(d, axis=0) for name, d in of_members.items()}
     summary = _summary(bands, distances)
     joint = density.fit_gaussian(summary)
-    alone = {_JOINT: _log_joint(joint, summary)} | {name: distances[name] for name in trunk}
+    alone = _distances({_JOINT: joint}, {_JOINT: summary})
+    alone |= {name: distances[name] for name in trunk}
     tails = {name: density.fit_tail(known) for name, known in alone.items()}
     return Densities(spectrum, density.fit_gaussian(bands), trunk, own, joint, tails)
 
@@ -213,7 +210,7 @@ def _ood_density(
     summary = _summary(bands, distances)
     if not densities.tails:
         return density.mahalanobis(densities.joint, summary)
-    alone = {_JOINT: _log_joint(densities.joint, summary), **distances}
+    alone = {**_distances({_JOINT: densities.joint}, {_JOINT: summary}), **distances}
     surprises = [density.tail_surprise(tail, alone[n]) for n, tail in densities.tails.items()]
     return jnp.max(jnp.stack(surprises), axis=0)
 
