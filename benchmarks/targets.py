@@ -120,7 +120,8 @@ def apart(given: argparse.Namespace, network: str, target: str) -> str:
             print(done.stderr, file=sys.stderr)
             raise SystemExit(f"{network} for {target} did not compile")
     words.append("--estimate")
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()[-1]
 
 
 if __name__ == "__main__":

@@ -85,8 +85,7 @@ def test_the_upper_bound_is_reached_by_members_that_exclude_each_other(log_probs
     np.testing.assert_array_equal(parts.aleatoric, 0.0)
 
 
-def test_many_items_are_worked_through_in_blocks_to_the_same_end(rng):
-    """A block holds 2,048 items of eight classes; 4,103 = 11 · 373 fill two and a part."""
+def test_many_items_of_two_axes_are_decomposed_row_by_row(rng):
     logits = rng.normal(size=(3, 11, 4_103 // 11, 8)).astype(np.float32)
     many = jax.nn.log_softmax(3 * logits)
     parts = decompose(many)
@@ -161,6 +160,24 @@ def test_gradients_are_finite_where_probabilities_are_zero(with_zeros, part):
     impossible = np.isneginf(with_zeros)
     everywhere = impossible.all(axis=0, keepdims=True) & impossible
     np.testing.assert_array_equal(got[everywhere], 0.0)
+
+
+@pytest.mark.parametrize("part", ["aleatoric", "epistemic"])
+def test_derivatives_are_those_of_the_definition(log_probs, part):
+    def defined(x):
+        mean = jnp.log(jnp.mean(jnp.exp(x), axis=0))
+        aleatoric = -jnp.mean(jnp.sum(jnp.exp(x) * x, axis=-1), axis=0)
+        divergence = jnp.mean(jnp.sum(jnp.exp(x) * (x - mean[None]), axis=-1), axis=0)
+        return jnp.sum({"aleatoric": aleatoric, "epistemic": divergence}[part])
+
+    def ours(x):
+        return jnp.sum(getattr(decompose(x), part))
+
+    with jax.enable_x64(True):
+        x = jnp.asarray(np.asarray(log_probs)[:, :1], jnp.float64)
+        for derivative in (jax.grad, jax.hessian):
+            expected = derivative(defined)(x)
+            np.testing.assert_allclose(derivative(ours)(x), expected, rtol=1e-6, atol=1e-8)
 
 
 def test_gradient_matches_finite_differences(log_probs):

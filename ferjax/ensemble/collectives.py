@@ -28,13 +28,21 @@ _GROUPS = re.compile(
     r"(?:replica_groups|source_target_pairs)="
     r"(?:\{(?P<listed>\{[\d,{} ]*\})?\}"
     r"|\[(?P<shape>[\d,]+)\]<=\[(?P<iota>[\d,]+)\](?:T\((?P<order>[\d,]+)\))?"
-    r"|mesh\[(?P<mesh>[^\]]*)\](?P<ids>, device_ids=\S+)? \{(?P<axes>[^}]*)\})"
+    r"|mesh\[(?P<mesh>[^\]]*)\](?:, device_ids=\((?:\[(?P<from>[\d,]+)\](?:T\((?P<turn>[\d,]+)\))?"
+    r"|(?P<ids>[\d,]+))\))? \{(?P<axes>[^}]*)\})"
 )
 _AXIS = re.compile(r"'?([\w.]+)'?=(\d+)")
 
 
 def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
+
+
+def _iota(shape: str, order: str | None) -> np.ndarray:
+    """Devices counted up in an array of that shape, whose axes are then put in that order."""
+    sizes = _numbers(shape)
+    table = np.arange(math.prod(sizes)).reshape(sizes)
+    return table.transpose(_numbers(order) if order else range(len(sizes)))
 
 
 def _rows(table: np.ndarray) -> tuple[tuple[int, ...], ...]:
@@ -50,21 +58,26 @@ def _groups(line: str) -> tuple[tuple[int, ...], ...]:
     ((0, 2), (1, 3))
     >>> _groups("replica_groups=mesh['a'=2,'b'=2] {'b'}, ")
     ((0, 1), (2, 3))
+    >>> _groups("replica_groups=mesh['a'=2,'b'=2], device_ids=([2,2]T(1,0)) {'b'}, ")
+    ((0, 2), (1, 3))
     """
     found = _GROUPS.search(line)
-    if found is None or found["ids"]:
+    if found is None:
         raise ValueError(f"cannot read which devices a collective joins: {line[:300]}")
     if found["iota"]:
-        shape = _numbers(found["iota"])
-        order = _numbers(found["order"]) if found["order"] else range(len(shape))
-        table = np.arange(math.prod(shape)).reshape(shape).transpose(order)
-        return _rows(table.reshape(_numbers(found["shape"])))
+        devices = _iota(found["iota"], found["order"])
+        return _rows(devices.reshape(_numbers(found["shape"])))
     if found["mesh"]:
         sizes = {name: int(size) for name, size in _AXIS.findall(found["mesh"])}
         joined = re.findall(r"[\w.]+", found["axes"])
         if not set(joined) <= set(sizes):
             raise ValueError(f"cannot read which devices a collective joins: {line[:300]}")
-        table = np.arange(math.prod(sizes.values())).reshape(*sizes.values())
+        devices = np.arange(math.prod(sizes.values()))
+        if found["from"]:
+            devices = _iota(found["from"], found["turn"])
+        elif found["ids"]:
+            devices = np.array(_numbers(found["ids"]))
+        table = devices.reshape(*sizes.values())
         kept = [k for k, name in enumerate(sizes) if name not in joined]
         moved = table.transpose(*kept, *[list(sizes).index(name) for name in joined])
         return _rows(moved.reshape(-1, math.prod(sizes[name] for name in joined)))

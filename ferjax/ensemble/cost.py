@@ -188,7 +188,7 @@ def _copies(layout: parallel.Layout, accumulate: int) -> float:
         # Gradients in parts; new parameters are gathered from theirs beside about half of the old.
         copies += at_once * (1 / layout.replicas + 0.5)
     else:
-        copies += 3 * at_once  # gradients, their sums, and parameters gathered from their parts
+        copies += 2 * at_once  # gradients, and parameters gathered from their parts
     if at_once < layout.per_device:
         copies += 2 * at_once * parts  # a chunk's state, before and after its step
     if accumulate > 1:

@@ -186,6 +186,8 @@ def train_step(
         state: EnsembleState, order: jax.Array, stored: Any, target: Target
     ) -> tuple[EnsembleState, StepReport]:
         rows = order[state.step % order.shape[0]]
+        # Updated in parts, but read whole: the compiler would take them apart to gather them again.
+        whole = split.join(state.params)
         key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
         flips = jax.random.bernoulli(jax.random.fold_in(key, _FLIPS), shape=rows.shape)
         erased = None
@@ -211,7 +213,7 @@ def train_step(
                 memory=jax.tree.map(lambda of_all: of_all[rows], state.memory),
             )
             value_and_gradients = jax.value_and_grad(loss_of, has_aux=True)
-            (loss, (accuracy, memory)), gradients = value_and_gradients(state.params, batch)
+            (loss, (accuracy, memory)), gradients = value_and_gradients(whole, batch)
             return gradients, loss, accuracy, memory
 
         if accumulate == 1:

@@ -6,7 +6,8 @@ where they win even then.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -26,8 +27,9 @@ _COLLECTIVE = 20e-6
 """Seconds until a collective has begun."""
 _MARGIN = 0.9
 """Share of a device's memory that an estimate may take."""
-_CPU_CHUNK = 16
-"""Members that a CPU computes at once: more of them no longer share its caches."""
+_CPU_WORK = 5e7
+"""FLOPs of a step, for each core, that a CPU computes at once: with less it spends its time on
+calls, with more its caches no longer hold what members work on."""
 
 
 class Placed(NamedTuple):
@@ -93,16 +95,10 @@ def step_seconds(config: Config, budget: Budget, layout: parallel.Layout) -> flo
     return seconds + members * moved / speed + 2 * chunks * _COLLECTIVE
 
 
-def _chunks(layout: parallel.Layout) -> Iterator[int | None]:
+def _chunks(layout: parallel.Layout) -> list[int]:
     """Members at once, from all of them down; each fills its last chunk as well as can be."""
     members = layout.per_device
-    yield None
-    seen = {members}
-    for parts in range(2, members + 1):
-        size = -(-members // parts)
-        if size not in seen:
-            seen.add(size)
-            yield size
+    return sorted({-(-members // parts) for parts in range(1, members + 1)}, reverse=True)
 
 
 def _place(
@@ -114,13 +110,15 @@ def _place(
 ) -> Placed:
     limit = memory_limit(layout.devices[0])
     placed = None
-    sizes = [min(chunk, layout.per_device)] if chunk is not None else list(_chunks(layout))
+    sizes = [min(chunk, layout.per_device)] if chunk is not None else _chunks(layout)
     if chunk is None and layout.platform == "cpu":
-        sizes = [size for size in sizes if (size or layout.per_device) <= _CPU_CHUNK][:1]
+        one = cost.estimate(config, spec, layout, train_faces=faces[0], valid_faces=faces[1])
+        of_member = config.train.batch_size * one.train_flops / layout.replicas
+        enough = _CPU_WORK * (os.cpu_count() or 1) / of_member
+        largest = min((size for size in sizes if size >= enough), default=sizes[0])
+        sizes = [size for size in sizes if size <= largest]
     for size in sizes:
-        chunked = dataclasses.replace(
-            layout, chunk=None if size in (None, layout.per_device) else size
-        )
+        chunked = dataclasses.replace(layout, chunk=None if size == layout.per_device else size)
         budget = cost.estimate(config, spec, chunked, train_faces=faces[0], valid_faces=faces[1])
         fits = not limit or budget.device_bytes <= _MARGIN * limit
         placed = Placed(chunked, budget, step_seconds(config, budget, chunked), fits)
@@ -149,7 +147,7 @@ def choose(
       valid_faces: faces in the valid split.
       devices: candidates, as for :func:`ferjax.ensemble.parallel.layouts`.
       replicas: devices to a member; the best unless given.
-      chunk: members at once on a device; all that fit (on CPUs: a few) unless given.
+      chunk: members at once on a device; all that fit (on CPUs: few) unless given.
 
     Returns:
       The fastest of those that fit, and the next; the smallest where none fits.

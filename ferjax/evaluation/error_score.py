@@ -11,7 +11,7 @@ No corruption is scored by a model that saw one of its family, and no valid item
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -176,14 +176,18 @@ class Fitted(NamedTuple):
     without_family: dict[str, ErrorModel]
 
 
-def _folds(valid: "Condition", ids: np.ndarray) -> np.ndarray:
-    """The fold of each item among the valid ones, the same for all of its copies and its group; -1
-    for one that is not among them."""
+def _folds_of(valid: "Condition") -> Callable[[np.ndarray], np.ndarray]:
+    """From ids to folds: an item's, the same for all of its copies and its group; -1 for one that
+    is not among the valid ones."""
     p = valid.predictions
     fold = make_folds(p.ids if p.groups is None else p.groups, FOLDS)
     order = np.argsort(p.ids)
-    place = order[np.minimum(np.searchsorted(p.ids[order], ids), len(order) - 1)]
-    return np.where(p.ids[place] == ids, fold[place], -1)
+
+    def look_up(ids: np.ndarray) -> np.ndarray:
+        place = order[np.minimum(np.searchsorted(p.ids[order], ids), len(order) - 1)]
+        return np.where(p.ids[place] == ids, fold[place], -1)
+
+    return look_up
 
 
 def _balanced(clean: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -214,7 +218,8 @@ def fit_on(valid: "Condition", fitting: Sequence["Condition"]) -> Fitted | None:
     if wrong.all() or not wrong.any():
         return None
     clean = np.arange(len(x)) < valid.items
-    fold = np.concatenate([_folds(valid, c.predictions.ids) for c in every])
+    folds = _folds_of(valid)
+    fold = np.concatenate([folds(c.predictions.ids) for c in every])
     of_copies = [np.full(c.items, family_of(str(c.corruption))) for c in fitting]
     family = np.concatenate([np.full(valid.items, ""), *of_copies])
     families = tuple(sorted(set(family[~clean])))
@@ -252,7 +257,7 @@ def add_errors(c: "Condition", fitted: Fitted) -> "Condition":
     x = _read(c, carried)
     if c.predictions.split == "valid" and c.corruption is None:
         by_fold = [jax.device_get(_scores(model, x)) for model in fitted.without_fold]
-        own = (_folds(c, c.predictions.ids), np.arange(c.items))
+        own = (_folds_of(c)(c.predictions.ids), np.arange(c.items))
         made = {name: np.stack([of[name] for of in by_fold])[own] for name in NAMES}
     else:
         family = "" if c.corruption is None else family_of(c.corruption)

@@ -6,9 +6,12 @@ general code takes five to ten times as long. So the transpose is materialised f
 devices it is not.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.experimental.layout import Layout, with_layout_constraint
+from jax.sharding import PartitionSpec
 
 __all__ = ["affine", "columns", "rows"]
 
@@ -71,6 +74,15 @@ def _affine_gradients(
     return _together(of_x, of_kernel, _sum_of_rows(g))
 
 
+def _shared(rows: jax.Array) -> jax.Array:
+    """The same ``[n, ...]``; where devices share a batch, each with its part of the rows."""
+    mesh = jax.sharding.get_abstract_mesh()
+    devices = math.prod(mesh.shape[axis] for axis in mesh.auto_axes)
+    if devices == 1 or len(rows) % devices:
+        return rows
+    return jax.lax.with_sharding_constraint(rows, PartitionSpec(mesh.auto_axes))
+
+
 def _together(
     of_x: jax.Array, of_kernel: jax.Array, of_bias: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -109,5 +121,5 @@ _affine.defvjp(lambda x, kernel, bias: (_affine(x, kernel, bias), (x, kernel)), 
 def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
     """A dense layer, ``[..., k] [k, m] [m] -> [..., m]``, as one product in the type of ``x``;
     gradients of ``kernel`` and ``bias`` are float32, as they are."""
-    y = _affine(x.reshape(-1, x.shape[-1]), kernel, bias)
+    y = _shared(_affine(_shared(x.reshape(-1, x.shape[-1])), kernel, bias))
     return y.reshape(*x.shape[:-1], kernel.shape[-1])

@@ -121,7 +121,7 @@ def decompose(
     members_at -= class_axis < members_at
     require_log_probs(given, axis=axis)
     log_probs = jnp.moveaxis(log_probs, (member_axis, axis), (0, -1))
-    hesitation, between = _in_blocks(_of_entropies, log_probs)
+    hesitation, between = _of_entropies(log_probs)
     if log_concentration is None:
         return Decomposition(hesitation + between, hesitation, between, 0 * between, between)
     log_concentration = jnp.moveaxis(jnp.asarray(log_concentration), members_at, 0)
@@ -131,88 +131,61 @@ def decompose(
     return Decomposition(aleatoric + epistemic, aleatoric, epistemic, within, between)
 
 
-_BLOCK = 2**14
-"""Log-probabilities of a member at once on CPUs: passes over all members then stay in a cache."""
 _UNROLLED = 32
-"""Members that GPUs and TPUs add up in one kernel, where a loop is a launch for each."""
-
-
-def _in_blocks(function: Callable, log_probs: jax.Array) -> tuple[jax.Array, ...]:
-    """A function of ``[member, item..., class]`` and how many members to unroll; on CPUs, of many
-    items, a block at a time."""
-    members, *items, classes = log_probs.shape
-    block = max(1, _BLOCK // max(classes, 1))
-    count = math.prod(items)
-
-    def unrolled(log_probs: jax.Array) -> tuple[jax.Array, ...]:
-        return function(log_probs, unroll=min(members, _UNROLLED))
-
-    # Exported programs have a symbolic number of items, which cannot be compared.
-    if not isinstance(count, int) or count < 2 * block:
-        return jax.lax.platform_dependent(log_probs, cpu=function, default=unrolled)
-
-    def of_blocks(log_probs: jax.Array) -> tuple[jax.Array, ...]:
-        flat = log_probs.reshape(members, count, classes)
-        whole = count // block
-
-        def of_block(i: jax.Array) -> tuple[jax.Array, ...]:
-            return function(jax.lax.dynamic_slice_in_dim(flat, i * block, block, axis=1))
-
-        parts = jax.lax.map(of_block, jnp.arange(whole))
-        rest = function(flat[:, whole * block :])
-        return tuple(
-            jnp.concatenate([part.reshape(-1), end]).reshape(items)
-            for part, end in zip(parts, rest, strict=True)
-        )
-
-    return jax.lax.platform_dependent(log_probs, cpu=of_blocks, default=unrolled)
-
-
-def _of_entropies(log_probs: jax.Array, unroll: int = 1) -> tuple[jax.Array, jax.Array]:
-    """Aleatoric and epistemic, ``[item...]``, of members first and classes last.
-
-    With ratios ``r_k = p_k / c`` to any ``c`` and ``f(r) = r log r - r + 1``, the mean over members
-    of ``p_k (log p_k - log mean p)`` is ``c (mean f(r_k) - f(mean r_k))``. With ``c`` the members'
-    geometric mean the second term is of second order where members almost agree, so that nothing
-    cancels; it is kept within a factor of e of the largest, so that nothing overflows.
-    """
-    # Below, p is 0 in every type's arithmetic; -inf itself would make 0 * -inf.
-    log_probs = jnp.maximum(log_probs, _NEVER[log_probs.dtype.name])
-    first = jax.lax.stop_gradient(log_probs[0])
-    start = (first, jnp.zeros_like(first))
-    (largest, above), _ = jax.lax.scan(
-        lambda so_far, x: ((jnp.maximum(so_far[0], x), so_far[1] + (x - first)), None),
-        start,
-        jax.lax.stop_gradient(log_probs),
-        unroll=unroll,
-    )
-    members = jnp.asarray(log_probs.shape[0], log_probs.dtype)
-    # Of the result's derivative with respect to c nothing is left.
-    center = jnp.maximum(first + above / members, largest - 1)
-
-    def add(sums: tuple, log_p: jax.Array) -> tuple:
-        log_ratio = log_p - center
-        ratio = jnp.exp(log_ratio)
-        near = jnp.abs(log_ratio) < 0.5
-        small = jnp.where(near, log_ratio, 0.0)
-        # (e^u - 1 - u) / u, to float32's accuracy for |u| < 1/2.
-        series = jnp.zeros_like(small)
-        for n in range(TERMS, 1, -1):
-            series = (series + 1 / math.factorial(n)) * small
-        less_one = jnp.where(near, small + small * series, ratio - 1)
-        term = jnp.where(near, small * (small + (small - 1) * series), ratio * log_ratio - less_one)
-        new = less_one, term, ratio * log_p
-        return tuple(total + part for total, part in zip(sums, new, strict=True)), None
-
-    sums, _ = jax.lax.scan(add, (jnp.zeros_like(first),) * 3, log_probs, unroll=unroll)
-    less_one, terms, log_p = (total / members for total in sums)
-    scale = jnp.exp(center)
-    gap = jnp.maximum(terms - divergence_term(jnp.log1p(less_one)), 0.0)
-    return jnp.abs(jnp.sum(scale * log_p, axis=-1)), jnp.sum(scale * gap, axis=-1)
-
-
+"""Members that one kernel reads; of more, one after another, as fast and compiled sooner."""
 _NEVER = {"float32": -110.0, "float64": -760.0}
 """A log-probability whose probability is 0, by type."""
+
+
+@jax.custom_jvp
+def _of_entropies(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Aleatoric and epistemic, ``[item...]``, of members first and classes last.
+
+    Three passes over the members, each one kernel with an exponential and a single result: XLA
+    splits, on CPUs, what has two results, and writes out what lies between. The log of the mean
+    lies in two parts, so that members that are identical differ from it by exactly 0.
+    """
+    members = log_probs.shape[0]
+    never = _NEVER[log_probs.dtype.name]
+    nothing = jnp.zeros_like(log_probs[0])
+
+    def over_members(add: Callable, start: jax.Array) -> jax.Array:
+        def one(so_far: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
+            # -inf itself would make 0 * -inf.
+            return add(so_far, jnp.maximum(x, never)), None
+
+        return jax.lax.scan(one, start, log_probs, unroll=members <= _UNROLLED)[0]
+
+    largest = over_members(jnp.maximum, jnp.full_like(nothing, never))
+    below = over_members(lambda so_far, x: so_far + jnp.expm1(x - largest), nothing)
+    # Taken once: XLA would take the logarithm anew for each member.
+    largest, rest = jax.lax.optimization_barrier((largest, jnp.log1p(below / members)))
+    hesitation = over_members(lambda so_far, x: so_far + jnp.exp(x) * x, nothing)
+    gaps = over_members(lambda so_far, x: so_far + divergence_term(x - largest - rest), nothing)
+    between = jnp.exp(largest + rest) * (gaps / members)
+    return jnp.abs(_over_classes(hesitation / members)), _over_classes(between)
+
+
+@_of_entropies.defjvp
+def _derivative(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[tuple, tuple]:
+    """With respect to ``log p_k``: ``-p_k (log p_k + 1) / K`` and ``p_k (log p_k - log mean p) /
+    K``; the mean's own part of the second is 0."""
+    (log_probs,) = primals
+    never = _NEVER[log_probs.dtype.name]
+    moved = jnp.exp(log_probs) * tangents[0] / log_probs.shape[0]
+    log_ratio = jnp.maximum(compare_with_mean(log_probs).log_ratio, never)
+    aleatoric = -jnp.sum(moved * (jnp.maximum(log_probs, never) + 1), axis=(0, -1))
+    return _of_entropies(log_probs), (aleatoric, jnp.sum(moved * log_ratio, axis=(0, -1)))
+
+
+def _over_classes(x: jax.Array) -> jax.Array:
+    """Sum over the last axis; on CPUs a product, since XLA tears apart what a sum there takes."""
+
+    def product(x: jax.Array) -> jax.Array:
+        ones = jnp.ones(x.shape[-1], x.dtype)
+        return jnp.matmul(x, ones, precision=jax.lax.Precision.HIGHEST)
+
+    return jax.lax.platform_dependent(x, cpu=product, default=lambda x: jnp.sum(x, axis=-1))
 
 
 def divergence_term(log_ratio: jax.Array) -> jax.Array:
@@ -224,16 +197,13 @@ def divergence_term(log_ratio: jax.Array) -> jax.Array:
     >>> divergence_term(jnp.array([0.0, 1e-4, -jnp.inf])).tolist()
     [0.0, 5.00033...e-09, 1.0]
     """
-    u = jnp.where(log_ratio != -jnp.inf, log_ratio, 0.0)
-    near = jnp.abs(u) < 0.5
-    small = jnp.where(near, u, 0.0)
+    # Of r = 0, log r itself would make 0 * -inf.
+    u = jnp.maximum(log_ratio, _NEVER[log_ratio.dtype.name])
     # sum_{n >= 2} u^n (n - 1) / n!, to float32's accuracy for |u| < 1/2.
-    series = jnp.zeros_like(small)
+    series = jnp.zeros_like(u)
     for n in range(TERMS, 1, -1):
-        series = series * small + (n - 1) / math.factorial(n)
-    large = jnp.where(near, 1.0, u)
-    far = large * jnp.exp(large) - jnp.expm1(large)
-    return jnp.where(log_ratio == -jnp.inf, 1.0, jnp.where(near, series * small**2, far))
+        series = series * u + (n - 1) / math.factorial(n)
+    return jnp.where(jnp.abs(u) < 0.5, series * u**2, jnp.exp(u) * (u - 1) + 1)
 
 
 def epistemic_contributions(

@@ -14,6 +14,9 @@ from ferjax.ensemble.collectives import Collective, between_members, collectives
         ("replica_groups=[4,2]<=[2,4]T(1,0)", ((0, 4), (1, 5), (2, 6), (3, 7))),
         ("replica_groups=mesh['m'=2,'r'=2] {'r'}", ((0, 1), (2, 3))),
         ("replica_groups=mesh['m'=2,'r'=2] {'m'}", ((0, 2), (1, 3))),
+        ("replica_groups=mesh['m'=2,'r'=2], device_ids=([2,2]T(1,0)) {'r'}", ((0, 2), (1, 3))),
+        ("replica_groups=mesh['m'=2,'r'=2], device_ids=([4]) {'r'}", ((0, 1), (2, 3))),
+        ("replica_groups=mesh['m'=2,'r'=2], device_ids=(3,1,2,0) {'r'}", ((3, 1), (2, 0))),
         ("replica_groups={}", ()),
     ],
 )

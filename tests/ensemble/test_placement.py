@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ferjax.config import Config, TrainConfig, dinov2
+from ferjax.config import Config, ModelConfig, TrainConfig, dinov2
 from ferjax.ensemble import cost, parallel, placement
 from ferjax.ensemble.accelerators import KINDS, UNKNOWN, kind_of, memory_limit
 from ferjax.faces import ferplus
@@ -99,12 +99,23 @@ def test_memory_of_a_hundred_members_is_bounded_by_the_chunk():
     assert few.activation_bytes == chosen(config(4, size="s14"), where).best.budget.activation_bytes
 
 
-def test_cpus_compute_a_few_at_once():
+@pytest.mark.parametrize("cores, at_once", [(2, 8), (4, 17), (64, 50)])
+def test_cpus_compute_as_few_at_once_as_keep_their_cores_busy(cores, at_once, monkeypatch):
+    """A step of the smallest network takes 14 MFLOP; a core is given 50. No member is padding
+    where it need not be."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
     where = devices(1, device_kind="cpu", platform="cpu")
-    tiny = Config(train=TrainConfig(seeds=tuple(range(50))))
-    best = chosen(tiny, where).best.layout
-    assert best.at_once <= 16 and best.per_device - 50 < best.at_once
-    assert chosen(Config(), where).best.layout.chunk is None
+    smallest = ModelConfig(patch_size=16, dim=16, depth=1, heads=2)
+    seeds = tuple(range(50))
+    run = Config(model=smallest, train=TrainConfig(seeds=seeds, batch_size=16))
+    best = chosen(run, where).best.layout
+    assert best.at_once == at_once and best.per_device - 50 < best.at_once
+
+
+def test_cpus_compute_larger_members_one_after_another(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    where = devices(1, device_kind="cpu", platform="cpu")
+    assert chosen(Config(), where).best.layout.at_once == 1
 
 
 def test_kinds_are_told_apart_by_the_longest_name():
