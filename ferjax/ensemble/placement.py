@@ -6,7 +6,6 @@ where they win even then.
 """
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,9 +26,11 @@ _COLLECTIVE = 20e-6
 """Seconds until a collective has begun."""
 _MARGIN = 0.9
 """Share of a device's memory that an estimate may take."""
+_CPU_CHUNK = 16
+"""Members that a CPU computes at once; more of them no longer share its caches."""
 _CPU_WORK = 5e7
-"""FLOPs of a step, for each core, that a CPU computes at once: with less it spends its time on
-calls, with more its caches no longer hold what members work on."""
+"""FLOPs of a member's step from which on a CPU computes more members than that one by one; with
+fewer it would spend its time on calls."""
 
 
 class Placed(NamedTuple):
@@ -96,7 +97,7 @@ def step_seconds(config: Config, budget: Budget, layout: parallel.Layout) -> flo
 
 
 def _chunks(layout: parallel.Layout) -> list[int]:
-    """Members at once, from all of them down; each fills its last chunk as well as can be."""
+    """Members at once, from all of them down; each fills its last chunk as well as it can."""
     members = layout.per_device
     return sorted({-(-members // parts) for parts in range(1, members + 1)}, reverse=True)
 
@@ -109,23 +110,23 @@ def _place(
     chunk: int | None,
 ) -> Placed:
     limit = memory_limit(layout.devices[0])
-    placed = None
+    placed = []
     sizes = [min(chunk, layout.per_device)] if chunk is not None else _chunks(layout)
-    if chunk is None and layout.platform == "cpu":
+    if chunk is None and layout.platform == "cpu" and layout.per_device > _CPU_CHUNK:
         one = cost.estimate(config, spec, layout, train_faces=faces[0], valid_faces=faces[1])
-        of_member = config.train.batch_size * one.train_flops / layout.replicas
-        enough = _CPU_WORK * (os.cpu_count() or 1) / of_member
-        largest = min((size for size in sizes if size >= enough), default=sizes[0])
-        sizes = [size for size in sizes if size <= largest]
+        work = config.train.batch_size * one.train_flops / layout.replicas
+        most = 1 if work >= _CPU_WORK else _CPU_CHUNK
+        sizes = [size for size in sizes if size <= most]
     for size in sizes:
         chunked = dataclasses.replace(layout, chunk=None if size == layout.per_device else size)
         budget = cost.estimate(config, spec, chunked, train_faces=faces[0], valid_faces=faces[1])
         fits = not limit or budget.device_bytes <= _MARGIN * limit
-        placed = Placed(chunked, budget, step_seconds(config, budget, chunked), fits)
-        if fits:
-            break
-    assert placed is not None
-    return placed
+        placed.append(Placed(chunked, budget, step_seconds(config, budget, chunked), fits))
+        if fits and chunked.padding == layout.padding:
+            break  # smaller ones take no less time
+    # Of equals the largest chunk; where none fits, the smallest.
+    fitting = [one for one in placed if one.fits]
+    return min(fitting, key=lambda one: one.seconds) if fitting else placed[-1]
 
 
 def choose(

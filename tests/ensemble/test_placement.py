@@ -87,6 +87,15 @@ def test_what_does_not_fit_at_once_is_computed_in_chunks():
     assert budget.device_bytes > 0.9 * memory_limit(where[0]) > best.budget.device_bytes
 
 
+def test_no_chunk_is_taken_that_costs_padding():
+    """Two of five members at once would fit on two devices, with one place of six left over."""
+    best = chosen(config(5), devices(2)).best
+    assert (best.layout.replicas, best.layout.at_once, best.layout.padding) == (2, 1, 0)
+    padded = dataclasses.replace(best.layout, chunk=2)
+    budget = cost.estimate(config(5), ferplus.SPEC, padded, **FACES)
+    assert budget.device_bytes < 0.9 * memory_limit(devices(2)[0])
+
+
 def test_where_nothing_fits_the_smallest_is_taken_and_said_not_to_fit():
     choice = chosen(config(size="g14"), devices(1))
     assert not choice.best.fits and choice.best.layout.at_once == 1
@@ -99,23 +108,19 @@ def test_memory_of_a_hundred_members_is_bounded_by_the_chunk():
     assert few.activation_bytes == chosen(config(4, size="s14"), where).best.budget.activation_bytes
 
 
-@pytest.mark.parametrize("cores, at_once", [(2, 8), (4, 17), (64, 50)])
-def test_cpus_compute_as_few_at_once_as_keep_their_cores_busy(cores, at_once, monkeypatch):
-    """A step of the smallest network takes 14 MFLOP; a core is given 50. No member is padding
-    where it need not be."""
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+@pytest.mark.parametrize("members, at_once", [(5, 5), (16, 16), (20, 1), (50, 1)])
+def test_cpus_compute_few_members_at_once_and_of_many_one_by_one(members, at_once):
+    where = devices(1, device_kind="cpu", platform="cpu")
+    run = Config(train=TrainConfig(seeds=tuple(range(members))))
+    assert chosen(run, where).best.layout.at_once == at_once
+
+
+def test_cpus_compute_the_smallest_members_in_chunks_without_padding():
     where = devices(1, device_kind="cpu", platform="cpu")
     smallest = ModelConfig(patch_size=16, dim=16, depth=1, heads=2)
-    seeds = tuple(range(50))
-    run = Config(model=smallest, train=TrainConfig(seeds=seeds, batch_size=16))
+    run = Config(model=smallest, train=TrainConfig(seeds=tuple(range(50)), batch_size=16))
     best = chosen(run, where).best.layout
-    assert best.at_once == at_once and best.per_device - 50 < best.at_once
-
-
-def test_cpus_compute_larger_members_one_after_another(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    where = devices(1, device_kind="cpu", platform="cpu")
-    assert chosen(Config(), where).best.layout.at_once == 1
+    assert (best.at_once, best.padding) == (10, 0)
 
 
 def test_kinds_are_told_apart_by_the_longest_name():
