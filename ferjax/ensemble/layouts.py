@@ -30,7 +30,7 @@ class Split:
         return self._lie(batch, REPLICA)
 
     def join(self, parts: Tree) -> Tree:
-        """The same ``[face, ...]``, whole on every replica."""
+        """The same tree, whole on every replica."""
         return self._lie(parts)
 
     def _lie(self, tree: Tree, *axes: str) -> Tree:
