@@ -47,6 +47,7 @@ STACKED = "vmap"
 LOOP = "loop of jitted members"
 MAP = "lax.map"
 TORCH = "PyTorch loop"
+WAYS = (OURS, STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty")
 MATMUL = "matmul"
 
 
@@ -288,13 +289,12 @@ def run(found: results.Results) -> None:
             "best"
         )
     for title, build in (("training", training), ("inference", inference)):
-        columns = [OURS, STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty"]
         found.table(
             f"{title}: members × faces per second",
             "model",
             "M",
             "at once",
-            *columns,
+            *WAYS,
             "× best of JAX",
             "× PyTorch",
             "share of matmul",
@@ -336,10 +336,7 @@ def measure(
         found.timed(f"{title}: {case.name}", count, timings, "members")
         work = count * (case.batch if title == "training" else min(case.asked, FACES))
         ours = timings[OURS].median
-        rates = [
-            work / timings[name].median if name in timings else None
-            for name in (OURS, STACKED, LOOP, MAP, TORCH, "torch.func vmap", "torch-uncertainty")
-        ]
+        rates = [work / timings[name].median if name in timings else None for name in WAYS]
         others = [timings[name].median for name in (STACKED, LOOP, MAP) if name in timings]
         found.row(
             case.name,

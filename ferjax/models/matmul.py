@@ -74,13 +74,19 @@ def _affine_gradients(
     return _together(of_x, of_kernel, _sum_of_rows(g))
 
 
+def _devices_that_share() -> int:
+    """How many devices share what is computed here, a batch of one member."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return math.prod(mesh.shape[axis] for axis in mesh.auto_axes)
+
+
 def _shared(rows: jax.Array) -> jax.Array:
     """The same ``[n, ...]``; where devices share a batch, each with its part of the rows."""
-    mesh = jax.sharding.get_abstract_mesh()
-    devices = math.prod(mesh.shape[axis] for axis in mesh.auto_axes)
+    devices = _devices_that_share()
     if devices == 1 or len(rows) % devices:
         return rows
-    return jax.lax.with_sharding_constraint(rows, PartitionSpec(mesh.auto_axes))
+    over = jax.sharding.get_abstract_mesh().auto_axes
+    return jax.lax.with_sharding_constraint(rows, PartitionSpec(over))
 
 
 def _together(
@@ -93,8 +99,7 @@ def _together(
     recomputed or not.
     """
     gradients = (of_x, of_kernel, of_bias)
-    mesh = jax.sharding.get_abstract_mesh()
-    if all(mesh.shape[axis] == 1 for axis in mesh.auto_axes):
+    if _devices_that_share() == 1:
         return gradients
     barrier = jax.lax.optimization_barrier
     return jax.lax.platform_dependent(gradients, cpu=lambda gradients: gradients, default=barrier)

@@ -13,6 +13,7 @@ from ferjax.distributions import require_log_probs
 from ferjax.uncertainty._entropy import (
     as_log_probs,
     compare_with_mean,
+    fold_members,
     mean_over_members,
     p_log_p,
     probabilities_of_others,
@@ -145,25 +146,21 @@ def _of_entropies(log_probs: jax.Array) -> tuple[jax.Array, jax.Array]:
     splits, on CPUs, what has two results, and writes out what lies between. The log of the mean
     lies in two parts, so that members that are identical differ from it by exactly 0.
     """
-    members = log_probs.shape[0]
+    unroll = log_probs.shape[0] <= _UNROLLED
     never = _NEVER[log_probs.dtype.name]
-    nothing = jnp.zeros_like(log_probs[0])
 
-    def over_members(add: Callable, start: jax.Array) -> jax.Array:
-        def one(so_far: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
-            # -inf itself would make 0 * -inf.
-            return add(so_far, jnp.maximum(x, never)), None
+    def mean(term: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        # -inf itself would make 0 * -inf.
+        return mean_over_members(lambda x: term(jnp.maximum(x, never)), log_probs, unroll=unroll)
 
-        return jax.lax.scan(one, start, log_probs, unroll=members <= _UNROLLED)[0]
-
-    largest = over_members(jnp.maximum, jnp.full_like(nothing, never))
-    below = over_members(lambda so_far, x: so_far + jnp.expm1(x - largest), nothing)
+    lowest = jnp.full_like(log_probs[0], never)
+    largest = fold_members(jnp.maximum, lowest, log_probs, unroll=unroll)
+    below = mean(lambda x: jnp.expm1(x - largest))
     # Taken once: XLA would take the logarithm anew for each member.
-    largest, rest = jax.lax.optimization_barrier((largest, jnp.log1p(below / members)))
-    hesitation = over_members(lambda so_far, x: so_far + jnp.exp(x) * x, nothing)
-    gaps = over_members(lambda so_far, x: so_far + divergence_term(x - largest - rest), nothing)
-    between = jnp.exp(largest + rest) * (gaps / members)
-    return jnp.abs(_over_classes(hesitation / members)), _over_classes(between)
+    largest, rest = jax.lax.optimization_barrier((largest, jnp.log1p(below)))
+    hesitation = mean(lambda x: jnp.exp(x) * x)
+    between = jnp.exp(largest + rest) * mean(lambda x: divergence_term(x - largest - rest))
+    return jnp.abs(_over_classes(hesitation)), _over_classes(between)
 
 
 @_of_entropies.defjvp

@@ -14,6 +14,7 @@ __all__ = [
     "as_log_probs",
     "compare_with_mean",
     "entropy",
+    "fold_members",
     "least_confidence",
     "mean_log_probs",
     "mean_over_members",
@@ -129,7 +130,7 @@ def compare_with_mean(log_probs: ArrayLike, *, member_axis: int = 0) -> Comparis
     members = jnp.moveaxis(as_log_probs(log_probs), member_axis, 0)
     lowest = jnp.full(members.shape[1:], -jnp.inf, members.dtype)
     fixed = jax.lax.stop_gradient(members)
-    largest = jax.lax.scan(lambda most, x: (jnp.maximum(most, x), None), lowest, fixed)[0]
+    largest = fold_members(jnp.maximum, lowest, fixed)
     # A class that every member rules out has no ratios, and no gradient to give.
     possible = largest != -jnp.inf
     members = jnp.where(possible[None], members, 0.0)
@@ -139,16 +140,34 @@ def compare_with_mean(log_probs: ArrayLike, *, member_axis: int = 0) -> Comparis
     return Comparison(log_mean, members - largest[None] - shortfall[None])
 
 
-def mean_over_members(term: Callable[[jax.Array], jax.Array], members: jax.Array) -> jax.Array:
-    """Mean of an elementwise ``term`` over the first axis; NaN without members.
+def fold_members(
+    add: Callable[[jax.Array, jax.Array], jax.Array],
+    start: jax.Array,
+    members: jax.Array,
+    *,
+    unroll: bool = False,
+) -> jax.Array:
+    """``add(add(start, members[0]), members[1])`` and so on; with ``unroll`` in one kernel.
 
     A scan: XLA's reductions over a leading axis are scalar loops on CPU, several times slower.
+
+    >>> fold_members(jnp.maximum, jnp.zeros(1), jnp.array([[1.0], [3.0]])).tolist()
+    [3.0]
+    """
+    return jax.lax.scan(lambda so_far, x: (add(so_far, x), None), start, members, unroll=unroll)[0]
+
+
+def mean_over_members(
+    term: Callable[[jax.Array], jax.Array], members: jax.Array, *, unroll: bool = False
+) -> jax.Array:
+    """Mean of an elementwise ``term`` over the first axis, see :func:`fold_members`; NaN without
+    members.
 
     >>> mean_over_members(jnp.square, jnp.array([[1.0], [3.0]])).tolist()
     [5.0]
     """
     nothing = jnp.zeros(members.shape[1:], members.dtype)
-    total, _ = jax.lax.scan(lambda total, x: (total + term(x), None), nothing, members)
+    total = fold_members(lambda total, x: total + term(x), nothing, members, unroll=unroll)
     return total / jnp.asarray(members.shape[0], members.dtype)
 
 
